@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* How the core meets the world: structs of functions, the object first. Doors implement `caller`,
+ * exec implements `resolver` and `executor`, store implements `audit_log` and `index`, mains the
+ * `clock`. Tests drive the core with fakes of these (tests/fakes/).
+ * Everything runs on the loop thread; nothing here blocks. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/request.h"
+
+struct clock_port {
+    uint64_t (*monotonic)(struct clock_port *c); /* ns */
+    uint64_t (*realtime)(struct clock_port *c);  /* ns since 1970 UTC */
+};
+
+/* The one who asked. A door embeds this in its session. After refused() or take() the core does not
+ * touch the caller again. */
+struct caller {
+    const struct caller_ops *ops;
+};
+struct caller_ops {
+    /* The request waits; called again after a reload re-judged it. */
+    void (*waiting)(struct caller *c, const struct request *r);
+    /* The end without a command: `text` is whole lines that begin with "clawrden:". */
+    void (*refused)(struct caller *c, const struct request *r, int exit_code, const char *text);
+    /* Gives up the connection: a stream socket, owned by the callee from now on. */
+    int (*take)(struct caller *c);
+};
+
+/* Finds the facts of a request: real cwd, program, script, paths, in the caller's own root and under
+ * a deadline of its own. Answers once by warden_resolved(), possibly before it returns. Also used
+ * again right before a start after an approval. */
+struct resolver {
+    int (*resolve)(struct resolver *x, struct request *r, struct err *err);
+    /* The request is going away: forget it, answer no more. */
+    void (*cancel)(struct resolver *x, struct request *r);
+};
+
+/* Runs commands. */
+struct executor {
+    const char *name; /* "local" */
+    /* Starts r->facts.exec_path with the environment `env` (envc strings, one behind the other) for
+     * the caller on `conn`, which it owns from here on, also when it fails. Reports by
+     * warden_started() and then warden_ended(), or only warden_ended() with END_FAILED. A negative
+     * return means that nothing was started and nothing will be reported. */
+    int (*start)(struct executor *x, struct request *r, int conn, const char *env, size_t env_len,
+                 size_t envc, struct err *err);
+    /* SIGTERM and the like go to the command's processes; SIGKILL to the whole tree. */
+    void (*kill)(struct executor *x, struct request *r, int signo);
+    /* The end is on record: tell the shim (r->end), close its connection, forget the job. */
+    void (*release)(struct executor *x, struct request *r);
+};
+
+/* The audit log. `members` is the inside of a JSON object without braces ("\"time\":...,..."): the
+ * log puts version, sequence, hashes around it. `done` is called once, possibly before append()
+ * returns: 0 when the record is as durable as the sync mode promises. A negative return: nothing
+ * was written and `done` will not be called; `err` says why. */
+struct audit_log {
+    int (*append)(struct audit_log *l, const char *members, size_t len,
+                  void (*done)(void *arg, int result), void *arg, struct err *err);
+};
+
+/* The queue as it survives a restart. Writes are asynchronous and may be lost with the machine; what
+ * is lost is judged anew. */
+struct queue_row {
+    uint8_t id[16];
+    char digest[65];
+    pid_t pid;
+    uint64_t start_time; /* clock ticks, as in struct peer */
+    uint64_t waiting_at; /* realtime ns */
+    uint64_t deadline;   /* realtime ns */
+    char *summary;       /* audit members of the request as far as known: JSON object; owned */
+};
+struct index {
+    void (*queue_put)(struct index *x, const struct queue_row *row); /* copies */
+    void (*queue_remove)(struct index *x, const uint8_t id[16]);
+};
