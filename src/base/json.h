@@ -35,9 +35,11 @@ const struct json *json_at(const struct json *array, size_t i);
 /* Walks an object: starts with *iter = NULL; false at the end. */
 bool json_next(const struct json *object, void **iter, const char **ret_key,
                const struct json **ret_value);
+/* jansson exports functions of these two names and calls them itself: for the linker ours have
+ * others. */
 /* NULL unless a string; *ret_len may be NULL. May contain NUL bytes: check the length. */
-const char *json_string(const struct json *j, size_t *ret_len);
-int64_t json_integer(const struct json *j, int64_t otherwise);
+const char *json_string(const struct json *j, size_t *ret_len) __asm__("base_json_string");
+int64_t json_integer(const struct json *j, int64_t otherwise) __asm__("base_json_integer");
 bool json_bool(const struct json *j, bool otherwise);
 double json_number(const struct json *j, double otherwise);
 

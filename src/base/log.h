@@ -23,7 +23,9 @@ void log_write(enum log_level level, const char *site, const char *id, const cha
 
 #define LOG_SITE__(f, l) f ":" #l
 #define LOG_SITE_(f, l) LOG_SITE__(f, l)
-#define log_debug(id, ...) log_write(LOG_LEVEL_DEBUG, LOG_SITE_(__FILE__, __LINE__), id, __VA_ARGS__)
+#define log_debug(id, ...)                                                                         \
+    log_write(LOG_LEVEL_DEBUG, LOG_SITE_(__FILE__, __LINE__), id, __VA_ARGS__)
 #define log_info(id, ...) log_write(LOG_LEVEL_INFO, LOG_SITE_(__FILE__, __LINE__), id, __VA_ARGS__)
 #define log_warn(id, ...) log_write(LOG_LEVEL_WARN, LOG_SITE_(__FILE__, __LINE__), id, __VA_ARGS__)
-#define log_error(id, ...) log_write(LOG_LEVEL_ERROR, LOG_SITE_(__FILE__, __LINE__), id, __VA_ARGS__)
+#define log_error(id, ...)                                                                         \
+    log_write(LOG_LEVEL_ERROR, LOG_SITE_(__FILE__, __LINE__), id, __VA_ARGS__)

@@ -30,8 +30,8 @@ int str_shell_quote(struct buf *out, const char *s, size_t n);
 /* A whole argv, separated by blanks. */
 int str_shell_quote_argv(struct buf *out, const char *const *argv, size_t argc);
 
-/* "90s", "15m", "1h30m", "500ms", "0s"; units ms s m h d, each once, descending; no sign, no blanks.
- * 0, or -EINVAL / -ERANGE with words. Result in nanoseconds. */
+/* "90s", "15m", "1h30m", "500ms", "0s"; units ms s m h d, each once, descending; no sign, no
+ * blanks. 0, or -EINVAL / -ERANGE with words. Result in nanoseconds. */
 int str_parse_duration(const char *s, uint64_t *ret_ns, struct err *err);
 /* The shortest such form, e.g. "15m", "1h30m", "250ms". `out` of at least 48 bytes. */
 const char *str_format_duration(uint64_t ns, char out[48]);
