@@ -1,22 +1,77 @@
 # The front door. Meson builds; this file names what people ask for.
 BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
 NINJA = ninja -C
+PYTHON = /usr/bin/python3
 
 .DEFAULT_GOAL := all
+.PHONY: all deps demo check check-long test bench asan lint fuzz install uninstall clean help need
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+# A build without its packages ends in a page of Meson; this says what is missing and what to do.
+need:
+	@missing=$$(build-aux/deps.sh --list build) || { echo "missing packages:" $$missing; echo "run: make deps"; exit 1; }
+
+deps: ## install what building, the demo and the tests need (apt, npm)
+	@build-aux/deps.sh build demo check
 
 $(BUILD)/dynamic/build.ninja:
-	@meson setup $(BUILD)/dynamic . >$(BUILD)-setup.log 2>&1 || { cat $(BUILD)-setup.log; exit 1; }
-	@rm -f $(BUILD)-setup.log
+	@mkdir -p $(BUILD)
+	@meson setup $(BUILD)/dynamic . --prefix=$(PREFIX) >$(BUILD)/setup.log 2>&1 || { cat $(BUILD)/setup.log; exit 1; }
 
 $(BUILD)/static/build.ninja:
-	@meson setup $(BUILD)/static . -Dpart=static --native-file build-aux/musl.ini -Dbuildtype=plain >$(BUILD)-setup.log 2>&1 || { cat $(BUILD)-setup.log; exit 1; }
-	@rm -f $(BUILD)-setup.log
+	@mkdir -p $(BUILD)
+	@meson setup $(BUILD)/static . -Dpart=static --native-file build-aux/musl.ini -Dbuildtype=plain --prefix=$(PREFIX) >$(BUILD)/setup.log 2>&1 || { cat $(BUILD)/setup.log; exit 1; }
 
-all: $(BUILD)/dynamic/build.ninja $(BUILD)/static/build.ninja ## build everything into bin/
-	@$(NINJA) $(BUILD)/static
-	@$(NINJA) $(BUILD)/dynamic
+programs = static/src/shim/clawrden-shim static/src/mirror/clawrden-mirror \
+	dynamic/src/warden/clawrden-warden dynamic/src/cli/clawrden
+
+all: need ## build everything into bin/
+	@$(MAKE) -s $(BUILD)/dynamic/build.ninja $(BUILD)/static/build.ninja
+	@$(NINJA) $(BUILD)/static --quiet
+	@$(NINJA) $(BUILD)/dynamic --quiet
 	@mkdir -p bin
-	@for p in static/src/shim/clawrden-shim static/src/mirror/clawrden-mirror dynamic/src/warden/clawrden-warden dynamic/src/cli/clawrden; do \
-		[ ! -e $(BUILD)/$$p ] || ln -sf ../$(BUILD)/$$p bin/; done
+	@for p in $(programs); do [ ! -e $(BUILD)/$$p ] || ln -sf "$$(realpath --relative-to=bin $(BUILD)/$$p)" bin/; done
+	@[ ! -e bin/clawrden ] || ln -sf clawrden bin/clawrden-cli
 
-.PHONY: all
+demo: ## the main job on real tools; INTERACTIVE=1 leaves you in a governed shell
+	@build-aux/deps.sh build demo
+	@$(MAKE) -s all
+	@INTERACTIVE=$(INTERACTIVE) scripts/demo.sh
+
+check: ## every test; ends with "N passed, N failed"
+	@build-aux/deps.sh build demo check
+	@$(MAKE) -s all
+	@build-aux/check.sh check
+
+check-long: ## check, and what takes long: lint of every file, sanitizers on whole programs, fuzzing
+	@build-aux/deps.sh build demo check
+	@$(MAKE) -s all
+	@build-aux/check.sh check-long
+
+test: all ## unit tests and corpora only: no root, under a minute
+	@meson test -C $(BUILD)/dynamic --no-rebuild --suite unit --suite fuzz --print-errorlogs
+
+bench: all ## medians and ratios of us and the alternatives
+	@tests/bench/run
+
+asan: need ## unit tests, corpora and whole programs under address and undefined-behaviour sanitizers
+	@build-aux/check.sh asan
+
+lint: all ## layers, format, clang-tidy, cppcheck, gcc -fanalyzer on every file
+	@build-aux/lint.sh all
+
+fuzz: need ## every fuzz target for FUZZ_SECONDS (60) each
+	@build-aux/fuzz.sh
+
+install: all ## DESTDIR and PREFIX are honoured
+	@build-aux/install.sh install '$(DESTDIR)' '$(PREFIX)'
+
+uninstall: ## removes what install wrote, never configuration, state or logs
+	@build-aux/install.sh uninstall '$(DESTDIR)' '$(PREFIX)'
+
+clean: ## remove what was built
+	@rm -rf $(BUILD) bin

@@ -1,0 +1,110 @@
+#!/bin/bash
+# check.sh check | check-long | asan : runs the stages, counts what passed and failed, ends with one line
+# "N passed, N failed". A skipped test counts as failed. Exits with 0 only if nothing failed.
+set -u
+cd "$(dirname "$0")/.."
+mode=$1
+build=${BUILD:-build}
+logs=$build/logs
+mkdir -p "$logs"
+passed=0 failed=0
+start=$SECONDS
+
+add() { passed=$((passed + $1)); failed=$((failed + $2)); }
+
+# Meson's own summary: "Ok: 12", "Fail: 1", "Timeout: 0", "Skipped: 0".
+stage_meson() { # name directory args...
+    local name=$1 dir=$2 log=$logs/$1.log; shift 2
+    meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1
+    local status=$? ok bad
+    ok=$(sed -n 's/^Ok: *\([0-9]*\).*/\1/p' "$log" | tail -n 1)
+    bad=$(sed -nE 's/^(Fail|Timeout|Unexpected Pass|Skipped): *([0-9]+).*/\2/p' "$log" | awk '{n += $1} END {print n + 0}')
+    [ -n "$ok" ] && [ "$ok" -gt 0 ] || { ok=0; [ "$bad" -gt 0 ] || bad=1; }
+    [ $status = 0 ] || [ "$bad" -gt 0 ] || bad=1
+    add "$ok" "$bad"
+    report "$name" "$ok" "$bad" "$log"
+}
+
+stage_pytest() { # name args...
+    local name=$1 log=$logs/$1.log; shift
+    /usr/bin/python3 -m pytest -q -rfEs -p no:cacheprovider "$@" >"$log" 2>&1
+    local status=$? ok bad
+    ok=$(tail -n 1 "$log" | grep -oE '[0-9]+ passed' | grep -oE '[0-9]+' || echo 0)
+    bad=$(tail -n 1 "$log" | grep -oE '[0-9]+ (failed|error|errors|skipped|xfailed|xpassed)' | awk '{n += $1} END {print n + 0}')
+    [ $status = 0 ] || [ "$bad" -gt 0 ] || bad=1
+    [ "$ok" -gt 0 ] || [ "$bad" -gt 0 ] || bad=1
+    add "$ok" "$bad"
+    report "$name" "$ok" "$bad" "$log"
+}
+
+# A command that prints its own "N passed, N failed" last, or that counts as one by its status.
+stage() { # name command...
+    local name=$1 log=$logs/$1.log; shift
+    "$@" >"$log" 2>&1
+    local status=$? ok bad last
+    last=$(tail -n 1 "$log" | grep -oE '^[0-9]+ passed, [0-9]+ failed$')
+    if [ -n "$last" ]; then
+        ok=${last%% *} bad=$(echo "$last" | cut -d' ' -f3)
+        [ $status = 0 ] || [ "$bad" -gt 0 ] || bad=1
+    elif [ $status = 0 ]; then ok=1 bad=0
+    else ok=0 bad=1
+    fi
+    add "$ok" "$bad"
+    report "$name" "$ok" "$bad" "$log"
+}
+
+report() {
+    printf '%-22s %4d passed %3d failed   %4d s\n' "$1" "$2" "$3" $((SECONDS - start))
+    [ "$3" = 0 ] || { echo "---- $4"; grep -vE '^(PASSED|\.+$)' "$4" | tail -n 80; echo "----"; }
+}
+
+sanitized() {
+    [ -e "$build/asan/build.ninja" ] || meson setup "$build/asan" . -Db_sanitize=address,undefined -Db_lundef=false >"$logs/asan-setup.log" 2>&1 || return 1
+    ninja -C "$build/asan" >"$logs/asan-build.log" 2>&1 || { tail -n 30 "$logs/asan-build.log"; return 1; }
+}
+asan_unit() {
+    export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    stage asan-build sanitized
+    stage_meson asan-unit "$build/asan" --suite unit --suite fuzz
+}
+# The whole programs once more, warden and CLI built with the sanitizers; a report ends the process with 99.
+asan_system() {
+    CLAWRDEN_BIN=$build/asan-bin ASAN_OPTIONS=detect_leaks=1:exitcode=99 UBSAN_OPTIONS=halt_on_error=1:exitcode=99 \
+        stage_pytest asan-system tests/system -m "not slow and not timing"
+}
+asan_bin() {
+    mkdir -p "$build/asan-bin"
+    ln -sf ../asan/src/warden/clawrden-warden ../asan/src/cli/clawrden ../static/src/shim/clawrden-shim \
+        ../static/src/mirror/clawrden-mirror "$build/asan-bin/"
+}
+
+case $mode in
+    check)
+        stage static build-aux/check-static.sh
+        stage lint build-aux/lint.sh changed
+        stage_meson unit "$build/dynamic" --suite unit --suite fuzz
+        asan_unit
+        stage_pytest system tests/system -m "not slow"
+        stage demo scripts/demo.sh
+        stage install build-aux/install.sh selftest
+        stage bench tests/bench/run --assert
+        ;;
+    check-long)
+        "$0" check | tee "$logs/check.out"
+        last=$(tail -n 1 "$logs/check.out")
+        add "${last%% *}" "$(echo "$last" | cut -d' ' -f3)"
+        stage lint-all build-aux/lint.sh all
+        asan_bin; asan_system
+        stage_pytest system-slow tests/system -m slow
+        stage fuzz build-aux/fuzz.sh
+        ;;
+    asan)
+        "${MAKE:-make}" -s all || exit 1
+        asan_unit
+        asan_bin; asan_system
+        ;;
+    *) echo "check.sh check | check-long | asan" >&2; exit 2 ;;
+esac
+echo "logs: $logs, $((SECONDS - start)) s"
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

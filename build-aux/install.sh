@@ -1,0 +1,69 @@
+#!/bin/bash
+# install.sh install|uninstall DESTDIR PREFIX : programs, man pages, example policies, grammars, completions.
+# install.sh selftest : installs into a temporary directory, runs what was installed, uninstalls, and
+# fails if anything is missing or left.
+# Configuration, state and logs are never touched.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=${BUILD:-build}
+
+put() { # mode source destination
+    install -D -m "$1" "$2" "$root$3"
+}
+rows() { # mode source destination
+    local b f
+    echo "755 $build/dynamic/src/warden/clawrden-warden /sbin/clawrden-warden"
+    echo "755 $build/dynamic/src/cli/clawrden /bin/clawrden"
+    echo "755 $build/static/src/shim/clawrden-shim /libexec/clawrden/clawrden-shim"
+    echo "755 $build/static/src/mirror/clawrden-mirror /libexec/clawrden/clawrden-mirror"
+    for f in share/policies/*.yaml; do echo "644 $f /share/clawrden/policies/$(basename "$f")"; done
+    for f in share/grammars/*.yaml; do echo "644 $f /share/clawrden/grammars/$(basename "$f")"; done
+    for f in docs/man/*.scd; do
+        b=$(basename "$f" .scd)
+        [ -e "$build/man/$b" ] && echo "644 $build/man/$b /share/man/man${b##*.}/$b"
+    done
+    for f in LICENSE README.md NEWS.md SECURITY.md docs/*.md; do echo "644 $f /share/doc/clawrden/$(basename "$f")"; done
+}
+man_pages() {
+    command -v scdoc >/dev/null || { echo "install: scdoc is missing, man pages are left out (make deps)" >&2; return 0; }
+    mkdir -p "$build/man"
+    for f in docs/man/*.scd; do scdoc <"$f" >"$build/man/$(basename "$f" .scd)"; done
+}
+do_install() {
+    man_pages
+    rows | while read -r mode source destination; do put "$mode" "$source" "$destination"; done
+    ln -sf clawrden "$root/bin/clawrden-cli"
+}
+do_uninstall() {
+    rows | while read -r _ _ destination; do rm -f "$root$destination"; done
+    rm -f "$root/bin/clawrden-cli"
+    for d in /libexec/clawrden /share/clawrden/policies /share/clawrden/grammars /share/clawrden /share/doc/clawrden; do
+        rmdir "$root$d" 2>/dev/null || true
+    done
+}
+
+case ${1:-} in
+    install | uninstall)
+        root=${2:-}${3:-/usr/local}
+        "do_$1"
+        ;;
+    selftest)
+        top=$(mktemp -d)
+        trap 'rm -rf "$top"' EXIT
+        root=$top/usr
+        do_install
+        "$root/bin/clawrden" --version
+        "$root/bin/clawrden-cli" --version
+        "$root/sbin/clawrden-warden" --version
+        "$root/libexec/clawrden/clawrden-shim" --version
+        "$root/bin/clawrden" policy check "$root/share/clawrden/policies/starter.yaml"
+        "$root/bin/clawrden" policy check "$root/share/clawrden/policies/strict.yaml"
+        for page in clawrden.1 clawrden-warden.8 clawrden-shim.8 clawrden-mirror.8; do
+            [ -s "$(find "$root/share/man" -name "$page")" ] || { echo "no man page $page"; exit 1; }
+        done
+        do_uninstall
+        left=$(find "$top" -type f -o -type l)
+        [ -z "$left" ] || { echo "left behind: $left"; exit 1; }
+        ;;
+    *) echo "install.sh install|uninstall DESTDIR PREFIX | selftest" >&2; exit 2 ;;
+esac
