@@ -168,6 +168,7 @@ static bool admit(const char *site, enum log_level level, uint64_t now)
 
 void log_write(enum log_level level, const char *site, const char *id, const char *fmt, ...)
 {
+    int saved_errno = errno; /* the words may have %m, and the caller may go on to use it */
     (void)pthread_mutex_lock(&lock);
     if (level >= state.min) {
         uint64_t now = clock_monotonic();
@@ -176,6 +177,7 @@ void log_write(enum log_level level, const char *site, const char *id, const cha
             char text[LOG_TEXT_MAX];
             va_list ap;
             va_start(ap, fmt);
+            errno = saved_errno;
             int n = vsnprintf(text, sizeof(text), fmt, ap);
             va_end(ap);
             if (n < 0)
@@ -186,4 +188,5 @@ void log_write(enum log_level level, const char *site, const char *id, const cha
         }
     }
     (void)pthread_mutex_unlock(&lock);
+    errno = saved_errno;
 }
