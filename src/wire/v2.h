@@ -16,7 +16,7 @@
  *                                           a fourth when V2_FDS_PTY: the pty's slave
  *   V2_SIGNAL           ->  at any time after V2_FDS
  *   V2_FOREGROUND       ->  the shim (re)gained or lost its terminal's foreground
- *                       <-  V2_STOPPED      the command stopped (job control); pty only
+ *                       <-  V2_STOPPED      the command stopped (job control), with a pty or without
  *                       <-  V2_EXIT         the end
  *
  * Before V2_GO a descriptor sent to the warden ends the connection. A close by the shim at any time
@@ -107,6 +107,10 @@ int v2_head_decode(const uint8_t in[V2_HEAD_SIZE], uint32_t max, struct v2_head 
 #define V2_FDS_PTY2 4u
 #define V2_FDS_PTY 8u         /* a fourth descriptor, the slave, becomes the controlling terminal */
 #define V2_FDS_FOREGROUND 16u /* start the command in the pty's foreground */
+#define V2_FDS_CLOSED0 32u    /* this one of the three was closed in the shim: its slot carries a */
+#define V2_FDS_CLOSED1 64u    /* placeholder (any descriptor, possibly O_PATH), and the command */
+#define V2_FDS_CLOSED2 128u   /* starts with this number closed */
+#define V2_FDS_FLAGS_ALL 255u
 /* V2_SIGNAL payload: u32 signal number, one of those that the shim forwards. */
 #define V2_SIGNAL_SIZE 4
 /* V2_FOREGROUND payload: u32 1 gained, 0 lost. */
