@@ -11,12 +11,13 @@
  *   V2_REQUEST          ->
  *                       <-  V2_WAITING      zero or more times; the request waits for a person
  *                       <-  V2_REFUSED      the end: print the text, leave with the code
- *                       <-  V2_GO           from here the peer is the helper that starts the command
- *   V2_FDS + SCM_RIGHTS ->                  exactly three descriptors: stdin, stdout, stderr,
+ *                       <-  V2_GO           from here the peer is the helper that starts the
+ * command V2_FDS + SCM_RIGHTS ->                  exactly three descriptors: stdin, stdout, stderr,
  *                                           a fourth when V2_FDS_PTY: the pty's slave
  *   V2_SIGNAL           ->  at any time after V2_FDS
  *   V2_FOREGROUND       ->  the shim (re)gained or lost its terminal's foreground
- *                       <-  V2_STOPPED      the command stopped (job control), with a pty or without
+ *                       <-  V2_STOPPED      the command stopped (job control), with a pty or
+ * without
  *                       <-  V2_EXIT         the end
  *
  * Before V2_GO a descriptor sent to the warden ends the connection. A close by the shim at any time
@@ -61,10 +62,12 @@ struct v2_head {
  *   u32 flags | u32 umask | u32 argc | u32 envc | u8 claim[16]
  * then the NUL-terminated strings: name, cwd, argv[0..argc), env[0..envc), and nothing after. */
 #define V2_REQUEST_HEAD_SIZE 32
-#define V2_REQ_TTY0 1u  /* stdin, stdout, stderr are terminals: for the record only, */
-#define V2_REQ_TTY1 2u  /* nothing rests on it */
+#define V2_REQ_TTY0 1u /* stdin, stdout, stderr are terminals: for the record only, */
+#define V2_REQ_TTY1 2u /* nothing rests on it */
 #define V2_REQ_TTY2 4u
-#define V2_REQ_CLAIM 8u /* `claim` is the id of a request that waited before the warden restarted */
+#define V2_REQ_CLAIM 8u /* `claim` is the id of a request that waited before the warden restarted  \
+                         */
+#define V2_REQ_FLAGS_ALL 15u
 
 struct v2_request {
     uint32_t flags;
@@ -73,7 +76,8 @@ struct v2_request {
     uint32_t envc;
     uint8_t claim[16];
     const char *name; /* what the shim was called by, without directories; not empty, no '/' */
-    const char *cwd;  /* what the shim believes; the kernel is asked for the truth */
+    const char *cwd;  /* what the shim believes, absolute, or empty when it cannot tell; the kernel
+                       * is asked for the truth */
     const char *argv; /* first of argc NUL-terminated strings that lie one behind the other */
     const char *env;  /* first of envc */
 };
@@ -81,7 +85,8 @@ struct v2_request {
 /* The next of such strings. */
 const char *v2_next_string(const char *s);
 
-/* Size of the payload of such a request; 0 when a limit above is passed. */
+/* Size of the payload of such a request; 0 when a limit above is passed or the name is no name.
+ * Limits on strings count the NUL, except V2_NAME_MAX. */
 size_t v2_request_size(const char *name, const char *cwd, const char *const *argv, uint32_t argc,
                        const char *const *env, uint32_t envc);
 /* Writes the fixed head. The strings follow as they are, each with its NUL. */
@@ -94,7 +99,8 @@ void v2_head_encode(uint8_t type, uint32_t len, uint8_t out[V2_HEAD_SIZE]);
 /* -EBADMSG when the reserved bytes are not zero; -E2BIG when len > max. */
 int v2_head_decode(const uint8_t in[V2_HEAD_SIZE], uint32_t max, struct v2_head *ret);
 
-/* V2_WAITING payload: u8 id[16] | u32 seconds until the deadline | text, not NUL-terminated. */
+/* V2_WAITING payload: u8 id[16] | u32 seconds until the deadline, 0 when there is none | text,
+ * not NUL-terminated. */
 #define V2_WAITING_HEAD_SIZE 20
 /* V2_REFUSED payload: u32 exit code (125, 126, 127, 75) | text for stderr, whole lines. */
 #define V2_REFUSED_HEAD_SIZE 4
