@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* clawrden kill: ends a running or waiting command. On a terminal it shows the command and asks. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/cmd.h"
+#include "cli/ids.h"
+#include "cli/remote.h"
+#include "cli/show.h"
+
+#define REASON_MAX 1024
+
+/* KILL, SIGKILL, kill or 9. 0 for a name that is none. */
+static int signal_number(const char *name)
+{
+    uint64_t n;
+    if (str_parse_u64(name, 64, &n) == 0)
+        return (int)n;
+    if (strncasecmp(name, "SIG", 3) == 0)
+        name += 3;
+    for (int i = 1; i < NSIG; i++) {
+        const char *known = sigabbrev_np(i);
+        if (known && strcasecmp(known, name) == 0)
+            return i;
+    }
+    return 0;
+}
+
+/* Looks among what runs and what waits. 0 with *ret in one of the answers, else an exit code. */
+static int find(struct cli *c, const char *typed, struct remote_answer *running,
+                struct remote_answer *queue, const struct json **ret)
+{
+    struct err err = {0};
+    int code = 0, code2 = 0, r = remote_ask(c, "GET", "/api/running", NULL, running);
+    if (r == CLI_OK)
+        r = remote_ask(c, "GET", "/api/queue", NULL, queue);
+    if (r != CLI_OK)
+        return r;
+    const struct json *list = remote_list(running, "running");
+    const struct json *waiting = remote_list(queue, "queue");
+    const struct json *a = list ? ids_find(list, typed, &code, &err) : NULL;
+    if (code != 0 && code != -ENOENT)
+        return cli_fail(CLI_REFUSED, "%s", err.text);
+    const struct json *b = waiting ? ids_find(waiting, typed, &code2, &err) : NULL;
+    if (code2 == -ENOTUNIQ || (a && b))
+        return cli_fail(CLI_REFUSED, "'%s' names several requests: type more of the id", typed);
+    *ret = a ? a : b;
+    return *ret ? CLI_OK : ids_missing(c, typed, "what runs or waits");
+}
+
+/* 0 for yes, or an exit code with the words out. */
+static int confirm(const struct args *a, const char *id, const char *command, int signo)
+{
+    char line[16];
+    if (args_flag(a, "yes"))
+        return CLI_OK;
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return cli_fail(CLI_USAGE, "without a terminal kill needs --yes");
+    (void)fprintf(stderr, "%s\n%s\nsend SIG%s? [y/N] ", id, command, sigabbrev_np(signo));
+    if (fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y'))
+        return CLI_OK;
+    return cli_fail(CLI_REFUSED, "nothing was sent");
+}
+
+static char *join_words(const struct args *a, size_t from)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(REASON_MAX);
+    for (size_t i = from; i < a->count; i++)
+        (void)buf_printf(&b, "%s%s", i > from ? " " : "", a->words[i]);
+    return b.failed ? NULL : mem_strdup(buf_str(&b));
+}
+
+int cmd_kill(struct cli *c, const struct args *a)
+{
+    const char *name = args_value(a, "signal");
+    int signo = name ? signal_number(name) : SIGKILL;
+    if (signo <= 0 || !sigabbrev_np(signo))
+        return cli_fail(CLI_USAGE, "--signal: '%s' is no signal; say KILL, TERM, INT, HUP ...",
+                        name);
+    _cleanup_free_ char *reason = join_words(a, 1);
+    if (!reason)
+        return cli_fail(CLI_USAGE, "the reason is longer than %d bytes", REASON_MAX);
+
+    _cleanup_remote_ struct remote_answer running = REMOTE_ANSWER_INIT, queue = REMOTE_ANSWER_INIT,
+                                          answer = REMOTE_ANSWER_INIT;
+    const struct json *o = NULL;
+    int r = find(c, a->words[0], &running, &queue, &o);
+    if (r != CLI_OK)
+        return r;
+    _cleanup_free_ char *id = show_text(o, "id"), *command = show_command(o);
+    r = confirm(a, id, command, signo);
+    if (r != CLI_OK)
+        return r;
+    _cleanup_buf_ struct buf body = BUF_INIT(64u << 10);
+    struct json_writer w = JSON_WRITER(&body);
+    json_object_begin(&w);
+    json_field_string(&w, "id", id);
+    json_field_int(&w, "signal", signo);
+    if (reason[0])
+        json_field_string(&w, "reason", reason);
+    json_object_end(&w);
+    r = remote_ask(c, "POST", "/api/kill", &body, &answer);
+    if (r != CLI_OK)
+        return r;
+    if (c->json)
+        show_json_line(answer.root);
+    else
+        printf("sent SIG%s to %s: %s\n", sigabbrev_np(signo), id, command);
+    return CLI_OK;
+}

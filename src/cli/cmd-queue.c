@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* clawrden queue: what waits for an answer. Each command is shown whole, every byte of it, and
+ * cannot reach the rows of others (table.h, show.h). */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "cli/cmd.h"
+#include "cli/ids.h"
+#include "cli/remote.h"
+#include "cli/request-text.h"
+#include "cli/show.h"
+#include "cli/table.h"
+#include "cli/watch.h"
+
+static void print_table(const struct json *list)
+{
+    static const char *const titles[] = {"ID", "AGE", "LEFT", "UID", "RULE", "COMMAND", NULL};
+    _cleanup_(table_freep) struct table *t = table_new(titles);
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json *o = json_at(list, i);
+        _cleanup_free_ char *id = show_id(o), *age = show_age(o, "waiting_at"),
+                            *left = show_left(o, "deadline"), *uid = show_text(o, "uid"),
+                            *rule = show_text(o, "rule"), *command = show_command(o);
+        const char *const cells[] = {id, age, left, uid, rule, command};
+        for (size_t k = 0; k < ARRAY_LEN(cells); k++)
+            table_add(t, cells[k]);
+    }
+    table_print(t, stdout, table_terminal_width());
+}
+
+static int show_all(struct cli *c)
+{
+    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
+    int r = remote_ask(c, "GET", "/api/queue", NULL, &answer);
+    if (r != CLI_OK)
+        return r;
+    const struct json *list = remote_list(&answer, "queue");
+    if (c->json)
+        show_json_lines(list);
+    else if (!list || json_count(list) == 0)
+        printf("nothing waits\n");
+    else
+        print_table(list);
+    return CLI_OK;
+}
+
+static int show_one(struct cli *c, const char *typed)
+{
+    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
+    int r = request_text_fetch(c, typed, &answer);
+    if (r != CLI_OK)
+        return r;
+    if (c->json)
+        show_json_line(answer.root);
+    else
+        request_text_print(answer.root, stdout);
+    return CLI_OK;
+}
+
+int cmd_queue(struct cli *c, const struct args *a)
+{
+    if (args_flag(a, "watch"))
+        return a->count || c->json ? cli_fail(CLI_USAGE, "--watch takes neither an id nor --json")
+                                   : watch_run(c);
+    return a->count ? show_one(c, a->words[0]) : show_all(c);
+}

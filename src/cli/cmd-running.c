@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* clawrden running: the commands that run now. */
+#include <stdio.h>
+
+#include "cli/cmd.h"
+#include "cli/remote.h"
+#include "cli/show.h"
+#include "cli/table.h"
+
+int cmd_running(struct cli *c, const struct args *a)
+{
+    static const char *const titles[] = {"ID", "AGE", "LEFT", "UID", "PID", "COMMAND", NULL};
+    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
+    int r = remote_ask(c, "GET", "/api/running", NULL, &answer);
+    if (r != CLI_OK)
+        return r;
+    const struct json *list = remote_list(&answer, "running");
+    if (c->json) {
+        show_json_lines(list);
+        return CLI_OK;
+    }
+    if (!list || json_count(list) == 0) {
+        printf("nothing runs\n");
+        return CLI_OK;
+    }
+    _cleanup_(table_freep) struct table *t = table_new(titles);
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json *o = json_at(list, i);
+        _cleanup_free_ char *id = show_id(o), *age = show_age(o, "started_at"),
+                            *left = show_left(o, "deadline"), *uid = show_text(o, "uid"),
+                            *pid = show_text(o, "command_pid"), *command = show_command(o);
+        const char *const cells[] = {id, age, left, uid, pid, command};
+        for (size_t k = 0; k < ARRAY_LEN(cells); k++)
+            table_add(t, cells[k]);
+    }
+    table_print(t, stdout, table_terminal_width());
+    return CLI_OK;
+}

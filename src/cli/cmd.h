@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands, one cmd-*.c each; their rows, options and help stand in commands.c. Each returns
+ * an enum cli_exit and has printed what there is to say. */
+#pragma once
+
+#include "cli/cli.h"
+
+int cmd_status(struct cli *c, const struct args *a);
+int cmd_queue(struct cli *c, const struct args *a);
+int cmd_approve(struct cli *c, const struct args *a);
+int cmd_deny(struct cli *c, const struct args *a);
+int cmd_running(struct cli *c, const struct args *a);
+int cmd_history(struct cli *c, const struct args *a);
+int cmd_kill(struct cli *c, const struct args *a);
+int cmd_policy_check(struct cli *c, const struct args *a);
+int cmd_policy_explain(struct cli *c, const struct args *a);
+int cmd_policy_reload(struct cli *c, const struct args *a);
+int cmd_policy_show(struct cli *c, const struct args *a);
+int cmd_init(struct cli *c, const struct args *a);

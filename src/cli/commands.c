@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* The surface of `clawrden`: every command, its options and its help. A new command is a row here,
+ * a cmd-*.c, and a place in docs/man/clawrden.1.scd (a test compares the two). */
+#include <limits.h>
+
+#include "cli/cli.h"
+#include "cli/cmd.h"
+
+static const struct cli_option queue_options[] = {
+    {"watch", 'w', NULL, "redraw until 'q'; j/k select, a approves, d denies"},
+    {0},
+};
+
+static const struct cli_option answer_options[] = {
+    {"comment", 'm', "TEXT", "words that the agent reads and the record keeps"},
+    {0},
+};
+
+static const struct cli_option history_options[] = {
+    {"limit", 'n', "N", "show the newest N (50)"},
+    {"command", 'c', "NAME", "only this command"},
+    {"decision", 'd', "WORD", "only allow, deny, ask-approved, ask-denied, ask-expired ..."},
+    {"uid", 'u', "N", "only this user id"},
+    {"since", 0, "WHEN", "not older: 2h, or 2026-01-31T08:00:00Z"},
+    {"until", 0, "WHEN", "not newer"},
+    {"before", 0, "CURSOR", "the page behind one that ended with this cursor"},
+    {0},
+};
+
+static const struct cli_option kill_options[] = {
+    {"signal", 's', "NAME", "KILL (all of it, the default), TERM, INT, HUP ..."},
+    {"yes", 'y', NULL, "do not ask"},
+    {0},
+};
+
+static const struct cli_option explain_options[] = {
+    {"policy", 'p', "FILE", "this policy instead of the configured one"},
+    {"uid", 'u', "N", "as this user id (yours)"},
+    {"cwd", 'C', "DIR", "as if called there (where you are)"},
+    {0},
+};
+
+static const struct cli_option init_options[] = {
+    {"strict", 0, NULL, "the strict policy: what is not named is denied"},
+    {"force", 'f', NULL, "replace a file that is there"},
+    {"workspace", 'w', "DIR", "where the agent works (the current directory)"},
+    {0},
+};
+
+#define ID_HELP "ID is a whole id, or at least 4 characters of its beginning or end."
+
+const struct command commands[] = {
+    {"init", "[--strict] [--workspace DIR] [--force] [PATH]", "write a commented starter policy",
+     "Writes /etc/clawrden/policy.yaml (as root) or ~/.config/clawrden/policy.yaml, or PATH.\n"
+     "A file that is there stays unless --force is given.",
+     init_options, 0, 1, false, cmd_init},
+    {"status", "", "say what the warden enforces and what is going on", NULL, NULL, 0, 0, false,
+     cmd_status},
+    {"queue", "[--watch] [ID]", "show what waits for an answer",
+     "With an ID: everything that is known of that request. " ID_HELP, queue_options, 0, 1, false,
+     cmd_queue},
+    {"approve", "[--comment TEXT] ID...", "let a waiting command run",
+     ID_HELP "\nThe answer is bound to what was read: a request that changed meanwhile is not "
+             "approved.",
+     answer_options, 1, UINT_MAX, false, cmd_approve},
+    {"deny", "[--comment TEXT] ID...", "refuse a waiting command", ID_HELP, answer_options, 1,
+     UINT_MAX, false, cmd_deny},
+    {"running", "", "show what runs now", NULL, NULL, 0, 0, false, cmd_running},
+    {"history", "[OPTION]...", "show what was asked, decided and how it ended",
+     "Newest first. A full page ends with the cursor for the next one.", history_options, 0, 0,
+     false, cmd_history},
+    {"kill", "[--signal NAME] [--yes] ID [REASON]...", "end a running or waiting command",
+     ID_HELP "\nKILL ends every process of the command; REASON is recorded.", kill_options, 1,
+     UINT_MAX, false, cmd_kill},
+    {"policy check", "FILE", "check a policy file",
+     "Prints one line and exits with 0, or FILE:LINE:COLUMN and what is wrong, and exits with 1.",
+     NULL, 1, 1, false, cmd_policy_check},
+    {"policy explain", "[--policy FILE] [--uid N] [--cwd DIR] -- COMMAND [ARG]...",
+     "say what would happen to a command, and why",
+     "Needs no warden: looks at this host as you, with the policy of --policy, else\n"
+     "CLAWRDEN_POLICY, else the usual place. Exits with 0 whatever the verdict is.",
+     explain_options, 1, UINT_MAX, true, cmd_policy_explain},
+    {"policy show", "", "show the policy in force", NULL, NULL, 0, 0, false, cmd_policy_show},
+    {"policy reload", "", "make the warden read its policy file again",
+     "A file with a mistake changes nothing: the policy in force stays.", NULL, 0, 0, false,
+     cmd_policy_reload},
+    {0},
+};

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The way to the warden for every command: finds its address and token, asks, and puts what went
+ * wrong into words that name what was tried and what to do. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "cli/cli.h"
+
+struct remote_answer {
+    long status;
+    struct json *root;  /* owned; NULL when there was no body */
+    char code[64];      /* of a refusal: "not_found" ... */
+    char message[1024]; /* of a refusal, escaped for a terminal */
+};
+#define REMOTE_ANSWER_INIT ((struct remote_answer){0})
+#define _cleanup_remote_ _cleanup_(remote_answer_done)
+void remote_answer_done(struct remote_answer *a);
+
+/* 0 when the warden answered, whatever it said; else an enum cli_exit, and the words are out. */
+int remote_call(struct cli *c, const char *method, const char *path, const struct buf *body,
+                struct remote_answer *ret) MUST_CHECK;
+/* remote_call() where every refusal is the end: 0 only for 2xx. */
+int remote_ask(struct cli *c, const char *method, const char *path, const struct buf *body,
+               struct remote_answer *ret) MUST_CHECK;
+/* Prints the refusal in `a`; returns its enum cli_exit. */
+int remote_refused(const struct remote_answer *a);
+
+/* The array in an answer: the root itself, or its member `name`; NULL when there is none. */
+const struct json *remote_list(const struct remote_answer *a, const char *name);

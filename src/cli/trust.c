@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* Could this user have made or changed what a path leads to? */
+#include "cli/trust.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+
+#define LINKS_MAX 40 /* symlinks on one way, as in the kernel */
+#define GROUPS_MAX 65536
+
+void trust_user_init(struct trust_user *u, uid_t uid)
+{
+    const struct passwd *pw = getpwuid(uid);
+    *u = (struct trust_user){.uid = uid, .gid = pw ? pw->pw_gid : (gid_t)uid, .groups_count = 64};
+    u->groups = mem_new_array(gid_t, (size_t)u->groups_count);
+    while (pw && getgrouplist(pw->pw_name, pw->pw_gid, u->groups, &u->groups_count) < 0 &&
+           u->groups_count < GROUPS_MAX)
+        u->groups = mem_realloc_array(u->groups, (size_t)u->groups_count, sizeof(*u->groups));
+    if (!pw) {
+        u->groups[0] = u->gid;
+        u->groups_count = 1;
+    }
+}
+
+void trust_user_done(struct trust_user *u)
+{
+    free(u->groups);
+    u->groups = NULL;
+}
+
+static bool is_member(const struct trust_user *u, gid_t gid)
+{
+    for (int i = 0; i < u->groups_count; i++)
+        if (u->groups[i] == gid)
+            return true;
+    return false;
+}
+
+/* An owner can give himself the right to write. Root can do so everywhere, which says nothing:
+ * what others may write is what counts then. */
+static bool may_change(const struct trust_user *u, const struct stat *st)
+{
+    if (u->uid != 0 && st->st_uid == u->uid)
+        return true;
+    if (u->uid == 0 && st->st_uid != 0)
+        return true;
+    if ((st->st_mode & S_IWGRP) && (u->uid == 0 ? st->st_gid != 0 : is_member(u, st->st_gid)))
+        return true;
+    return st->st_mode & S_IWOTH;
+}
+
+/* In a sticky directory only owners replace entries: it does not count as writable for what is in
+ * it and belongs to somebody else. */
+static void judge(const struct trust_user *u, const char *at, const struct stat *st, char why[256])
+{
+    bool sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) && st->st_uid != u->uid;
+    if (!why[0] && !sticky && !S_ISLNK(st->st_mode) && may_change(u, st))
+        (void)snprintf(why, 256, "uid %u may write %.200s", (unsigned)u->uid, at);
+    if (!why[0] && S_ISLNK(st->st_mode) && u->uid != 0 && st->st_uid == u->uid)
+        (void)snprintf(why, 256, "the link %.200s belongs to uid %u", at, (unsigned)u->uid);
+}
+
+/* Replaces `*path` by what it is when the link of `prefix` bytes is followed. */
+static int follow_link(char **path, size_t prefix)
+{
+    char target[PATH_MAX];
+    _cleanup_free_ char *link = mem_strndup(*path, prefix);
+    ssize_t n = readlink(link, target, sizeof(target) - 1);
+    if (n <= 0)
+        return n < 0 ? -errno : -ENOENT;
+    target[n] = '\0';
+    _cleanup_free_ char *dir = path_dirname(link), *to = path_join(dir, target);
+    _cleanup_free_ char *whole = mem_printf("%s%s", to, *path + prefix);
+    free(*path);
+    *path = mem_strdup(whole);
+    return 0;
+}
+
+/* Drops "/.." and the directory before it, or "/." at `at` (the slash). */
+static size_t drop_dots(char *path, size_t at, size_t end)
+{
+    size_t keep = at;
+    if (end - at == 3) /* "/..": back to the slash before */
+        while (keep > 0 && path[--keep] != '/')
+            ;
+    memmove(path + keep, path + end, strlen(path + end) + 1);
+    return keep;
+}
+
+/* Walks `*path` from its beginning; 1 when a link was followed and it has to begin again. */
+static int walk(const struct trust_user *u, char **path, char why[256])
+{
+    struct stat st;
+    size_t at = 0;
+    if (stat("/", &st) == 0)
+        judge(u, "/", &st, why);
+    while ((*path)[at]) {
+        size_t end = at + 1 + strcspn(*path + at + 1, "/");
+        size_t n = end - at;
+        if (n == 1 || (n == 2 && (*path)[at + 1] == '.') ||
+            (n == 3 && (*path)[at + 1] == '.' && (*path)[at + 2] == '.')) {
+            at = drop_dots(*path, at, end);
+            continue;
+        }
+        char rest = (*path)[end];
+        (*path)[end] = '\0';
+        int r = lstat(*path, &st) < 0 ? -errno : 0;
+        if (r == 0)
+            judge(u, *path, &st, why);
+        (*path)[end] = rest;
+        if (r < 0)
+            return r;
+        if (S_ISLNK(st.st_mode)) {
+            r = follow_link(path, end);
+            return r < 0 ? r : 1;
+        }
+        at = end;
+    }
+    return 0;
+}
+
+int trust_follow(const struct trust_user *u, const char *path, char **ret_real, char why[256])
+{
+    _cleanup_free_ char *p = mem_strdup(path);
+    why[0] = '\0';
+    for (int links = 0; links <= LINKS_MAX; links++) {
+        int r = walk(u, &p, why);
+        if (r < 0)
+            return r;
+        if (r == 0) {
+            *ret_real = p[0] ? TAKE_PTR(p) : mem_strdup("/");
+            return 0;
+        }
+    }
+    return -ELOOP;
+}
