@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+#include "shim/tty.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shim/sig.h"
+
+/* More than the kernel keeps for a pty; whoever writes past it after the command's end is a daemon
+ * that it left behind. */
+#define TTY_DRAIN_MAX (1u << 20)
+
+/* ---- which terminal ---- */
+
+static bool is_control(int fd)
+{
+    int n;
+
+    return tcgetpgrp(fd) >= 0 && ioctl(fd, TIOCGPTN, &n) < 0; /* a master only looks like one */
+}
+
+static bool is_pipe(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+/* The slots that are our controlling terminal; when none is, those of the first terminal. */
+static void choose_slots(struct tty *t, unsigned ttys)
+{
+    struct stat first = {0}, st;
+
+    for (int fd = 0; fd < 3; fd++) {
+        if (ttys >> fd & 1 && is_control(fd))
+            t->slots |= 1u << fd;
+    }
+    t->control = t->slots != 0;
+    for (int fd = 0; fd < 3 && !t->control; fd++) {
+        if (!(ttys >> fd & 1) || fstat(fd, &st) < 0)
+            continue;
+        if (t->slots == 0)
+            first = st;
+        if (st.st_rdev == first.st_rdev)
+            t->slots |= 1u << fd;
+    }
+}
+
+/* A description of our own can be non-blocking without a change to the shell's. */
+static int open_user(const struct tty *t)
+{
+    char path[] = "/proc/self/fd/N";
+    int fd;
+
+    for (int slot = 2; slot >= 0; slot--) {
+        if (!(t->slots >> slot & 1))
+            continue;
+        path[sizeof(path) - 2] = (char)('0' + slot);
+        fd = open(t->control ? "/dev/tty" : path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+        return fd >= 0 ? fd : fcntl(slot, F_DUPFD_CLOEXEC, 3);
+    }
+    return -1;
+}
+
+/* ---- the pty ---- */
+
+static bool open_pty(struct tty *t)
+{
+    int unlock = 0;
+
+    t->master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (t->master < 0)
+        return false;
+    if (ioctl(t->master, TIOCSPTLCK, &unlock) == 0)
+        t->slave = ioctl(t->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    return t->slave >= 0;
+}
+
+/* While the user's terminal processes output itself, the pty must not: a newline would get two
+ * carriage returns. */
+static void process_output(struct tty *t, bool on)
+{
+    struct termios now;
+
+    if (on != t->unprocessed || tcgetattr(t->master, &now) < 0)
+        return;
+    if (on)
+        now.c_oflag |= t->start.c_oflag & OPOST;
+    else
+        now.c_oflag &= ~(tcflag_t)OPOST;
+    if (tcsetattr(t->master, TCSANOW, &now) == 0)
+        t->unprocessed = !on;
+}
+
+void tty_close(struct tty *t)
+{
+    if (t->slave >= 0)
+        (void)close(t->slave);
+    if (t->master >= 0)
+        (void)close(t->master);
+    t->slave = t->master = -1;
+}
+
+bool tty_open(struct tty *t, unsigned ttys)
+{
+    t->fd = t->master = t->slave = -1;
+    if (!ttys)
+        return false;
+    choose_slots(t, ttys);
+    t->fd = open_user(t);
+    if (t->fd < 0 || !open_pty(t) || tcgetattr(t->fd, &t->user) < 0 ||
+        tcsetattr(t->master, TCSANOW, &t->user) < 0) {
+        tty_close(t);
+        if (t->fd >= 0)
+            (void)close(t->fd);
+        t->fd = -1;
+        return false;
+    }
+    t->start = t->user;
+    tty_resize(t);
+    t->wants = t->control && !is_pipe(0) && !is_pipe(1) && !is_pipe(2);
+    if (!t->wants || !tty_take(t))
+        process_output(t, false);
+    return true;
+}
+
+/* ---- whose it is ---- */
+
+bool tty_foreground(const struct tty *t)
+{
+    return t->fd >= 0 && (!t->control || tcgetpgrp(t->fd) == getpgrp());
+}
+
+bool tty_take(struct tty *t)
+{
+    struct termios raw;
+
+    if (t->raw)
+        return true;
+    if (!tty_foreground(t) || tcgetattr(t->fd, &t->user) < 0)
+        return false;
+    raw = t->user;
+    raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+    raw.c_oflag &= ~(tcflag_t)OPOST;
+    raw.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+    raw.c_cflag = (raw.c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8;
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    /* Should we lose the foreground before this call, it stops us by SIGTTOU, which is never
+     * caught, and is done once somebody brings us back. */
+    while (tcsetattr(t->fd, TCSANOW, &raw) < 0) {
+        if (errno != EINTR)
+            return false;
+    }
+    t->raw = true;
+    t->wants = true;
+    process_output(t, true);
+    tty_resize(t);
+    return true;
+}
+
+void tty_give(struct tty *t, bool as_left)
+{
+    struct termios now;
+
+    if (!t->raw)
+        return;
+    t->raw = false;
+    if (!as_left || t->master < 0 || tcgetattr(t->master, &now) < 0)
+        now = t->user;
+    /* Whoever took the foreground from us has set its own modes. */
+    if (tty_foreground(t))
+        (void)tcsetattr(t->fd, TCSANOW, &now);
+    process_output(t, false);
+}
+
+void tty_resize(struct tty *t)
+{
+    struct winsize ws;
+
+    if (t->master >= 0 && ioctl(t->fd, TIOCGWINSZ, &ws) == 0)
+        (void)ioctl(t->master, TIOCSWINSZ, &ws);
+}
+
+/* ---- bytes ---- */
+
+/* -1 with errno, 0 end, else bytes. */
+static ssize_t buf_read(struct tty_buf *b, int fd)
+{
+    ssize_t n;
+
+    if (b->start == b->end)
+        b->start = b->end = 0;
+    n = read(fd, b->data + b->end, sizeof(b->data) - b->end);
+    if (n > 0)
+        b->end += (size_t)n;
+    return n;
+}
+
+static bool transient(void)
+{
+    return errno == EAGAIN || errno == EINTR;
+}
+
+/* False: the other side is gone, and with it what was for it. */
+static bool buf_write(struct tty_buf *b, int fd)
+{
+    ssize_t n = write(fd, b->data + b->start, b->end - b->start);
+
+    if (n > 0)
+        b->start += (size_t)n;
+    if (n >= 0 || transient())
+        return true;
+    b->start = b->end = 0;
+    return false;
+}
+
+/* The user's terminal hung up. The command's must too: it then gets SIGHUP, end of file, EIO. */
+static void lose_user(struct tty *t)
+{
+    t->raw = false;
+    (void)close(t->fd);
+    t->fd = -1;
+    tty_close(t);
+}
+
+static void read_user(struct tty *t)
+{
+    ssize_t n = buf_read(&t->in, t->fd);
+
+    if (n > 0 || (n < 0 && transient()))
+        return;
+    /* EIO is also the answer to the background of an orphaned group. */
+    if (n < 0 && t->control && tcgetpgrp(t->fd) >= 0 && !tty_foreground(t))
+        t->raw = false;
+    else
+        lose_user(t);
+}
+
+void tty_poll(struct tty *t, struct pollfd p[2])
+{
+    p[0] = (struct pollfd){.fd = -1};
+    p[1] = (struct pollfd){.fd = -1};
+    if (t->master < 0)
+        return;
+    if (t->raw && t->in.end < sizeof(t->in.data))
+        p[0].events |= POLLIN;
+    if (t->out.start < t->out.end)
+        p[0].events |= POLLOUT;
+    if (t->out.end < sizeof(t->out.data) || t->out.start == t->out.end)
+        p[1].events |= POLLIN;
+    if (t->in.start < t->in.end)
+        p[1].events |= POLLOUT;
+    if (p[0].events)
+        p[0].fd = t->fd;
+    if (p[1].events)
+        p[1].fd = t->master;
+}
+
+void tty_relay(struct tty *t, const struct pollfd p[2])
+{
+    if (p[1].revents & POLLIN && t->out.end < sizeof(t->out.data))
+        (void)buf_read(&t->out, t->master);
+    if (p[1].revents & POLLOUT)
+        (void)buf_write(&t->in, t->master);
+    if (p[0].revents & (POLLOUT | POLLERR | POLLHUP) && t->out.start < t->out.end &&
+        !buf_write(&t->out, t->fd)) {
+        lose_user(t);
+        return;
+    }
+    if (p[0].revents & (POLLIN | POLLERR | POLLHUP) && p[0].events & POLLIN)
+        read_user(t);
+}
+
+/* Writes what is buffered; false: nobody reads it, or a deadly signal says to stop. */
+static bool flush_user(struct tty *t)
+{
+    while (t->out.start < t->out.end) {
+        struct pollfd p = {.fd = t->fd, .events = POLLOUT};
+        uint32_t seen;
+
+        (void)sig_poll(&p, 1, -1, &seen);
+        if (seen & ~(SIG_BIT(SIGWINCH) | SIG_BIT(SIGCONT)))
+            return false;
+        if (p.revents && !buf_write(&t->out, t->fd))
+            return false;
+    }
+    return true;
+}
+
+void tty_drain(struct tty *t)
+{
+    size_t total = 0;
+
+    while (t->master >= 0 && flush_user(t) && total < TTY_DRAIN_MAX) {
+        ssize_t n = buf_read(&t->out, t->master);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break; /* EAGAIN: the kernel hands over all that was written before it says so */
+        total += (size_t)n;
+    }
+}
