@@ -31,9 +31,11 @@ struct caller_ops {
     int (*take)(struct caller *c);
 };
 
-/* Finds the facts of a request: real cwd, program, script, paths, in the caller's own root and under
- * a deadline of its own. Answers once by warden_resolved(), possibly before it returns. Also used
- * again right before a start after an approval. */
+/* Finds the facts of a request: real cwd, program, script, paths, in the caller's own root and
+ * under a deadline of its own. Answers once by warden_resolved(), possibly before it returns. Also
+ * used again right before a start after an approval, and when a new policy looks at other paths.
+ * r->facts is empty and r->policy is the policy in force when it is called. A negative return:
+ * nothing will be answered. */
 struct resolver {
     int (*resolve)(struct resolver *x, struct request *r, struct err *err);
     /* The request is going away: forget it, answer no more. */
@@ -64,8 +66,8 @@ struct audit_log {
                   void (*done)(void *arg, int result), void *arg, struct err *err);
 };
 
-/* The queue as it survives a restart. Writes are asynchronous and may be lost with the machine; what
- * is lost is judged anew. */
+/* The queue as it survives a restart. Writes are asynchronous and may be lost with the machine;
+ * what is lost is judged anew. */
 struct queue_row {
     uint8_t id[16];
     char digest[65];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One command on its way: what was asked, by whom, what is known of it, what was decided, how it
- * ended. Doors fill `ask` and `peer`, the resolver fills `facts`, the warden does the rest and alone
- * changes `state`. */
+ * ended. Doors fill `ask` and `peer`, the resolver fills `facts`, the warden does the rest and
+ * alone changes `state`. */
 #pragma once
 
 #include <stdbool.h>
@@ -107,6 +107,7 @@ struct answer {
 };
 
 struct caller;
+struct track;
 
 struct request {
     struct list all; /* the warden's */
@@ -120,17 +121,19 @@ struct request {
     struct policy_decision judged;
     enum decision decision;
     struct answer answer; /* when a person answered */
-    char digest[65];      /* hex SHA-256 of argv, cwd, passing env, program identity, policy version */
-    struct caller *caller;      /* borrowed; NULL when it is gone or handed over */
-    struct executor *executor;  /* borrowed; NULL until starting */
-    void *job;                  /* the executor's own */
-    void *lookup;               /* the resolver's own */
-    pid_t command_pid;          /* 0 until running */
-    uint64_t received_at, waiting_at, decided_at, started_at, ended_at; /* realtime ns; 0: not yet */
+    char digest[65]; /* hex SHA-256 of argv, cwd, passing env, program identity, policy version */
+    struct caller *caller;     /* borrowed; NULL when it is gone or handed over */
+    struct executor *executor; /* borrowed; NULL until starting */
+    void *job;                 /* the executor's own */
+    void *lookup;              /* the resolver's own */
+    pid_t command_pid;         /* 0 until running */
+    uint64_t received_at, waiting_at, decided_at, started_at,
+        ended_at;      /* realtime ns; 0: not yet */
     uint64_t deadline; /* monotonic ns: of the answer while waiting, of the run while running */
     bool timed_out;    /* its time was up: TERM was sent */
     struct end end;
-    char why[512]; /* withdrawn, error, limited, killed: words */
+    char why[512];       /* withdrawn, error, limited, killed: words */
+    struct track *track; /* the warden's own, see core/course.h; NULL before warden_submit() */
 };
 
 struct request *request_new(void);

@@ -26,7 +26,7 @@ struct warden_config {
     unsigned waiting_max;          /* in all; default 10000 */
     unsigned flight_max_per_peer;  /* received + starting + running; default 256 */
     unsigned asks_per_minute;      /* per peer; default 120; 0: no limit */
-    uint64_t claim_grace;          /* ns that rows of the old queue wait for their shim; default 30 s */
+    uint64_t claim_grace; /* ns that rows of the old queue wait for their shim; default 30 s */
 };
 
 /* Fills the defaults above (ports stay NULL). */
@@ -34,7 +34,10 @@ void warden_config_default(struct warden_config *c);
 
 /* `policy` is referenced. */
 struct warden *warden_new(const struct warden_config *c, struct policy *policy);
-struct warden *warden_free(struct warden *w); /* refuses whoever still waits */
+/* Refuses whoever still waits (125), but after warden_drain() v2 callers hear nothing and keep
+ * their rows in the index. What runs is killed. No port is called afterwards, but the audit log may
+ * still call back. */
+struct warden *warden_free(struct warden *w);
 CLEANUP_DEFINE(struct warden, warden_free)
 
 /* `x` is borrowed for the warden's life. */
@@ -55,16 +58,19 @@ void warden_ended(struct warden *w, struct request *r, const struct end *end);
 
 /* A person's answer to the waiting request `id`. `digest` NULL or what the person saw (64 hex).
  * 0; -ENOENT never heard of; -EALREADY it has ended or was answered, words say how and when;
- * -ESTALE what waits is not what was seen; -EINVAL. Recorded and acted on before it returns, or as
- * soon as the log is durable. */
+ * -ESTALE what waits is not what was seen; -EINVAL; -EAGAIN not now: an approval while the warden
+ * stops, or its caller has not come back since a restart. Recorded and acted on before it returns,
+ * or as soon as the log is durable. */
 int warden_answer(struct warden *w, const char *id, const struct answer *a, const char *digest,
                   struct err *err) MUST_CHECK;
 
-/* Ends one running, starting or waiting request for an operator. -ENOENT, -EALREADY. */
+/* Ends one running, starting or waiting request for an operator. `signo` 0 means SIGTERM; whatever
+ * it is, SIGKILL follows after the grace. What waits is denied. -ENOENT, -EALREADY, -EINVAL. */
 int warden_kill(struct warden *w, const char *id, int signo, const char *who, const char *why,
                 struct err *err) MUST_CHECK;
 
-/* Takes a new policy (referenced) and re-judges what waits; deny wins, allow starts it. Recorded. */
+/* Takes a new policy (referenced) and re-judges what waits; deny wins, allow starts it. Recorded.
+ */
 void warden_set_policy(struct warden *w, struct policy *p, const char *who);
 struct policy *warden_policy(struct warden *w); /* borrowed */
 /* A reload that failed: recorded, shown by status. */
@@ -80,8 +86,8 @@ uint64_t warden_tick(struct warden *w);
 /* `fn` is called by the warden whenever that moment may have moved earlier. */
 void warden_on_rearm(struct warden *w, void (*fn)(void *arg), void *arg);
 
-/* SIGTERM: new requests are refused (125), waiting v2 callers keep waiting for the next warden, runs
- * may end. warden_idle() is true when nothing starts or runs. */
+/* SIGTERM: new requests are refused (125), waiting v2 callers keep waiting for the next warden,
+ * runs may end. warden_idle() is true when nothing starts or runs. */
 void warden_drain(struct warden *w);
 bool warden_idle(const struct warden *w);
 /* Kills what still runs. */

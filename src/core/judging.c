@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* Finding facts, judging, waiting, and looking again after an approval: handlers of the table in
+ * core/course.c. Each is called with the new stage already set. A call to a port may come back
+ * before it returns and move the request on, so such a call is the last thing that a handler does,
+ * or the stage is looked at again. */
+#include "core/course.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "core/audit.h"
+#include "core/binding.h"
+
+/* Operands beyond this many are not resolved, and so outside everything. */
+#define OPERANDS_MAX 1024
+
+/* ---- facts ---- */
+
+static bool same_policy(const struct policy *a, const struct policy *b)
+{
+    return a == b || str_eq(policy_digest(a), policy_digest(b));
+}
+
+static void use_policy(struct request *r, struct policy *p)
+{
+    struct policy *before = r->policy;
+    r->policy = policy_ref(p);
+    if (before)
+        policy_unref(before);
+}
+
+static void look_up(struct warden *w, struct request *r)
+{
+    struct err err = {0};
+    enum stage stage = r->track->stage;
+    int x = w->config.resolver->resolve(w->config.resolver, r, &err);
+    if (x >= 0 || r->track->stage != stage)
+        return;
+    course_say(r->why, sizeof(r->why), err.text[0] ? err.text : "its facts could not be asked for");
+    (void)course_event(r, EV_UNRESOLVED);
+}
+
+void judging_resolve(struct warden *w, struct request *r)
+{
+    use_policy(r, w->policy);
+    facts_done(&r->facts);
+    look_up(w, r);
+}
+
+/* Puts what is known aside, so that a lookup that fails leaves something to record. */
+static void stash(struct request *r)
+{
+    struct track *t = r->track;
+    if (t->stashed) { /* a refresh that was overtaken by another policy */
+        facts_done(&r->facts);
+        return;
+    }
+    t->stashed = true;
+    t->old_facts = r->facts;
+    t->old_policy = policy_ref(r->policy);
+    t->old_judged = r->judged;
+    r->facts = (struct facts){0};
+}
+
+static void forget_stash(struct request *r)
+{
+    struct track *t = r->track;
+    facts_done(&t->old_facts);
+    if (t->old_policy)
+        t->old_policy = (policy_unref(t->old_policy), NULL);
+    t->stashed = false;
+}
+
+void judging_restore(struct request *r)
+{
+    struct track *t = r->track;
+    if (!t->stashed)
+        return;
+    facts_done(&r->facts);
+    r->facts = t->old_facts;
+    r->judged = t->old_judged;
+    t->old_facts = (struct facts){0};
+    use_policy(r, t->old_policy);
+    forget_stash(r);
+}
+
+void judging_stop_lookup(struct warden *w, struct request *r)
+{
+    w->config.resolver->cancel(w->config.resolver, r);
+    judging_restore(r);
+}
+
+/* ---- judging ---- */
+
+static struct executor *find_executor(struct warden *w, const char *name)
+{
+    for (size_t i = 0; i < w->executors_count; i++)
+        if (str_eq(w->executors[i]->name, name))
+            return w->executors[i];
+    return NULL;
+}
+
+static int choose_executor(struct warden *w, struct request *r)
+{
+    const char *name = r->judged.executor;
+    if (!name && (unsigned)r->ask.door < WARDEN_DOORS)
+        name = w->default_executor[r->ask.door];
+    r->executor = name && name[0] ? find_executor(w, name) : NULL;
+    if (r->executor)
+        return 0;
+    (void)snprintf(r->why, sizeof(r->why), "the executor '%s' for it is not there",
+                   name && name[0] ? name : "(none)");
+    return -ENOENT;
+}
+
+/* Whether a person may and can be asked; the event that follows. */
+static enum course_event may_ask(struct warden *w, struct request *r)
+{
+    struct err err = {0};
+    char key[LIMITS_KEY_SIZE];
+    if (w->draining && r->ask.door != DOOR_SHIM_V2)
+        return EV_STOPPING;
+    if (binding_digest(r, r->digest, &err) < 0) {
+        course_say(r->why, sizeof(r->why), err.text);
+        return EV_IMPOSSIBLE;
+    }
+    struct queue_row *claim = r->track->claim;
+    if (claim && strcmp(claim->digest, r->digest) != 0)
+        course_close_claim(w, TAKE_PTR(r->track->claim),
+                           "its caller came back with another command, or the policy is another");
+    limits_key(&r->peer, key);
+    /* Who comes back to its place does not ask anew. */
+    if (limits_may_wait(w->limits, key, &err) < 0 ||
+        (!r->track->claim && limits_take_ask(w->limits, key, course_monotonic(w), &err) < 0)) {
+        course_say(r->why, sizeof(r->why), err.text);
+        return EV_LIMITED;
+    }
+    return EV_POLICY_ASKS;
+}
+
+static void judge(struct request *r)
+{
+    struct policy_request q;
+    request_to_policy(r, &q);
+    r->judged = (struct policy_decision){0};
+    policy_judge(r->policy, &q, &r->judged);
+    struct policy *before = r->track->judged_by;
+    r->track->judged_by = policy_ref(r->policy);
+    if (before)
+        policy_unref(before);
+}
+
+static enum course_event judged(struct warden *w, struct request *r)
+{
+    switch (r->judged.verdict) {
+    case VERDICT_DENY:
+        r->executor = NULL;
+        return EV_POLICY_DENIES;
+    case VERDICT_ASK:
+    case VERDICT_ALLOW:
+        if (choose_executor(w, r) < 0)
+            return EV_IMPOSSIBLE;
+        return r->judged.verdict == VERDICT_ALLOW ? EV_POLICY_ALLOWS : EV_POLICY_ASKS;
+    }
+    return EV_POLICY_DENIES; /* not reached by a known verdict */
+}
+
+void judging_judge(struct warden *w, struct request *r)
+{
+    if (!same_policy(r->policy, w->policy)) {
+        (void)course_event(r, EV_STALE);
+        return;
+    }
+    judge(r);
+    enum course_event ev = judged(w, r);
+    if (ev == EV_POLICY_ASKS)
+        ev = may_ask(w, r);
+    (void)course_event(r, ev);
+}
+
+/* After a reload, with facts that fit the policy r->policy. */
+void judging_judge_again(struct warden *w, struct request *r)
+{
+    if (!same_policy(r->policy, w->policy)) {
+        (void)course_event(r, EV_STALE);
+        return;
+    }
+    forget_stash(r);
+    judge(r);
+    enum course_event ev = judged(w, r);
+    struct err err = {0};
+    if (ev == EV_POLICY_ASKS && binding_digest(r, r->digest, &err) < 0) {
+        course_say(r->why, sizeof(r->why), err.text);
+        ev = EV_IMPOSSIBLE;
+    }
+    (void)course_event(r, ev);
+}
+
+/* Whether the known paths are those that policy `p` looks at. */
+static bool covered(const struct request *r, const struct policy *p)
+{
+    size_t want[OPERANDS_MAX];
+    size_t n = policy_path_operands(p, r->ask.name, r->ask.argv, r->ask.argc, want, OPERANDS_MAX);
+    if (n > OPERANDS_MAX)
+        return true; /* no helper resolves so many */
+    for (size_t i = 0; i < n; i++) {
+        bool found = false;
+        for (size_t k = 0; k < r->facts.paths_count && !found; k++)
+            found = r->facts.paths[k].arg == want[i];
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+void judging_rejudge(struct warden *w, struct request *r)
+{
+    if (!covered(r, w->policy)) {
+        (void)course_event(r, EV_STALE);
+        return;
+    }
+    use_policy(r, w->policy);
+    judging_judge_again(w, r);
+}
+
+void judging_refresh(struct warden *w, struct request *r)
+{
+    stash(r);
+    use_policy(r, w->policy);
+    r->judged = (struct policy_decision){.verdict = VERDICT_ASK,
+                                         .rule_name = "being judged again after a reload",
+                                         .timeout = r->track->old_judged.timeout,
+                                         .approval_timeout = r->track->old_judged.approval_timeout};
+    look_up(w, r);
+}
+
+/* ---- waiting ---- */
+
+static void put_in_index(struct warden *w, const struct request *r)
+{
+    if (!w->config.index)
+        return;
+    uint64_t now = course_monotonic(w);
+    struct queue_row row = {
+        .pid = r->peer.pid,
+        .start_time = r->peer.start_time,
+        .waiting_at = r->waiting_at,
+        .deadline = course_after(course_realtime(w), r->deadline > now ? r->deadline - now : 0)};
+    memcpy(row.id, r->id, sizeof(row.id));
+    memcpy(row.digest, r->digest, sizeof(row.digest));
+    _cleanup_buf_ struct buf summary = AUDIT_BUF();
+    (void)buf_append_char(&summary, '{');
+    audit_request(r, &summary);
+    (void)buf_append_char(&summary, '}');
+    row.summary = summary.failed ? "{}" : summary.data;
+    w->config.index->queue_put(w->config.index, &row);
+}
+
+static void announce(struct warden *w, struct request *r)
+{
+    put_in_index(w, r);
+    course_emit(w, r, EVENT_WAITING);
+    if (r->caller && r->track->stage == STAGE_WAITING)
+        r->caller->ops->waiting(r->caller, r);
+}
+
+/* Takes over the place that the request had before the warden restarted: its id and its deadline.
+ * Returns the time that is left. */
+static uint64_t take_over(struct warden *w, struct request *r, uint64_t now)
+{
+    _cleanup_(claims_row_freep) struct queue_row *row = TAKE_PTR(r->track->claim);
+    uint64_t wall = course_realtime(w);
+    uint64_t waited = wall > row->waiting_at ? wall - row->waiting_at : 0;
+    uint64_t left = row->deadline > wall ? row->deadline - wall : 0;
+    map_remove(w->by_id, r->id_text);
+    memcpy(r->id, row->id, sizeof(r->id));
+    uuid_format(r->id, r->id_text);
+    map_put(w->by_id, r->id_text, r);
+    r->waiting_at = row->waiting_at ? row->waiting_at : wall;
+    r->track->waiting_since = now > waited ? now - waited : 0;
+    return left < r->judged.approval_timeout ? left : r->judged.approval_timeout;
+}
+
+void judging_wait(struct warden *w, struct request *r)
+{
+    uint64_t now = course_monotonic(w), left = r->judged.approval_timeout;
+    r->waiting_at = course_realtime(w);
+    r->track->waiting_since = now;
+    if (r->track->claim)
+        left = take_over(w, r, now);
+    course_due(r, course_after(now, left));
+    announce(w, r);
+}
+
+/* A new policy may shorten the time that is left, not lengthen it: people were told the old one. */
+void judging_wait_again(struct warden *w, struct request *r)
+{
+    uint64_t at = course_after(r->track->waiting_since, r->judged.approval_timeout);
+    course_due(r, at < r->deadline ? at : r->deadline);
+    announce(w, r);
+}
+
+/* ---- approved: is it still the same? ---- */
+
+void judging_check(struct warden *w, struct request *r)
+{
+    stash(r);
+    look_up(w, r);
+}
+
+void judging_compare(struct warden *w, struct request *r)
+{
+    struct err err = {0};
+    char digest[BINDING_DIGEST_SIZE] = "";
+    forget_stash(r);
+    if (!same_policy(r->policy, w->policy))
+        course_say(r->why, sizeof(r->why),
+                   "the policy changed just after it was approved: run it again");
+    else if (binding_digest(r, digest, &err) < 0)
+        course_say(r->why, sizeof(r->why), err.text);
+    else if (strcmp(digest, r->digest) != 0)
+        course_say(
+            r->why, sizeof(r->why),
+            "what it would run changed while it waited (program, script, directory or a path): the "
+            "approval was for something else");
+    else {
+        (void)course_event(r, EV_SAME);
+        return;
+    }
+    (void)course_event(r, EV_CHANGED);
+}

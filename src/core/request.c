@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* One command on its way: its memory, its facts, the names of its states. Changes no state: that
+ * is the warden's. */
+#include "core/request.h"
+
+#include "base/mem.h"
+
+const char *request_state_name(enum request_state s)
+{
+    switch (s) {
+    case REQUEST_RECEIVED:
+        return "received";
+    case REQUEST_WAITING:
+        return "waiting";
+    case REQUEST_STARTING:
+        return "starting";
+    case REQUEST_RUNNING:
+        return "running";
+    case REQUEST_ENDED:
+        return "ended";
+    }
+    return "unknown";
+}
+
+const char *door_kind_name(enum door_kind d)
+{
+    switch (d) {
+    case DOOR_SHIM_V1:
+        return "shim-v1";
+    case DOOR_SHIM_V2:
+        return "shim";
+    case DOOR_GATE:
+        return "gate";
+    case DOOR_API:
+        return "api";
+    }
+    return "unknown";
+}
+
+const char *decision_name(enum decision d)
+{
+    switch (d) {
+    case DECISION_NONE:
+        return "none";
+    case DECISION_DENY:
+        return "deny";
+    case DECISION_ALLOW:
+        return "allow";
+    case DECISION_ASK_APPROVED:
+        return "ask-approved";
+    case DECISION_ASK_DENIED:
+        return "ask-denied";
+    case DECISION_ASK_EXPIRED:
+        return "ask-expired";
+    case DECISION_WITHDRAWN:
+        return "withdrawn";
+    case DECISION_LIMITED:
+        return "limited";
+    case DECISION_ERROR:
+        return "error";
+    case DECISION_INTERRUPTED:
+        return "interrupted";
+    }
+    return "unknown";
+}
+
+void *facts_keep(struct facts *f, void *p)
+{
+    f->arena = mem_realloc_array(f->arena, f->arena_count + 1, sizeof(*f->arena));
+    f->arena[f->arena_count++] = p;
+    return p;
+}
+
+void facts_done(struct facts *f)
+{
+    for (size_t i = 0; i < f->arena_count; i++)
+        free(f->arena[i]);
+    free(f->arena);
+    free(f->cwd);
+    free(f->exec_path);
+    *f = (struct facts){0};
+}
+
+struct request *request_new(void)
+{
+    struct request *r = mem_new(struct request);
+    list_init(&r->all);
+    r->peer.pidfd = -1;
+    return r;
+}
+
+struct request *request_free(struct request *r)
+{
+    if (!r)
+        return NULL;
+    list_remove(&r->all);
+    facts_done(&r->facts);
+    if (r->policy)
+        policy_unref(r->policy);
+    free(r->ask.blob);
+    free(r->ask.argv);
+    free(r->ask.env);
+    free(r->peer.groups);
+    free(r->peer.container);
+    free(r->peer.cgroup);
+    cleanup_close(&r->peer.pidfd);
+    free(r);
+    return NULL;
+}
+
+void request_to_policy(const struct request *r, struct policy_request *ret)
+{
+    *ret = (struct policy_request){
+        .command = r->ask.name,
+        .argv = r->ask.argv,
+        .argc = r->ask.argc,
+        .env = r->ask.env,
+        .envc = r->ask.envc,
+        .cwd = r->facts.cwd,
+        .uid = r->peer.uid,
+        .gid = r->peer.gid,
+        .container = r->peer.container,
+        .program = r->facts.program,
+        .paths = r->facts.paths,
+        .paths_count = r->facts.paths_count,
+    };
+}
