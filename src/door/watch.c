@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* Compared with what was true when the request was received: its parent, its session, and whether
+ * that session's leader lived. A parent or leader that was gone before means nothing. */
+#include "door/watch.h"
+
+#include "door/session.h"
+
+void watch_begin(struct session *s)
+{
+    const struct peer *p = &s->r->peer;
+    struct peer_stat leader;
+    s->leader_start = 0;
+    if (p->sid > 0 && p->sid != p->pid && p->sid != p->ppid && peer_stat_read(p->sid, &leader) == 0)
+        s->leader_start = leader.start_time;
+    s->looked_after = true;
+    list_append(&s->room->waiting, &s->in_state);
+    s->room->waiting_count++;
+}
+
+void watch_forget(struct session *s)
+{
+    s->looked_after = false;
+    list_remove(&s->in_state);
+    s->room->waiting_count--;
+}
+
+/* What has changed, or NULL. */
+static const char *changed(const struct session *s)
+{
+    const struct peer *p = &s->r->peer;
+    struct peer_stat now, leader;
+    if (peer_stat_read(p->pid, &now) < 0 || now.start_time != p->start_time)
+        return "the process that asked is gone";
+    if (now.ppid != p->ppid)
+        return "the parent of the process that asked is gone";
+    if (now.sid != p->sid)
+        return "the process that asked moved to another session";
+    if (s->leader_start &&
+        (peer_stat_read(p->sid, &leader) < 0 || leader.start_time != s->leader_start))
+        return "the session that asked has ended";
+    return NULL;
+}
+
+void watch_turn(struct room *m)
+{
+    size_t n = m->waiting_count * WATCH_TURN_MS / WATCH_PERIOD_MS + 1;
+    for (; n > 0 && !list_empty(&m->waiting); n--) {
+        struct session *s = list_item(m->waiting.next, struct session, in_state);
+        list_remove(&s->in_state);
+        list_append(&m->waiting, &s->in_state);
+        const char *why = changed(s);
+        if (why)
+            session_withdraw(s, why);
+    }
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The options of clawrden-warden. One table gives the flags, the keys of clawrden.yaml, the
+ * CLAWRDEN_* variables, their defaults, and --help. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+
+struct config {
+    /* owned; absolute paths */
+    char *config, *policy, *socket, *audit, *state, *audit_key, *mirror_binary;
+    char *api;          /* "HOST:PORT" or "none" */
+    char *socket_group; /* name or number; "" ours */
+    unsigned socket_mode;
+    char *log_level, *log_format, *audit_sync;                         /* one of their choices */
+    uint64_t audit_rotate_size;                                        /* bytes; 0: never */
+    uint64_t audit_rotate_age;                                         /* ns; 0: never */
+    uint64_t kill_grace, drain_timeout, request_deadline, claim_grace; /* ns */
+    uint64_t connections_max, connections_max_per_uid, waiting_max, waiting_max_per_caller;
+    uint64_t flight_max_per_caller, asks_per_minute;
+    uint64_t request_bytes_max, request_bytes_max_per_uid;
+};
+
+enum config_result { CONFIG_RUN, CONFIG_SAID_ALL }; /* the latter: --help, --version */
+
+/* Flags over environment over clawrden.yaml over defaults. `env` as in environ(7). What --help and
+ * --version print goes to `out`. -EINVAL with words; those of the file have FILE:LINE:COLUMN. */
+int config_load(int argc, char *const *argv, char *const *env, struct config *c,
+                enum config_result *ret, struct buf *out, struct err *err) MUST_CHECK;
+void config_done(struct config *c);
+
+/* Sets one by its name, as in the file ('-' and '_' are the same). -ENOENT: no such option, the
+ * words say which is near. -EINVAL. */
+int config_set(struct config *c, const char *name, const char *value, struct err *err) MUST_CHECK;
+
+/* Each row's name, for the test that compares the manual page; NULL past the end. */
+const char *config_name(size_t i);
