@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* The handlers of the route table (api.c), one file per resource. Each answers its exchange, now or
+ * later. `arg` is a struct call. */
+#pragma once
+
+#include "http/router.h"
+
+route_fn health_live, health_ready, health_status;                        /* health.c */
+route_fn queue_list, queue_one, queue_approve, queue_deny, queue_running; /* queue.c */
+route_fn history_page;                                                    /* history.c */
+route_fn kill_requests;                                                   /* kill.c */
+route_fn rules_show, rules_reload;                                        /* rules.c */
+route_fn prometheus_metrics;                                              /* prometheus.c */

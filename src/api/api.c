@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* The route table, and the order in which every call is checked: framing (http/front), site, login,
+ * role, method, body, and then existence, in the adapter. */
+#include "api/api.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/adapters.h"
+#include "api/call.h"
+#include "api/login.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "http/server.h"
+
+#define API_BODY_NODES_MAX 1000
+
+static const struct route api_routes[] = {
+    {"GET", "/healthz", API_ROLE_NONE, health_live},
+    {"GET", "/readyz", API_ROLE_NONE, health_ready},
+    {"GET", "/metrics", API_ROLE_VIEWER, prometheus_metrics},
+    {"GET", "/api/status", API_ROLE_VIEWER, health_status},
+    {"GET", "/api/queue", API_ROLE_VIEWER, queue_list},
+    {"GET", "/api/queue/{}", API_ROLE_VIEWER, queue_one},
+    {"POST", "/api/queue/{}/approve", API_ROLE_APPROVER, queue_approve},
+    {"POST", "/api/queue/{}/deny", API_ROLE_APPROVER, queue_deny},
+    {"GET", "/api/running", API_ROLE_VIEWER, queue_running},
+    {"GET", "/api/history", API_ROLE_VIEWER, history_page},
+    {"POST", "/api/kill", API_ROLE_OPERATOR, kill_requests},
+    {"GET", "/api/policy", API_ROLE_VIEWER, rules_show},
+    {"POST", "/api/policy/reload", API_ROLE_ADMIN, rules_reload},
+};
+
+static const char *api_role_name(enum api_role r)
+{
+    switch (r) {
+    case API_ROLE_NONE:
+        return "none";
+    case API_ROLE_VIEWER:
+        return "viewer";
+    case API_ROLE_APPROVER:
+        return "approver";
+    case API_ROLE_OPERATOR:
+        return "operator";
+    case API_ROLE_ADMIN:
+        return "admin";
+    }
+    return "none";
+}
+
+/* ---- the checks ---- */
+
+static bool api_check_role(struct call *c, const struct router_match *m)
+{
+    if (m->allow[0] && m->level == API_ROLE_NONE)
+        return true;
+    if (!login_check(c))
+        return false;
+    if (!m->allow[0]) {
+        call_error(c->x, 404, "not_found", NULL, "there is nothing at this path");
+        return false;
+    }
+    if (c->role >= m->level)
+        return true;
+    call_error(c->x, 403, "forbidden", NULL, "this needs the role %s; %s has the role %s",
+               api_role_name((enum api_role)m->level), c->who, api_role_name(c->role));
+    return false;
+}
+
+static bool api_check_method(struct call *c, const struct router_match *m)
+{
+    if (m->route)
+        return true;
+    exchange_add_header(c->x, "Allow", m->allow);
+    call_error(c->x, 405, "method_not_allowed", NULL, "this path takes %s", m->allow);
+    return false;
+}
+
+static bool api_is_json(const char *type)
+{
+    static const char json[] = "application/json";
+    if (!type || strncasecmp(type, json, strlen(json)) != 0)
+        return false;
+    const char *rest = type + strlen(json);
+    rest += strspn(rest, " \t");
+    return !*rest || *rest == ';';
+}
+
+static bool api_check_body(struct call *c)
+{
+    const struct buf *b = exchange_body(c->x);
+    if (exchange_oversize(c->x)) {
+        call_error(c->x, 413, "too_large", NULL, "the body is larger than is taken (64 KiB)");
+        return false;
+    }
+    if (b->len == 0 || !str_eq(exchange_method(c->x), "POST"))
+        return true;
+    if (!api_is_json(exchange_header(c->x, "Content-Type"))) {
+        call_error(c->x, 415, "media_type", NULL, "a body must be application/json");
+        return false;
+    }
+    struct err err = {""};
+    if (json_parse(buf_str(b), b->len, API_BODY_NODES_MAX, &c->body, &err) < 0) {
+        call_error(c->x, 400, "bad_body", NULL, "%s", err.text);
+        return false;
+    }
+    if (json_is_object(c->body))
+        return true;
+    call_error(c->x, 400, "bad_body", NULL, "the body must be a JSON object");
+    return false;
+}
+
+static void api_handle(void *arg, struct exchange *x)
+{
+    struct call c = {.api = arg, .x = x, .who = ""};
+    struct router_match m;
+    router_match(api_routes, ARRAY_LEN(api_routes), exchange_method(x), exchange_path(x), &m);
+    if (login_check_site(x) && api_check_role(&c, &m) && api_check_method(&c, &m) &&
+        api_check_body(&c))
+        m.route->handler(&c, x, m.param);
+    c.body = json_free(c.body);
+}
+
+/* ---- life ---- */
+
+void api_config_default(struct api_config *c)
+{
+    *c = (struct api_config){.token_name = "token"};
+    front_config_default(&c->front);
+}
+
+static bool api_peer_is_outside(void *arg, int fd)
+{
+    struct api *a = arg;
+    return a->deps.peer_is_outside && a->deps.peer_is_outside(a->deps.arg, fd);
+}
+
+static void api_gone(void *arg)
+{
+    struct api *a = arg;
+    void (*gone)(void *) = a->gone;
+    void *gone_arg = a->gone_arg;
+    auth_free(a->auth);
+    free(a);
+    if (gone)
+        gone(gone_arg);
+}
+
+static int api_listen(struct api *a, const struct api_config *c, char **ret_url, struct err *err)
+{
+    const char *name = c->token_name ? c->token_name : "token";
+    int r = c->token ? auth_add_token(a->auth, c->token, name, API_ROLE_ADMIN) : 0;
+    if (r < 0)
+        return err_set(err, r, "the API's token is not of the form of one");
+    if (c->address && !c->token)
+        return err_set(err, -EINVAL, "without a token the API does not listen on TCP");
+    if (c->socket_path)
+        r = server_listen_unix(a->server, c->socket_path, err);
+    if (r == 0 && c->address)
+        r = server_listen_tcp(a->server, c->address, ret_url, err);
+    return r;
+}
+
+int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_config *config,
+              struct api **ret, char **ret_url, struct err *err)
+{
+    struct api *a = mem_new(struct api);
+    *ret_url = NULL;
+    a->deps = *deps;
+    a->auth = auth_new();
+    a->started_at = deps->clock->realtime(deps->clock);
+    login_init(a);
+    struct server_config c = {.front = config->front,
+                              .peer_is_outside = api_peer_is_outside,
+                              .handle = api_handle,
+                              .arg = a};
+    int r = server_new(loop, &c, &a->server, err);
+    if (r < 0) {
+        api_gone(a);
+        return err_prefix(err, r, "the API");
+    }
+    r = api_listen(a, config, ret_url, err);
+    if (r < 0) {
+        api_stop(a, NULL, NULL);
+        return err_prefix(err, r, "the API");
+    }
+    *ret = a;
+    return 0;
+}
+
+void api_stop(struct api *a, void (*gone)(void *arg), void *arg)
+{
+    a->gone = gone;
+    a->gone_arg = arg;
+    server_close(a->server, api_gone, a);
+}

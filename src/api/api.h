@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* The HTTP API of a warden: one adapter per resource over http/server. Main passes in what lies in
+ * layers that the API does not know. Everything runs on the loop thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "core/ports.h"
+#include "core/warden.h"
+#include "http/auth.h"
+#include "http/front.h"
+
+struct api;
+
+enum api_role {
+    API_ROLE_NONE,
+    API_ROLE_VIEWER,
+    API_ROLE_APPROVER,
+    API_ROLE_OPERATOR,
+    API_ROLE_ADMIN
+};
+
+/* What GET /api/history asks for. Strings are NULL when not asked for, and borrowed for the call.
+ */
+struct api_history_query {
+    size_t limit;         /* 1 to API_HISTORY_MAX */
+    const char *cursor;   /* `next` of the page before, as it was given; check it */
+    const char *command;  /* name it was called by */
+    const char *decision; /* decision_name() */
+    const char *container;
+    const char *text; /* anywhere in the command line */
+    int64_t uid;      /* -1: any */
+    uint64_t since;   /* realtime ns, 0: any */
+    uint64_t until;   /* realtime ns, UINT64_MAX: any */
+};
+#define API_HISTORY_MAX 1000
+
+/* 0: `rows` is the inside of a JSON array, newest first ("{...},{...}" or ""), `next` the cursor of
+ * the following page or NULL. Else negative errno with words: -EINVAL for a bad cursor. */
+typedef void api_history_done(void *arg, int result, const char *rows, size_t len, const char *next,
+                              const char *words);
+
+/* One thing without which the warden cannot do its work. An engine that no rule needs is none. */
+struct api_check {
+    const char *name; /* "helper" */
+    bool (*ready)(void *arg, struct err *ret_why);
+};
+
+struct api_deps {
+    struct warden *warden;
+    struct clock_port *clock;
+    void *arg; /* first parameter of every function below and of the checks */
+    /* True when the peer of this unix socket is in no container, no foreign pid or user namespace
+     * and no governed tree (door/peer). NULL: nobody may log in by peer credentials. */
+    bool (*peer_is_outside)(void *arg, int fd);
+    /* Loads the policy file anew; `err` has FILE:LINE:COLUMN when it is refused. */
+    int (*reload_policy)(void *arg, const char *who, struct err *err);
+    /* Calls `done` once, later or before it returns. A negative return: it will not be called.
+     * NULL: there is no history. */
+    int (*history)(void *arg, const struct api_history_query *q, api_history_done *done,
+                   void *done_arg, struct err *err);
+    /* Adds members to GET /api/status: what this host enforces and what not. May be NULL. */
+    void (*status)(void *arg, struct json_writer *w);
+    const struct api_check *checks; /* besides "audit" and "policy" */
+    size_t checks_count;
+};
+
+struct api_config {
+    const char *socket_path;   /* STATE/api.sock; NULL: none */
+    const char *address;       /* "127.0.0.1:9099", port 0 picks one; NULL: no TCP */
+    const char *token;         /* of the role admin, see auth_token_load_or_make(); NULL: none */
+    const char *token_name;    /* who its holder is in the records; NULL: "token" */
+    struct front_config front; /* limits; from api_config_default() */
+};
+void api_config_default(struct api_config *c);
+
+/* *ret_url: "http://127.0.0.1:PORT", owned by the caller; NULL without TCP. */
+int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_config *config,
+              struct api **ret, char **ret_url, struct err *err) MUST_CHECK;
+/* Answers what is open with 503 and closes, within 2 s; then `gone(arg)`, when not NULL. The warden
+ * must live until this returns. */
+void api_stop(struct api *a, void (*gone)(void *arg), void *arg);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* One API call: who makes it, what it says, and the ways to answer. */
+#pragma once
+
+#include "api/api.h"
+#include "http/exchange.h"
+#include "http/router.h"
+
+struct api {
+    struct api_deps deps;
+    struct server *server;
+    struct auth *auth; /* owned */
+    uint64_t started_at;
+    uid_t uid;                    /* the warden's */
+    char user[AUTH_NAME_MAX + 1]; /* its name */
+    char root[AUTH_NAME_MAX + 1]; /* the name of uid 0 */
+    void (*gone)(void *arg);
+    void *gone_arg;
+};
+
+struct call {
+    struct api *api;
+    struct exchange *x; /* borrowed for the call */
+    enum api_role role;
+    const char *who;   /* "" without login */
+    struct json *body; /* NULL: none; else an object */
+};
+
+/* {"error":{"code","message","request_id"?}}. `id` may be NULL. */
+void call_error(struct exchange *x, unsigned status, const char *code, const char *id,
+                const char *fmt, ...) PRINTF_LIKE(5, 6);
+/* 200 with what is in `b`, which is taken; 500 when it has failed. */
+void call_json(struct exchange *x, struct buf *b);
+
+/* The string member `key` of the body: NULL when there is none (or no body). Sets *bad when it is
+ * no string, has a NUL, or is longer than `max`. */
+const char *call_string(const struct call *c, const char *key, size_t max, bool *bad);
+/* False, and 400 is sent, when the body has a member that is not in `keys` (ends with NULL). */
+bool call_only(struct call *c, const char *const *keys);
+
+/* Bytes of an answer. */
+#define CALL_ANSWER_MAX (96u << 20)

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Who makes a call: by the peer credentials of the unix socket, or by a bearer token. A peer that
+ * is governed is nobody, whatever uid or token it has. */
+#pragma once
+
+#include "api/call.h"
+
+/* The names of the users that may log in by peer credentials, read once: a name service may block.
+ */
+void login_init(struct api *a);
+
+/* True: c->role and c->who are set. False: 401 or 429 was sent. */
+bool login_check(struct call *c);
+
+/* False, and 421 or 403 was sent: a name that is not this host's (DNS rebinding), or a foreign web
+ * page. */
+bool login_check_site(struct exchange *x);

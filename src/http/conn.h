@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of http/front: one connection, and what it shares with its listener. Nobody but
+ * front.c and conn.c includes this. */
+#pragma once
+
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "http/front.h"
+#include "http/gate.h"
+
+#define FRONT_CHUNK (64u << 10)
+#define FRONT_LISTENERS_MAX 4
+
+enum conn_state {
+    CONN_HEAD,   /* a head is coming, or nothing */
+    CONN_BODY,   /* its head passed the gate */
+    CONN_ANSWER, /* the parser has the request */
+    CONN_DRAIN,  /* the parser is done; the rest of the answer is on its way */
+    CONN_LINGER, /* our side is shut: the peer may finish reading */
+    CONN_CLOSED, /* handles are closing */
+};
+
+struct listener {
+    struct front *front;
+    uv_poll_t poll;
+    int fd; /* owned */
+    bool is_unix, paused;
+    unsigned count;
+};
+
+struct front {
+    uv_loop_t *loop;
+    struct front_config config;
+    struct list conns; /* the one that was busy least lately first */
+    unsigned count;
+    struct listener listeners[FRONT_LISTENERS_MAX];
+    size_t listeners_count;
+    uv_timer_t sweep;
+    unsigned handles; /* that must close before this may go */
+    bool closing;
+    uint64_t close_at; /* loop ms: who still reads then is cut off */
+    void (*gone)(void *arg);
+    void *gone_arg;
+    char scratch[FRONT_CHUNK]; /* libuv reads into it and hands it over in one call */
+};
+/* One more handle of the front, or of a connection of it, has closed. */
+void front_handle_gone(struct front *f);
+/* The last connection of a closing front has gone. */
+void front_emptied(struct front *f);
+
+struct front_conn {
+    struct list link;
+    struct front *front;
+    struct listener *listener;
+    struct front_peer peer;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } outer;
+    uv_pipe_t inner;
+    bool has_inner;
+    void *attached;   /* what config.attach returned, until detach */
+    unsigned handles; /* that must close before this may go */
+    enum conn_state state;
+    struct buf in;
+    struct gate_scan scan;
+    struct gate_head head;
+    size_t need;       /* bytes of the request that is coming */
+    bool peer_done;    /* it has shut its side */
+    bool inner_done;   /* the parser has closed its end */
+    unsigned writes;   /* towards the peer, under way */
+    uint64_t deadline; /* loop ms; 0: none */
+    uint64_t stall;    /* the same, for the write that is under way */
+    size_t lingered;
+};
+
+/* Takes over `fd`. */
+void conn_new(struct listener *l, int fd, const struct front_peer *peer);
+void conn_close(struct front_conn *c);
+/* Whatever deadline has passed. */
+void conn_sweep(struct front_conn *c, uint64_t now);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/exchange.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "http/exchange_mhd.h"
+#include "http/gate.h"
+#include "http/router.h"
+
+#define EXCHANGE_PARAM_MAX 4096
+
+struct exchange *exchange_new(struct MHD_Connection *mhd, const char *method, const char *path,
+                              const struct front_peer *peer, bool oversize)
+{
+    struct exchange *x = mem_new(struct exchange);
+    x->refs = 1;
+    x->mhd = mhd;
+    x->method = mem_strdup(method);
+    x->path = mem_strdup(path);
+    x->peer = *peer;
+    x->oversize = oversize;
+    buf_init(&x->body, GATE_BODY_MAX);
+    list_init(&x->link);
+    return x;
+}
+
+struct exchange *exchange_ref(struct exchange *x)
+{
+    x->refs++;
+    return x;
+}
+
+struct exchange *exchange_unref(struct exchange *x)
+{
+    if (!x || --x->refs > 0)
+        return NULL;
+    for (size_t i = 0; i < x->headers_count; i++) {
+        free(x->headers[i].name);
+        free(x->headers[i].value);
+    }
+    if (x->response)
+        MHD_destroy_response(x->response);
+    buf_done(&x->body);
+    free(x->method);
+    free(x->path);
+    free(x);
+    return NULL;
+}
+
+/* ---- the request ---- */
+
+const char *exchange_method(const struct exchange *x)
+{
+    return x->method;
+}
+
+const char *exchange_path(const struct exchange *x)
+{
+    return x->path;
+}
+
+const struct front_peer *exchange_peer(const struct exchange *x)
+{
+    return &x->peer;
+}
+
+const char *exchange_header(const struct exchange *x, const char *name)
+{
+    return x->mhd ? MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, name) : NULL;
+}
+
+struct query_walk {
+    bool (*fn)(void *arg, const char *key, const char *value);
+    void *arg;
+    bool ok;
+};
+
+static enum MHD_Result exchange_query_one(void *arg, enum MHD_ValueKind kind, const char *key,
+                                          const char *value)
+{
+    struct query_walk *w = arg;
+    char k[64], v[EXCHANGE_PARAM_MAX + 1];
+    value = value ? value : "";
+    /* libmicrohttpd has made blanks of '+' by now */
+    w->ok = router_decode(key, strlen(key), 0, k, sizeof(k)) >= 0 &&
+            router_decode(value, strlen(value), 0, v, sizeof(v)) >= 0 && w->fn(w->arg, k, v);
+    return w->ok ? MHD_YES : MHD_NO;
+}
+
+bool exchange_each_query(const struct exchange *x,
+                         bool (*fn)(void *arg, const char *key, const char *value), void *arg)
+{
+    struct query_walk w = {.fn = fn, .arg = arg, .ok = true};
+    if (x->mhd)
+        (void)MHD_get_connection_values(x->mhd, MHD_GET_ARGUMENT_KIND, exchange_query_one, &w);
+    return w.ok;
+}
+
+const struct buf *exchange_body(const struct exchange *x)
+{
+    return &x->body;
+}
+
+bool exchange_oversize(const struct exchange *x)
+{
+    return x->oversize;
+}
+
+/* ---- the answer ---- */
+
+void exchange_add_header(struct exchange *x, const char *name, const char *value)
+{
+    if (x->response || x->headers_count == EXCHANGE_HEADERS_MAX)
+        return;
+    x->headers[x->headers_count].name = mem_strdup(name);
+    x->headers[x->headers_count++].value = mem_strdup(value);
+}
+
+bool exchange_replied(const struct exchange *x)
+{
+    return x->response != NULL;
+}
+
+void exchange_reply(struct exchange *x, unsigned status, const char *content_type, struct buf *body)
+{
+    if (x->response)
+        return;
+    size_t n = body ? body->len : 0;
+    char *data = body ? buf_steal(body) : mem_strdup("");
+    x->response = MHD_create_response_from_buffer(n, data, MHD_RESPMEM_MUST_FREE);
+    if (!x->response) { /* out of memory: the connection closes without an answer */
+        free(data);
+        return;
+    }
+    x->status = status;
+    if (content_type)
+        (void)MHD_add_response_header(x->response, "Content-Type", content_type);
+    (void)MHD_add_response_header(x->response, "Cache-Control", "no-store");
+    (void)MHD_add_response_header(x->response, "X-Content-Type-Options", "nosniff");
+    for (size_t i = 0; i < x->headers_count; i++)
+        (void)MHD_add_response_header(x->response, x->headers[i].name, x->headers[i].value);
+    if (x->suspended && x->mhd) {
+        x->suspended = false;
+        MHD_resume_connection(x->mhd); /* wakes the daemon's epoll */
+    }
+}

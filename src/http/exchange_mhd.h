@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of struct exchange. Nobody but exchange.c and server.c includes this. */
+#pragma once
+
+#include <microhttpd.h>
+
+#include "base/list.h"
+#include "http/exchange.h"
+
+#define EXCHANGE_HEADERS_MAX 16
+
+struct exchange {
+    struct list link; /* the server's, while the parser knows it */
+    unsigned refs;
+    struct MHD_Connection *mhd; /* NULL: the caller has gone, or was answered */
+    void *attached;             /* the server's */
+    char *method, *path;        /* owned */
+    struct front_peer peer;
+    struct buf body;
+    bool oversize;
+    bool dispatched; /* the handler has it */
+    bool suspended;  /* and the parser waits for the answer */
+    unsigned status;
+    struct MHD_Response *response; /* owned; set: answered */
+    struct {
+        char *name, *value; /* owned */
+    } headers[EXCHANGE_HEADERS_MAX];
+    size_t headers_count;
+};
+
+struct exchange *exchange_new(struct MHD_Connection *mhd, const char *method, const char *path,
+                              const struct front_peer *peer, bool oversize);
