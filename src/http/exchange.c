@@ -143,6 +143,7 @@ void exchange_reply(struct exchange *x, unsigned status, const char *content_typ
         (void)MHD_add_response_header(x->response, x->headers[i].name, x->headers[i].value);
     if (x->suspended && x->mhd) {
         x->suspended = false;
-        MHD_resume_connection(x->mhd); /* wakes the daemon's epoll */
+        MHD_resume_connection(x->mhd); /* wakes nobody by itself with an external loop */
+        x->wake(x->wake_arg);
     }
 }

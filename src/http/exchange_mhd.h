@@ -14,7 +14,9 @@ struct exchange {
     unsigned refs;
     struct MHD_Connection *mhd; /* NULL: the caller has gone, or was answered */
     void *attached;             /* the server's */
-    char *method, *path;        /* owned */
+    void (*wake)(void *arg);    /* the parser must run: it was resumed */
+    void *wake_arg;
+    char *method, *path; /* owned */
     struct front_peer peer;
     struct buf body;
     bool oversize;

@@ -4,6 +4,7 @@
 #include "http/server.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -103,6 +104,13 @@ static void server_detach(void *arg, void *attached)
     a->conn = NULL;
 }
 
+/* An answer came late, from any place of the loop: the parser runs at the next turn. */
+static void server_wake(void *arg)
+{
+    struct server *s = arg;
+    (void)uv_timer_start(&s->again, server_again, 0, 0);
+}
+
 static void server_fed(void *arg)
 {
     struct server *s = arg;
@@ -180,6 +188,8 @@ static enum MHD_Result server_access(void *arg, struct MHD_Connection *mhd, cons
         return MHD_NO;
     x = exchange_new(mhd, method, url, front_peer(a->conn), front_oversize(a->conn));
     x->attached = a;
+    x->wake = server_wake;
+    x->wake_arg = s;
     list_append(&s->exchanges, &x->link);
     *context = x;
     return x->oversize ? server_answer(s, x, mhd) : MHD_YES;
@@ -244,6 +254,7 @@ static void server_handles_init(struct server *s, uv_loop_t *loop)
 int server_new(uv_loop_t *loop, const struct server_config *c, struct server **ret, struct err *err)
 {
     struct server *s = mem_new(struct server);
+    (void)signal(SIGPIPE, SIG_IGN); /* or a peer that goes would end the program */
     s->config = *c;
     list_init(&s->attached);
     list_init(&s->exchanges);

@@ -19,6 +19,7 @@ struct server_config {
     void *arg;
 };
 
+/* From here on the program ignores SIGPIPE: reset it in children before they exec. */
 int server_new(uv_loop_t *loop, const struct server_config *c, struct server **ret,
                struct err *err) MUST_CHECK;
 int server_listen_unix(struct server *s, const char *path, struct err *err) MUST_CHECK;

@@ -295,7 +295,7 @@ static void a_trickled_request_is_answered(void **state)
         assert_int_equal(send(fd, request + i, 1, MSG_NOSIGNAL), 1);
         turn(f);
     }
-    struct buf out = BUF_INIT(65536);
+    struct buf out = BUF_INIT(1u << 20);
     assert_false(hear(f, fd, &out, "POST /x 127.0.0.1 2", 1));
     buf_done(&out);
     (void)close(fd);
@@ -307,7 +307,7 @@ static void half_a_head_ends_by_its_deadline_however_it_trickles(void **state)
     int fd = dial_tcp(f);
     assert_int_equal(send(fd, "GET / HTTP/1.1\r\nX: ", 19, MSG_NOSIGNAL), 19);
     uint64_t start_time = clock_monotonic();
-    struct buf out = BUF_INIT(65536);
+    struct buf out = BUF_INIT(1u << 20);
     bool end = false;
     while (!end && clock_monotonic() - start_time < PATIENCE) {
         (void)send(fd, "x", 1, MSG_NOSIGNAL);
@@ -381,7 +381,7 @@ static void an_answer_may_come_later(void **state)
     assert_false(exchange_replied(f->later));
     reply_text(f->later, 200, "now");
     reply_text(f->later, 500, "not twice");
-    struct buf out = BUF_INIT(65536);
+    struct buf out = BUF_INIT(1u << 20);
     assert_true(hear(f, fd, &out, NULL, 0));
     assert_starts(buf_str(&out), "HTTP/1.1 200 OK\r\n");
     assert_has(buf_str(&out), "now");
@@ -412,7 +412,7 @@ static void closing_answers_what_is_open(void **state)
     assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
     turn_for(f, 50);
     server_close(TAKE_PTR(f->server), server_gone, f);
-    struct buf out = BUF_INIT(65536);
+    struct buf out = BUF_INIT(1u << 20);
     assert_true(hear(f, fd, &out, NULL, 0));
     assert_starts(buf_str(&out), "HTTP/1.1 503 ");
     buf_done(&out);
@@ -427,7 +427,7 @@ static void a_peer_that_shut_its_side_still_gets_its_answer(void **state)
     static const char request[] = "GET /half HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
-    struct buf out = BUF_INIT(65536);
+    struct buf out = BUF_INIT(1u << 20);
     assert_true(hear(f, fd, &out, NULL, 0));
     assert_has(buf_str(&out), "GET /half ");
     buf_done(&out);
