@@ -21,7 +21,7 @@ struct kill_order {
 static int kill_signal(const struct json *j)
 {
     if (!j || json_is_null(j))
-        return SIGKILL;
+        return SIGTERM;
     int64_t n = json_integer(j, 0);
     const char *name = json_string(j, NULL);
     if (name && strncasecmp(name, "SIG", 3) == 0)
@@ -109,14 +109,22 @@ static void kill_all(struct call *c, const struct kill_order *o)
     call_json(c->x, &b);
 }
 
+static void kill_refuse(struct exchange *x, const char *id, int r, const char *words)
+{
+    if (r == -ENOENT)
+        call_error(x, 404, "not_found", NULL, "%s", words);
+    else if (r == -EINVAL)
+        call_error(x, 400, "bad_body", id, "%s", words);
+    else
+        call_error(x, 409, "already_ended", id, "%s", words);
+}
+
 static void kill_single(struct call *c, const struct kill_order *o)
 {
     struct err err = {""};
     int r = warden_kill(c->api->deps.warden, o->id, o->signo, c->who, o->reason, &err);
     if (r < 0) {
-        call_error(c->x, r == -ENOENT ? 404 : 409, r == -ENOENT ? "not_found" : "already_ended",
-                   r == -ENOENT ? NULL : o->id, "%s",
-                   err.text[0] ? err.text : "no such request runs");
+        kill_refuse(c->x, o->id, r, err.text[0] ? err.text : "no such request runs");
         return;
     }
     _cleanup_buf_ struct buf b = BUF_INIT(4096);

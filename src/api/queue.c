@@ -152,6 +152,8 @@ static void queue_refuse_answer(struct exchange *x, const char *id, int r, const
     else if (r == -ESTALE)
         call_error(x, 409, "stale", id, "%s",
                    words ? words : "what waits is not what was seen; look again");
+    else if (r == -EAGAIN)
+        call_error(x, 503, "not_now", id, "%s", words ? words : "not now; try again");
     else if (r == -EINVAL)
         call_error(x, 400, "bad_request", id, "%s", words ? words : "this is no answer");
     else

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "http/conn.h"
+#include "http/relay.h"
 
 #define FRONT_SWEEP_MS 250
 #define FRONT_CLOSE_MS 2000
@@ -71,11 +71,11 @@ static bool listener_evict(struct listener *l, const char *address)
     list_foreach(it, &l->front->conns)
     {
         struct front_conn *c = list_item(it, struct front_conn, link);
-        if (c->listener != l || (c->state != CONN_HEAD && c->state != CONN_BODY))
+        if (c->listener != l || (c->state != RELAY_HEAD && c->state != RELAY_BODY))
             continue;
         if (address && !str_eq(c->peer.address, address))
             continue;
-        conn_close(c);
+        relay_close(c);
         return true;
     }
     return false;
@@ -126,7 +126,7 @@ static void listener_ready(uv_poll_t *p, int status, int events)
         if (l->is_unix && f->config.peer_is_outside)
             peer.outside = f->config.peer_is_outside(f->config.arg, fd);
         if (listener_has_room(l, &peer))
-            conn_new(l, fd, &peer);
+            relay_new(l, fd, &peer);
         else
             (void)close(fd);
     }
@@ -143,7 +143,8 @@ static void listener_start(struct listener *l)
 static void front_sweep(uv_timer_t *t)
 {
     struct front *f = t->data;
-    list_foreach(it, &f->conns) conn_sweep(list_item(it, struct front_conn, link), uv_now(f->loop));
+    list_foreach(it, &f->conns)
+        relay_sweep(list_item(it, struct front_conn, link), uv_now(f->loop));
     bool paused = false;
     for (size_t i = 0; i < f->listeners_count; i++) {
         paused |= f->listeners[i].paused;
@@ -223,8 +224,8 @@ void front_close(struct front *f, void (*gone)(void *arg), void *arg)
     list_foreach(it, &f->conns)
     {
         struct front_conn *c = list_item(it, struct front_conn, link);
-        if (c->state == CONN_HEAD || c->state == CONN_BODY)
-            conn_close(c);
+        if (c->state == RELAY_HEAD || c->state == RELAY_BODY)
+            relay_close(c);
     }
     if (f->count == 0)
         front_emptied(f);

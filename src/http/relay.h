@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The inside of http/front: one connection, and what it shares with its listener. Nobody but
- * front.c and conn.c includes this. */
+ * front.c and relay.c includes this. */
 #pragma once
 
 #include <uv.h>
@@ -13,13 +13,13 @@
 #define FRONT_CHUNK (64u << 10)
 #define FRONT_LISTENERS_MAX 4
 
-enum conn_state {
-    CONN_HEAD,   /* a head is coming, or nothing */
-    CONN_BODY,   /* its head passed the gate */
-    CONN_ANSWER, /* the parser has the request */
-    CONN_DRAIN,  /* the parser is done; the rest of the answer is on its way */
-    CONN_LINGER, /* our side is shut: the peer may finish reading */
-    CONN_CLOSED, /* handles are closing */
+enum relay_state {
+    RELAY_HEAD,   /* a head is coming, or nothing */
+    RELAY_BODY,   /* its head passed the gate */
+    RELAY_ANSWER, /* the parser has the request */
+    RELAY_DRAIN,  /* the parser is done; the rest of the answer is on its way */
+    RELAY_LINGER, /* our side is shut: the peer may finish reading */
+    RELAY_CLOSED, /* handles are closing */
 };
 
 struct listener {
@@ -65,7 +65,7 @@ struct front_conn {
     bool has_inner;
     void *attached;   /* what config.attach returned, until detach */
     unsigned handles; /* that must close before this may go */
-    enum conn_state state;
+    enum relay_state state;
     struct buf in;
     struct gate_scan scan;
     struct gate_head head;
@@ -79,7 +79,7 @@ struct front_conn {
 };
 
 /* Takes over `fd`. */
-void conn_new(struct listener *l, int fd, const struct front_peer *peer);
-void conn_close(struct front_conn *c);
+void relay_new(struct listener *l, int fd, const struct front_peer *peer);
+void relay_close(struct front_conn *c);
 /* Whatever deadline has passed. */
-void conn_sweep(struct front_conn *c, uint64_t now);
+void relay_sweep(struct front_conn *c, uint64_t now);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One connection: HEAD -> BODY -> ANSWER -> DRAIN -> HEAD ..., and LINGER at its end. A request
  * that comes early (pipelined) waits in `in` until the answer before it has left. */
-#include "http/conn.h"
+#include "http/relay.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,25 +12,25 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define CONN_IN_MAX (GATE_HEAD_MAX + GATE_BODY_MAX + 2 * FRONT_CHUNK)
-#define CONN_LINGER_MS 1000
-#define CONN_LINGER_BYTES (1u << 20)
+#define RELAY_IN_MAX (GATE_HEAD_MAX + GATE_BODY_MAX + 2 * FRONT_CHUNK)
+#define RELAY_LINGER_MS 1000
+#define RELAY_LINGER_BYTES (1u << 20)
 
-struct conn_write {
+struct relay_write {
     uv_write_t req;
     struct front_conn *conn; /* NULL: towards the parser */
     char data[];
 };
 
-static void conn_advance(struct front_conn *c);
-static void conn_drained(struct front_conn *c);
-static void conn_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret);
+static void relay_advance(struct front_conn *c);
+static void relay_drained(struct front_conn *c);
+static void relay_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret);
 static void outer_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
 static void inner_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
 
 /* ---- going ---- */
 
-static void conn_closed(uv_handle_t *h)
+static void relay_closed(uv_handle_t *h)
 {
     struct front_conn *c = h->data;
     struct front *f = c->front;
@@ -42,126 +42,126 @@ static void conn_closed(uv_handle_t *h)
 }
 
 /* From here on the parser does not know this connection any more. */
-static void conn_close_inner(struct front_conn *c)
+static void relay_close_inner(struct front_conn *c)
 {
     if (c->attached)
         c->front->config.detach(c->front->config.arg, TAKE_PTR(c->attached));
     if (c->has_inner && !uv_is_closing((uv_handle_t *)&c->inner))
-        uv_close((uv_handle_t *)&c->inner, conn_closed);
+        uv_close((uv_handle_t *)&c->inner, relay_closed);
 }
 
-void conn_close(struct front_conn *c)
+void relay_close(struct front_conn *c)
 {
-    if (c->state == CONN_CLOSED)
+    if (c->state == RELAY_CLOSED)
         return;
-    c->state = CONN_CLOSED;
+    c->state = RELAY_CLOSED;
     list_remove(&c->link);
     c->listener->count--;
-    conn_close_inner(c);
-    uv_close(&c->outer.handle, conn_closed);
+    relay_close_inner(c);
+    uv_close(&c->outer.handle, relay_closed);
     if (--c->front->count == 0)
         front_emptied(c->front);
 }
 
-static void conn_shut(uv_shutdown_t *req, int status)
+static void relay_shut(uv_shutdown_t *req, int status)
 {
     struct front_conn *c = req->data;
     free(req);
-    if (c->state == CONN_LINGER && (status < 0 || c->peer_done))
-        conn_close(c);
+    if (c->state == RELAY_LINGER && (status < 0 || c->peer_done))
+        relay_close(c);
 }
 
 /* Ends a connection so that what was written arrives: a close() with unread bytes would reset it.
  */
-static void conn_linger(struct front_conn *c)
+static void relay_linger(struct front_conn *c)
 {
-    if (c->state == CONN_LINGER || c->state == CONN_CLOSED)
+    if (c->state == RELAY_LINGER || c->state == RELAY_CLOSED)
         return;
-    c->state = CONN_LINGER;
-    c->deadline = uv_now(c->front->loop) + CONN_LINGER_MS;
-    conn_close_inner(c);
+    c->state = RELAY_LINGER;
+    c->deadline = uv_now(c->front->loop) + RELAY_LINGER_MS;
+    relay_close_inner(c);
     if (!c->peer_done)
-        (void)uv_read_start(&c->outer.stream, conn_alloc, outer_read); /* may run already */
+        (void)uv_read_start(&c->outer.stream, relay_alloc, outer_read); /* may run already */
     uv_shutdown_t *req = mem_new(uv_shutdown_t);
     req->data = c;
-    if (uv_shutdown(req, &c->outer.stream, conn_shut) < 0) {
+    if (uv_shutdown(req, &c->outer.stream, relay_shut) < 0) {
         free(req);
-        conn_close(c);
+        relay_close(c);
     }
 }
 
 /* ---- bytes ---- */
 
-static void conn_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret)
+static void relay_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret)
 {
     struct front_conn *c = h->data;
     *ret = uv_buf_init(c->front->scratch, FRONT_CHUNK);
 }
 
-static void conn_written(uv_write_t *req, int status)
+static void relay_written(uv_write_t *req, int status)
 {
-    struct conn_write *w = container_of(req, struct conn_write, req);
+    struct relay_write *w = container_of(req, struct relay_write, req);
     struct front_conn *c = w->conn;
     free(w);
-    if (!c || c->state == CONN_CLOSED) /* `c` itself outlives its writes: its handle does */
+    if (!c || c->state == RELAY_CLOSED) /* `c` itself outlives its writes: its handle does */
         return;
     c->writes--;
     c->stall = 0;
     if (status < 0) {
-        conn_close(c);
+        relay_close(c);
         return;
     }
-    if (c->state == CONN_LINGER || c->writes > 0)
+    if (c->state == RELAY_LINGER || c->writes > 0)
         return;
     if (c->inner_done) {
-        conn_linger(c);
+        relay_linger(c);
         return;
     }
     if (c->has_inner)
-        (void)uv_read_start((uv_stream_t *)&c->inner, conn_alloc, inner_read);
-    conn_drained(c);
+        (void)uv_read_start((uv_stream_t *)&c->inner, relay_alloc, inner_read);
+    relay_drained(c);
 }
 
 /* Sends a copy of the bytes. `c` NULL: nobody waits for it. */
-static int conn_write(uv_stream_t *s, struct front_conn *c, const char *p, size_t n)
+static int relay_write(uv_stream_t *s, struct front_conn *c, const char *p, size_t n)
 {
-    struct conn_write *w = mem_zalloc(sizeof(*w) + n);
+    struct relay_write *w = mem_zalloc(sizeof(*w) + n);
     memcpy(w->data, p, n);
     w->conn = c;
     uv_buf_t b = uv_buf_init(w->data, (unsigned)n);
-    int r = uv_write(&w->req, s, &b, 1, conn_written);
+    int r = uv_write(&w->req, s, &b, 1, relay_written);
     if (r < 0)
         free(w);
     return r;
 }
 
-static void conn_send(struct front_conn *c, const char *p, size_t n)
+static void relay_send(struct front_conn *c, const char *p, size_t n)
 {
     c->writes++;
     c->stall = uv_now(c->front->loop) + c->front->config.stall_ms;
-    if (conn_write(&c->outer.stream, c, p, n) < 0)
-        conn_close(c);
+    if (relay_write(&c->outer.stream, c, p, n) < 0)
+        relay_close(c);
 }
 
 /* An answer comes from the parser. Reading goes on when this piece has left. */
 static void inner_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 {
     struct front_conn *c = s->data;
-    if (n == 0 || c->state == CONN_CLOSED || c->state == CONN_LINGER)
+    if (n == 0 || c->state == RELAY_CLOSED || c->state == RELAY_LINGER)
         return;
     (void)uv_read_stop(s);
     if (n > 0) {
-        conn_send(c, b->base, (size_t)n);
+        relay_send(c, b->base, (size_t)n);
         return;
     }
     c->inner_done = true;
     if (c->writes == 0)
-        conn_linger(c);
+        relay_linger(c);
 }
 
 /* ---- refusals of our own ---- */
 
-static const char *conn_reason(int status)
+static const char *relay_reason(int status)
 {
     switch (status) {
     case 408:
@@ -177,7 +177,7 @@ static const char *conn_reason(int status)
     }
 }
 
-static void conn_refuse(struct front_conn *c, int status, const char *code, const char *words)
+static void relay_refuse(struct front_conn *c, int status, const char *code, const char *words)
 {
     _cleanup_buf_ struct buf body = BUF_INIT(4096);
     _cleanup_buf_ struct buf out = BUF_INIT(8192);
@@ -193,15 +193,15 @@ static void conn_refuse(struct front_conn *c, int status, const char *code, cons
     (void)buf_printf(&out,
                      "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
                      "Cache-Control: no-store\r\nConnection: close\r\n\r\n%s",
-                     status, conn_reason(status), body.len, buf_str(&body));
+                     status, relay_reason(status), body.len, buf_str(&body));
     log_debug(NULL, "api: refused a request of %s with %d: %s", c->peer.address, status, words);
-    conn_send(c, buf_str(&out), out.len);
-    conn_linger(c);
+    relay_send(c, buf_str(&out), out.len);
+    relay_linger(c);
 }
 
 /* ---- requests ---- */
 
-static int conn_attach(struct front_conn *c)
+static int relay_attach(struct front_conn *c)
 {
     int sv[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sv) < 0)
@@ -218,7 +218,7 @@ static int conn_attach(struct front_conn *c)
     if (r < 0)
         (void)close(sv[0]);
     if (r == 0)
-        r = uv_read_start((uv_stream_t *)&c->inner, conn_alloc, inner_read);
+        r = uv_read_start((uv_stream_t *)&c->inner, relay_alloc, inner_read);
     if (r < 0) {
         (void)close(sv[1]);
         return r;
@@ -228,24 +228,24 @@ static int conn_attach(struct front_conn *c)
 }
 
 /* The whole request goes to the parser at once: it never waits for bytes. */
-static void conn_pass(struct front_conn *c)
+static void relay_pass(struct front_conn *c)
 {
     struct front *f = c->front;
-    c->state = CONN_ANSWER;
+    c->state = RELAY_ANSWER;
     c->deadline = 0;
     list_remove(&c->link);
     list_append(&f->conns, &c->link);
-    if (!c->has_inner && conn_attach(c) < 0) {
-        conn_refuse(c, 503, "unavailable", "no resources for one more connection");
+    if (!c->has_inner && relay_attach(c) < 0) {
+        relay_refuse(c, 503, "unavailable", "no resources for one more connection");
         return;
     }
     /* A parser that has closed its end is seen by inner_read(). */
-    (void)conn_write((uv_stream_t *)&c->inner, NULL, c->in.data, c->need);
+    (void)relay_write((uv_stream_t *)&c->inner, NULL, c->in.data, c->need);
     buf_consume(&c->in, c->need);
     f->config.fed(f->config.arg);
 }
 
-static bool conn_head(struct front_conn *c)
+static bool relay_head(struct front_conn *c)
 {
     struct err err = {""};
     size_t len = 0;
@@ -256,96 +256,96 @@ static bool conn_head(struct front_conn *c)
     if (r == 0)
         r = gate_parse(c->in.data, len, &c->head, &err);
     if (r < 0) {
-        conn_refuse(c, c->head.status, "bad_request", err.text);
+        relay_refuse(c, c->head.status, "bad_request", err.text);
         return false;
     }
-    c->state = CONN_BODY;
+    c->state = RELAY_BODY;
     c->need = len + (c->head.oversize ? 0 : (size_t)c->head.content_length);
     c->deadline = uv_now(c->front->loop) + c->front->config.body_ms;
     return true;
 }
 
-static void conn_advance(struct front_conn *c)
+static void relay_advance(struct front_conn *c)
 {
-    bool more = c->state == CONN_HEAD && c->in.len > 0 ? conn_head(c) : c->state == CONN_BODY;
+    bool more = c->state == RELAY_HEAD && c->in.len > 0 ? relay_head(c) : c->state == RELAY_BODY;
     if (more && c->in.len >= c->need)
-        conn_pass(c);
-    else if (c->peer_done && (c->state == CONN_HEAD || c->state == CONN_BODY))
-        conn_linger(c); /* the rest will never come */
+        relay_pass(c);
+    else if (c->peer_done && (c->state == RELAY_HEAD || c->state == RELAY_BODY))
+        relay_linger(c); /* the rest will never come */
 }
 
 static void outer_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 {
     struct front_conn *c = s->data;
-    if (n == 0 || c->state == CONN_CLOSED)
+    if (n == 0 || c->state == RELAY_CLOSED)
         return;
     if (n < 0 && n != UV_EOF) {
-        conn_close(c);
+        relay_close(c);
         return;
     }
-    if (c->state == CONN_LINGER) {
+    if (c->state == RELAY_LINGER) {
         c->lingered += n > 0 ? (size_t)n : 0;
-        if (n < 0 || c->lingered > CONN_LINGER_BYTES)
-            conn_close(c);
+        if (n < 0 || c->lingered > RELAY_LINGER_BYTES)
+            relay_close(c);
         return;
     }
     if (n < 0) {
         c->peer_done = true;
         (void)uv_read_stop(s);
     } else {
-        if (c->state == CONN_HEAD && c->in.len == 0)
+        if (c->state == RELAY_HEAD && c->in.len == 0)
             c->deadline = uv_now(c->front->loop) + c->front->config.head_ms;
         if (buf_append(&c->in, b->base, (size_t)n) < 0) {
-            conn_close(c); /* not reached: reading stops before */
+            relay_close(c); /* not reached: reading stops before */
             return;
         }
     }
-    if (c->state == CONN_HEAD || c->state == CONN_BODY)
-        conn_advance(c);
+    if (c->state == RELAY_HEAD || c->state == RELAY_BODY)
+        relay_advance(c);
     else
         (void)uv_read_stop(s); /* a pipelined request waits for its turn */
 }
 
 /* When all of an answer has left, the next request may come. */
-static void conn_drained(struct front_conn *c)
+static void relay_drained(struct front_conn *c)
 {
     int left = 0;
-    if (c->state != CONN_DRAIN || c->writes > 0)
+    if (c->state != RELAY_DRAIN || c->writes > 0)
         return;
     uv_os_fd_t fd;
     if (uv_fileno((uv_handle_t *)&c->inner, &fd) == 0 && ioctl(fd, FIONREAD, &left) == 0 && left)
         return; /* inner_read() comes */
     if (c->head.oversize) {
-        conn_linger(c);
+        relay_linger(c);
         return;
     }
-    c->state = CONN_HEAD;
+    c->state = RELAY_HEAD;
     c->scan = (struct gate_scan){0};
     c->deadline =
         uv_now(c->front->loop) + (c->in.len ? c->front->config.head_ms : c->front->config.idle_ms);
     if (!c->peer_done)
-        (void)uv_read_start(&c->outer.stream, conn_alloc, outer_read);
-    conn_advance(c);
+        (void)uv_read_start(&c->outer.stream, relay_alloc, outer_read);
+    relay_advance(c);
 }
 
 void front_answered(struct front_conn *c)
 {
-    if (c->state != CONN_ANSWER)
+    if (c->state != RELAY_ANSWER)
         return;
-    c->state = CONN_DRAIN;
-    conn_drained(c);
+    c->state = RELAY_DRAIN;
+    relay_drained(c);
 }
 
 /* ---- its life ---- */
 
-void conn_new(struct listener *l, int fd, const struct front_peer *peer)
+void relay_new(struct listener *l, int fd, const struct front_peer *peer)
 {
     struct front *f = l->front;
     struct front_conn *c = mem_new(struct front_conn);
     c->front = f;
     c->listener = l;
     c->peer = *peer;
-    buf_init(&c->in, CONN_IN_MAX);
+    buf_init(&c->in, RELAY_IN_MAX);
     int r =
         l->is_unix ? uv_pipe_init(f->loop, &c->outer.pipe, 0) : uv_tcp_init(f->loop, &c->outer.tcp);
     if (r < 0) {
@@ -365,20 +365,20 @@ void conn_new(struct listener *l, int fd, const struct front_peer *peer)
         (void)close(fd);
     else if (!l->is_unix)
         (void)uv_tcp_nodelay(&c->outer.tcp, 1);
-    if (r < 0 || uv_read_start(&c->outer.stream, conn_alloc, outer_read) < 0)
-        conn_close(c);
+    if (r < 0 || uv_read_start(&c->outer.stream, relay_alloc, outer_read) < 0)
+        relay_close(c);
 }
 
-void conn_sweep(struct front_conn *c, uint64_t now)
+void relay_sweep(struct front_conn *c, uint64_t now)
 {
     if (c->stall && now >= c->stall) {
-        conn_close(c);
+        relay_close(c);
         return;
     }
     if (!c->deadline || now < c->deadline)
         return;
-    if (c->state == CONN_BODY || (c->state == CONN_HEAD && c->in.len > 0))
-        conn_refuse(c, 408, "timeout", "the request did not arrive in time");
+    if (c->state == RELAY_BODY || (c->state == RELAY_HEAD && c->in.len > 0))
+        relay_refuse(c, 408, "timeout", "the request did not arrive in time");
     else
-        conn_close(c);
+        relay_close(c);
 }
