@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "door/answer.h"
 #include "door/intake.h"
+#include "door/kernel.h"
 #include "door/quota.h"
 #include "door/receive.h"
 #include "door/v1parse.h"
@@ -233,6 +234,16 @@ static void session_refused(struct caller *c, const struct request *r, int code,
     session_refuse(container_of(c, struct session, caller), code, text);
 }
 
+/* For its next owner the socket is as a socket is made: it takes descriptors, and says nothing of
+ * senders. The caller may not send any before it is told to; until then they would only lie there.
+ */
+static void restore_options(int fd)
+{
+    int one = 1, zero = 0;
+    (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &zero, sizeof(zero));
+    (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &one, sizeof(one)); /* Linux 6.16 */
+}
+
 /* Nothing of ours may be left in between, or the helper's first byte would not be the first. */
 static int session_take(struct caller *c)
 {
@@ -243,7 +254,9 @@ static int session_take(struct caller *c)
         close_connection(s);
         return -1;
     }
-    return detach(s);
+    int fd = detach(s);
+    restore_options(fd);
+    return fd;
 }
 
 static const struct caller_ops session_ops = {

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* The API with what lies in layers that it does not know: the token in the state directory, who may
+ * log in by peer credentials, reloading the policy, history. */
+#pragma once
+
+#include <uv.h>
+
+#include "api/api.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "door/peer.h"
+#include "warden/config.h"
+#include "warden/reload.h"
+
+struct apiside;
+
+struct apiside_parts { /* all borrowed for its life */
+    uv_loop_t *loop;
+    const struct config *config;
+    struct warden *warden;
+    struct clock_port *clock;
+    struct reload *reload;
+    struct peer_fence fence; /* of governed commands */
+};
+
+/* Makes STATE/token at the first start, listens on STATE/api.sock and --api, and prints the address
+ * on stdout as "api URL". */
+int apiside_open(const struct apiside_parts *p, struct apiside **ret, struct err *err) MUST_CHECK;
+/* Answers what is open; the loop must run until its handles are closed. */
+void apiside_close(struct apiside *a);
+struct apiside *apiside_free(struct apiside *a);
+/* "http://127.0.0.1:PORT", or NULL without TCP. */
+const char *apiside_url(const struct apiside *a);

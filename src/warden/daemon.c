@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts stand in one table in the order of their opening. A part that cannot be opened ends the
+ * start with words, and what was opened before it is closed in reverse. */
+#include "warden/daemon.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "core/warden.h"
+#include "door/door.h"
+#include "store/jsonl.h"
+#include "warden/apiside.h"
+#include "warden/footing.h"
+#include "warden/reload.h"
+
+#define DRAIN_LOOK_MS 20
+#define FDS_RESERVED 512 /* for all that is no caller */
+
+struct daemon {
+    const struct config *config; /* borrowed */
+    unsigned long fds_max;
+    uv_loop_t loop;
+    struct clock_port clock;
+    int state_lock; /* owned */
+    struct policy *policy;
+    struct jsonl *audit;
+    struct warden *warden;
+    struct reload *reload;
+    struct door *door;
+    struct apiside *api;
+    size_t opened; /* parts */
+    bool handles;  /* the four below are initialised */
+    uv_timer_t tick, drain;
+    uv_signal_t term, interrupt, hangup;
+    bool draining, killed;
+    uint64_t drain_until, kill_until; /* monotonic ns */
+};
+
+/* ---- time ---- */
+
+static uint64_t now_monotonic(struct clock_port *c)
+{
+    (void)c;
+    return clock_monotonic();
+}
+
+static uint64_t now_realtime(struct clock_port *c)
+{
+    (void)c;
+    return clock_realtime();
+}
+
+static void on_tick(uv_timer_t *t)
+{
+    struct daemon *d = t->data;
+    uint64_t next = warden_tick(d->warden), now = clock_monotonic();
+    if (next == UINT64_MAX)
+        return;
+    uint64_t ms = next > now ? (next - now + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS : 1;
+    uv_update_time(&d->loop);
+    (void)uv_timer_start(t, on_tick, ms, 0);
+}
+
+static void rearm(void *arg)
+{
+    struct daemon *d = arg;
+    (void)uv_timer_start(&d->tick, on_tick, 0, 0);
+}
+
+/* ---- signals ---- */
+
+static void on_drain(uv_timer_t *t)
+{
+    struct daemon *d = t->data;
+    uint64_t now = clock_monotonic();
+    if (warden_idle(d->warden) || (d->killed && now >= d->kill_until)) {
+        uv_stop(&d->loop);
+        return;
+    }
+    if (!d->killed && now >= d->drain_until) {
+        log_warn(NULL, "killing what still runs");
+        d->killed = true;
+        d->kill_until = now + d->config->kill_grace + CLOCK_NS_PER_SEC;
+        warden_kill_all(d->warden, "the warden is stopping");
+    }
+}
+
+/* The second one does not wait for what runs. */
+static void on_stop(uv_signal_t *s, int signo)
+{
+    struct daemon *d = s->data;
+    if (d->draining) {
+        d->drain_until = 0;
+        return;
+    }
+    log_info(NULL, "stopping (signal %d): no new callers, %zu commands under way", signo,
+             warden_count(d->warden, REQUEST_RUNNING) + warden_count(d->warden, REQUEST_STARTING));
+    d->draining = true;
+    d->drain_until = clock_monotonic() + d->config->drain_timeout;
+    door_shut(d->door);
+    warden_drain(d->warden);
+    (void)uv_timer_start(&d->drain, on_drain, 0, DRAIN_LOOK_MS);
+}
+
+static void on_hangup(uv_signal_t *s, int signo)
+{
+    struct daemon *d = s->data;
+    struct err err;
+    (void)signo;
+    if (reload_now(d->reload, "SIGHUP", &err) < 0)
+        return; /* it has said and recorded why */
+}
+
+/* ---- the parts ---- */
+
+static int open_state(struct daemon *d, struct err *err)
+{
+    return footing_take_state(d->config->state, &d->state_lock, err);
+}
+
+static void close_state(struct daemon *d)
+{
+    close(TAKE_FD(d->state_lock));
+}
+
+static int open_policy(struct daemon *d, struct err *err)
+{
+    int r = reload_read(d->config->policy, &d->policy, err);
+    return r < 0 ? err_prefix(err, -EINVAL, "cannot start without a policy") : 0;
+}
+
+static void close_policy(struct daemon *d)
+{
+    d->policy = policy_unref(d->policy);
+}
+
+static int open_audit(struct daemon *d, struct err *err)
+{
+    const struct config *c = d->config;
+    _cleanup_free_ char *head = path_join(c->state, "audit.head");
+    struct jsonl_config j;
+    int r = footing_check_file(c->audit, err);
+    if (r < 0)
+        return err_prefix(err, r, "audit");
+    jsonl_config_default(&j);
+    j.path = c->audit;
+    j.head_path = head;
+    j.key_path = c->audit_key[0] ? c->audit_key : NULL;
+    j.sync = str_eq(c->audit_sync, "always") ? JSONL_SYNC_ALWAYS : JSONL_SYNC_WRITE;
+    j.rotate_size = c->audit_rotate_size;
+    j.rotate_age = c->audit_rotate_age;
+    j.clock = &d->clock;
+    return jsonl_open(&j, &d->loop, &d->audit, err);
+}
+
+static void close_audit(struct daemon *d)
+{
+    jsonl_close(d->audit);
+    d->audit = NULL;
+}
+
+static int open_warden(struct daemon *d, struct err *err)
+{
+    const struct config *c = d->config;
+    struct warden_config w;
+    (void)err;
+    warden_config_default(&w);
+    w.clock = &d->clock;
+    w.audit = jsonl_log(d->audit);
+    w.kill_grace = c->kill_grace;
+    w.claim_grace = c->claim_grace;
+    w.waiting_max = (unsigned)c->waiting_max;
+    w.waiting_max_per_peer = (unsigned)c->waiting_max_per_caller;
+    w.flight_max_per_peer = (unsigned)c->flight_max_per_caller;
+    w.asks_per_minute = (unsigned)c->asks_per_minute;
+    d->warden = warden_new(&w, d->policy);
+    warden_on_rearm(d->warden, rearm, d);
+    rearm(d);
+    return 0;
+}
+
+static void close_warden(struct daemon *d)
+{
+    d->warden = warden_free(d->warden);
+}
+
+static int open_reload(struct daemon *d, struct err *err)
+{
+    (void)err;
+    d->reload = reload_new(&d->loop, d->warden, d->config->policy);
+    return 0;
+}
+
+static void close_reload(struct daemon *d)
+{
+    reload_close(d->reload);
+}
+
+static int find_group(const char *name, gid_t *ret, struct err *err)
+{
+    uint64_t number;
+    *ret = (gid_t)-1;
+    if (name[0] == '\0')
+        return 0;
+    if (str_parse_u64(name, UINT32_MAX - 1, &number) == 0) {
+        *ret = (gid_t)number;
+        return 0;
+    }
+    const struct group *g = getgrnam(name);
+    if (!g)
+        return err_set(err, -EINVAL, "socket-group: there is no group '%s'", name);
+    *ret = g->gr_gid;
+    return 0;
+}
+
+/* A caller takes a descriptor for its connection and one that pins its process. */
+static unsigned connections_max(const struct daemon *d)
+{
+    unsigned long most = d->fds_max > 2 * FDS_RESERVED ? (d->fds_max - FDS_RESERVED) / 2 : 256;
+    if (d->config->connections_max <= most)
+        return (unsigned)d->config->connections_max;
+    log_warn(NULL, "connections-max is %lu instead of %lu: only %lu descriptors are allowed here",
+             most, (unsigned long)d->config->connections_max, d->fds_max);
+    return (unsigned)most;
+}
+
+static int open_door(struct daemon *d, struct err *err)
+{
+    const struct config *c = d->config;
+    struct door_config x;
+    door_config_default(&x);
+    x.path = c->socket;
+    x.mode = c->socket_mode;
+    x.request_deadline = c->request_deadline;
+    x.connections_max = connections_max(d);
+    x.connections_max_peer = (unsigned)c->connections_max_per_uid;
+    x.bytes_max = c->request_bytes_max;
+    x.bytes_max_peer = c->request_bytes_max_per_uid;
+    int r = find_group(c->socket_group, &x.group, err);
+    return r < 0 ? r : door_new(&d->loop, d->warden, &x, &d->door, err);
+}
+
+static void close_door(struct daemon *d)
+{
+    door_close(d->door);
+}
+
+static int open_api(struct daemon *d, struct err *err)
+{
+    const struct apiside_parts p = {.loop = &d->loop,
+                                    .config = d->config,
+                                    .warden = d->warden,
+                                    .clock = &d->clock,
+                                    .reload = d->reload};
+    return apiside_open(&p, &d->api, err);
+}
+
+static void close_api(struct daemon *d)
+{
+    apiside_close(d->api);
+}
+
+static const struct part {
+    int (*open)(struct daemon *d, struct err *err);
+    void (*close)(struct daemon *d);
+} parts[] = {
+    {open_state, close_state},   {open_policy, close_policy}, {open_audit, close_audit},
+    {open_warden, close_warden}, {open_reload, close_reload}, {open_door, close_door},
+    {open_api, close_api},
+};
+
+/* ---- life ---- */
+
+static void open_handles(struct daemon *d)
+{
+    (void)uv_timer_init(&d->loop, &d->tick);
+    (void)uv_timer_init(&d->loop, &d->drain);
+    (void)uv_signal_init(&d->loop, &d->term);
+    (void)uv_signal_init(&d->loop, &d->interrupt);
+    (void)uv_signal_init(&d->loop, &d->hangup);
+    d->tick.data = d->drain.data = d->term.data = d->interrupt.data = d->hangup.data = d;
+}
+
+static void close_handles(struct daemon *d)
+{
+    uv_close((uv_handle_t *)&d->tick, NULL);
+    uv_close((uv_handle_t *)&d->drain, NULL);
+    uv_close((uv_handle_t *)&d->term, NULL);
+    uv_close((uv_handle_t *)&d->interrupt, NULL);
+    uv_close((uv_handle_t *)&d->hangup, NULL);
+}
+
+static void say_ready(const struct daemon *d)
+{
+    log_info(NULL,
+             "clawrden-warden: ready: version %s, socket %s, policy %s (%.12s, %zu rules), "
+             "audit %s, state %s",
+             CLAWRDEN_VERSION, d->config->socket, d->config->policy, policy_digest(d->policy),
+             policy_rules_count(d->policy), d->config->audit, d->config->state);
+}
+
+int daemon_open(const struct config *c, unsigned long fds_max, struct daemon **ret, struct err *err)
+{
+    _cleanup_(daemon_freep) struct daemon *d = mem_new(struct daemon);
+    d->config = c;
+    d->fds_max = fds_max;
+    d->state_lock = -1;
+    d->clock = (struct clock_port){now_monotonic, now_realtime};
+    if (uv_loop_init(&d->loop) < 0)
+        return err_set(err, -ENOMEM, "cannot make an event loop");
+    open_handles(d);
+    for (; d->opened < ARRAY_LEN(parts); d->opened++) {
+        int r = parts[d->opened].open(d, err);
+        if (r < 0)
+            return r;
+    }
+    *ret = TAKE_PTR(d);
+    return 0;
+}
+
+void daemon_run(struct daemon *d)
+{
+    (void)uv_signal_start(&d->term, on_stop, SIGTERM);
+    (void)uv_signal_start(&d->interrupt, on_stop, SIGINT);
+    (void)uv_signal_start(&d->hangup, on_hangup, SIGHUP);
+    door_start(d->door);
+    say_ready(d);
+    (void)uv_run(&d->loop, UV_RUN_DEFAULT);
+    log_info(NULL, "stopped");
+}
+
+struct daemon *daemon_free(struct daemon *d)
+{
+    if (!d)
+        return NULL;
+    while (d->opened > 0)
+        parts[--d->opened].close(d);
+    close_handles(d);
+    while (uv_run(&d->loop, UV_RUN_DEFAULT) != 0)
+        ;
+    d->door = door_free(d->door);
+    d->reload = reload_free(d->reload);
+    d->api = apiside_free(d->api);
+    if (uv_loop_close(&d->loop) < 0)
+        log_warn(NULL, "something was left open on the loop");
+    free(d);
+    return NULL;
+}

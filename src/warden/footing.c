@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Agents may run under our own uid (a warden that is not root): without PR_SET_DUMPABLE off they
+ * could attach to us and answer themselves. */
+#include "warden/footing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "warden/trust.h"
+
+unsigned long footing_prepare(void)
+{
+    struct rlimit l;
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)umask(0077);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+        return 1024;
+    l.rlim_cur = l.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &l);
+    return getrlimit(RLIMIT_NOFILE, &l) < 0 ? 1024 : l.rlim_cur;
+}
+
+int footing_take_state(const char *dir, int *ret, struct err *err)
+{
+    int r = path_mkdirs(dir, 0700, err);
+    if (r < 0 || (r = trust_path(dir, err)) < 0)
+        return err_prefix(err, r, "state");
+    _cleanup_close_ int d = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct stat st;
+    if (d < 0 || fstat(d, &st) < 0)
+        return err_errno(err, -errno, "state: cannot open '%s'", dir);
+    if (st.st_mode & 077)
+        return err_set(err, -EPERM, "state: others can look into '%s' (mode %04o); chmod 0700 it",
+                       dir, (unsigned)(st.st_mode & 07777));
+    _cleanup_close_ int fd = openat(d, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_errno(err, -errno, "state: cannot open '%s/lock'", dir);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return err_set(
+            err, -EBUSY,
+            "state: another warden works in '%s'; stop it first, or choose another --state", dir);
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
+int footing_check_file(const char *path, struct err *err)
+{
+    _cleanup_free_ char *dir = path_dirname(path);
+    int r = path_mkdirs(dir, 0700, err);
+    if (r == 0)
+        r = trust_path(access(path, F_OK) == 0 ? path : dir, err);
+    return r;
+}
