@@ -14,7 +14,7 @@
 #include "cli/remote.h"
 #include "cli/show.h"
 
-#define REASON_MAX 1024
+#define REASON_MAX 256 /* bytes, as in the API */
 
 /* KILL, SIGKILL, kill or 9. 0 for a name that is none. */
 static int signal_number(const char *name)

@@ -129,6 +129,11 @@ char *show_quoted(const struct json *o, const char *key)
     return finish(&b);
 }
 
+bool show_is_short(const struct json *request)
+{
+    return json_bool(json_get(request, "shortened"), false);
+}
+
 char *show_command(const struct json *request)
 {
     const struct json *args = json_get(request, "args");
@@ -145,6 +150,11 @@ char *show_command(const struct json *request)
     if (omitted)
         (void)buf_printf(&b, " (%lld arguments, too long for a record)",
                          (long long)json_integer(omitted, 0));
+    if (show_is_short(request)) {
+        _cleanup_free_ char *id = show_id(request);
+        (void)buf_printf(&b, " (%lld arguments, too long for a list: clawrden queue %s)",
+                         (long long)json_integer(json_get(request, "args_count"), 0), id);
+    }
     return finish(&b);
 }
 

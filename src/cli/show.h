@@ -3,6 +3,7 @@
  * byte that an agent chose is visible and none acts. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -19,6 +20,8 @@ char *show_text(const struct json *o, const char *key);
 char *show_raw(const struct json *o, const char *key);
 /* The same, quoted as a shell word. */
 char *show_quoted(const struct json *o, const char *key);
+/* A list has only the head of a very long command: such an entry says so in show_command(). */
+bool show_is_short(const struct json *request);
 /* The whole command line, each byte of it, quoted for a shell; owned. */
 char *show_command(const struct json *request);
 /* "12s", "3m", "2h10m", "5d": rounded down to what a person wants; owned. */

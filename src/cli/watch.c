@@ -123,7 +123,7 @@ static void put_selected(struct watch *w, struct buf *out, const struct json *o,
         (void)buf_append_str(out, "\r\n");
         s += n;
     }
-    w->whole = !*s;
+    w->whole = !*s && !show_is_short(o);
 }
 
 static void draw(struct watch *w)
