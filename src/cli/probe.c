@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "cli/trust.h"
+#include "cli/pathtrust.h"
 
 extern char **environ;
 
@@ -27,7 +27,7 @@ extern char **environ;
 
 struct probe {
     struct policy_request q;
-    struct trust_user user;
+    struct pathtrust_user user;
     char *cwd, *path, *interpreter, *script; /* owned */
     char *names[NAMES_MAX];                  /* owned */
     struct policy_path paths[PATHS_MAX];
@@ -43,7 +43,7 @@ struct probe *probe_free(struct probe *x)
         free(x->names[i]);
     for (size_t i = 0; i < PATHS_MAX; i++)
         free(x->resolved[i]);
-    trust_user_done(&x->user);
+    pathtrust_user_done(&x->user);
     free(x->cwd);
     free(x->path);
     free(x->interpreter);
@@ -113,8 +113,8 @@ static char *read_interpreter(const char *path)
     char *s = line + 2 + strspn(line + 2, " \t");
     s[strcspn(s, " \t")] = '\0';
     char why[256], *real = NULL;
-    struct trust_user nobody = {.uid = (uid_t)-1};
-    return s[0] == '/' && trust_follow(&nobody, s, &real, why) == 0 ? real : NULL;
+    struct pathtrust_user nobody = {.uid = (uid_t)-1};
+    return s[0] == '/' && pathtrust_follow(&nobody, s, &real, why) == 0 ? real : NULL;
 }
 
 static int find_program(struct probe *x, const struct policy *p)
@@ -130,7 +130,7 @@ static int find_program(struct probe *x, const struct policy *p)
         found = search(p, called, &st);
     if (!found || !is_program(found, &st))
         return 0;
-    int r = trust_follow(&x->user, found, &x->path, x->why);
+    int r = pathtrust_follow(&x->user, found, &x->path, x->why);
     if (r < 0)
         return r;
     program->trust = x->why[0] ? PROGRAM_UNKNOWN : PROGRAM_TRUSTED;
@@ -156,7 +156,7 @@ static void find_script(struct probe *x)
         return;
     _cleanup_free_ char *path = path_join(x->cwd, x->q.argv[1]);
     char why[256];
-    if (trust_follow(&x->user, path, &x->script, why) < 0)
+    if (pathtrust_follow(&x->user, path, &x->script, why) < 0)
         return;
     x->q.program.script = x->script;
     x->q.program.script_trust = why[0] ? PROGRAM_UNKNOWN : PROGRAM_TRUSTED;
@@ -201,7 +201,7 @@ int probe_new(const struct policy *p, uint32_t uid, const char *cwd, const char 
     if (!realpath(cwd ? cwd : ".", real))
         return err_errno(err, -errno, "the directory '%s'", cwd ? cwd : ".");
     struct probe *x = mem_new(struct probe);
-    trust_user_init(&x->user, uid);
+    pathtrust_user_init(&x->user, uid);
     x->cwd = mem_strdup(real);
     x->q.command = str_basename(argv[0]);
     x->q.argv = argv;

@@ -54,8 +54,11 @@ char *show_bytes(const struct json *j, size_t *ret_len)
     size_t *len = ret_len ? ret_len : &ignored;
     const char *s = json_string(j, &n);
     *len = n;
-    if (s)
-        return mem_strndup(s, n);
+    if (s) { /* may have NUL bytes in it */
+        char *copy = mem_zalloc(n + 1);
+        memcpy(copy, s, n);
+        return copy;
+    }
     s = json_is_object(j) ? json_string(json_get(j, "bytes"), &n) : NULL;
     *len = 0;
     return s ? decode_base64(s, n, len) : mem_strdup("");

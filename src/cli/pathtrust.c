@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Could this user have made or changed what a path leads to? */
-#include "cli/trust.h"
+#include "cli/pathtrust.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -19,10 +19,10 @@
 #define LINKS_MAX 40 /* symlinks on one way, as in the kernel */
 #define GROUPS_MAX 65536
 
-void trust_user_init(struct trust_user *u, uid_t uid)
+void pathtrust_user_init(struct pathtrust_user *u, uid_t uid)
 {
     const struct passwd *pw = getpwuid(uid);
-    *u = (struct trust_user){.uid = uid, .gid = pw ? pw->pw_gid : (gid_t)uid, .groups_count = 64};
+    *u = (struct pathtrust_user){.uid = uid, .gid = pw ? pw->pw_gid : (gid_t)uid, .groups_count = 64};
     u->groups = mem_new_array(gid_t, (size_t)u->groups_count);
     while (pw && getgrouplist(pw->pw_name, pw->pw_gid, u->groups, &u->groups_count) < 0 &&
            u->groups_count < GROUPS_MAX)
@@ -33,13 +33,13 @@ void trust_user_init(struct trust_user *u, uid_t uid)
     }
 }
 
-void trust_user_done(struct trust_user *u)
+void pathtrust_user_done(struct pathtrust_user *u)
 {
     free(u->groups);
     u->groups = NULL;
 }
 
-static bool is_member(const struct trust_user *u, gid_t gid)
+static bool is_member(const struct pathtrust_user *u, gid_t gid)
 {
     for (int i = 0; i < u->groups_count; i++)
         if (u->groups[i] == gid)
@@ -49,7 +49,7 @@ static bool is_member(const struct trust_user *u, gid_t gid)
 
 /* An owner can give himself the right to write. Root can do so everywhere, which says nothing:
  * what others may write is what counts then. */
-static bool may_change(const struct trust_user *u, const struct stat *st)
+static bool may_change(const struct pathtrust_user *u, const struct stat *st)
 {
     if (u->uid != 0 && st->st_uid == u->uid)
         return true;
@@ -62,7 +62,7 @@ static bool may_change(const struct trust_user *u, const struct stat *st)
 
 /* In a sticky directory only owners replace entries: it does not count as writable for what is in
  * it and belongs to somebody else. */
-static void judge(const struct trust_user *u, const char *at, const struct stat *st, char why[256])
+static void judge(const struct pathtrust_user *u, const char *at, const struct stat *st, char why[256])
 {
     bool sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) && st->st_uid != u->uid;
     if (!why[0] && !sticky && !S_ISLNK(st->st_mode) && may_change(u, st))
@@ -99,7 +99,7 @@ static size_t drop_dots(char *path, size_t at, size_t end)
 }
 
 /* Walks `*path` from its beginning; 1 when a link was followed and it has to begin again. */
-static int walk(const struct trust_user *u, char **path, char why[256])
+static int walk(const struct pathtrust_user *u, char **path, char why[256])
 {
     struct stat st;
     size_t at = 0;
@@ -130,7 +130,7 @@ static int walk(const struct trust_user *u, char **path, char why[256])
     return 0;
 }
 
-int trust_follow(const struct trust_user *u, const char *path, char **ret_real, char why[256])
+int pathtrust_follow(const struct pathtrust_user *u, const char *path, char **ret_real, char why[256])
 {
     _cleanup_free_ char *p = mem_strdup(path);
     why[0] = '\0';

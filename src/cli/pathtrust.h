@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct trust_user {
+struct pathtrust_user {
     uid_t uid;
     gid_t *groups; /* owned, gid included */
     int groups_count;
@@ -14,10 +14,10 @@ struct trust_user {
 };
 
 /* From the user database; a uid that is not in it has the group of its number only. */
-void trust_user_init(struct trust_user *u, uid_t uid);
-void trust_user_done(struct trust_user *u);
+void pathtrust_user_init(struct pathtrust_user *u, uid_t uid);
+void pathtrust_user_done(struct pathtrust_user *u);
 
 /* Follows `path` (absolute), symlinks included. 0: *ret_real (owned) is where it leads, and `why`
  * is
  * "" when the user could not have changed anything on the way, else words. -ENOENT, -ELOOP ... */
-int trust_follow(const struct trust_user *u, const char *path, char **ret_real, char why[256]);
+int pathtrust_follow(const struct pathtrust_user *u, const char *path, char **ret_real, char why[256]);
