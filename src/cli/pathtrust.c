@@ -22,7 +22,8 @@
 void pathtrust_user_init(struct pathtrust_user *u, uid_t uid)
 {
     const struct passwd *pw = getpwuid(uid);
-    *u = (struct pathtrust_user){.uid = uid, .gid = pw ? pw->pw_gid : (gid_t)uid, .groups_count = 64};
+    *u = (struct pathtrust_user){
+        .uid = uid, .gid = pw ? pw->pw_gid : (gid_t)uid, .groups_count = 64};
     u->groups = mem_new_array(gid_t, (size_t)u->groups_count);
     while (pw && getgrouplist(pw->pw_name, pw->pw_gid, u->groups, &u->groups_count) < 0 &&
            u->groups_count < GROUPS_MAX)
@@ -62,7 +63,8 @@ static bool may_change(const struct pathtrust_user *u, const struct stat *st)
 
 /* In a sticky directory only owners replace entries: it does not count as writable for what is in
  * it and belongs to somebody else. */
-static void judge(const struct pathtrust_user *u, const char *at, const struct stat *st, char why[256])
+static void judge(const struct pathtrust_user *u, const char *at, const struct stat *st,
+                  char why[256])
 {
     bool sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) && st->st_uid != u->uid;
     if (!why[0] && !sticky && !S_ISLNK(st->st_mode) && may_change(u, st))
@@ -130,7 +132,8 @@ static int walk(const struct pathtrust_user *u, char **path, char why[256])
     return 0;
 }
 
-int pathtrust_follow(const struct pathtrust_user *u, const char *path, char **ret_real, char why[256])
+int pathtrust_follow(const struct pathtrust_user *u, const char *path, char **ret_real,
+                     char why[256])
 {
     _cleanup_free_ char *p = mem_strdup(path);
     why[0] = '\0';
