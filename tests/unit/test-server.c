@@ -2,6 +2,7 @@
 /* The server as its peers see it: raw bytes over a unix socket and TCP, in one thread: the loop
  * turns while the client waits. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
