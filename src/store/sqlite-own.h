@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside of the index, for sqlite*.c only: what the loop thread, the writer and the reader share.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "store/sqlite.h"
+
+struct sqlite3;
+
+enum job_kind { JOB_LINE, JOB_PUT, JOB_REMOVE };
+
+struct job {
+    struct list link;
+    enum job_kind kind;
+    size_t bytes;
+    size_t len;           /* JOB_LINE */
+    struct queue_row row; /* JOB_PUT: summary owned; JOB_REMOVE: id only */
+    char line[];          /* JOB_LINE */
+};
+void sqlite_job_free(struct job *j);
+
+struct question {
+    struct list link;
+    struct history_query *q; /* owned */
+    sqlite_history_fn *fn;   /* NULL: forgotten */
+    void *arg;
+    int result;
+    struct history_page page;
+    struct err words;
+};
+
+struct sqlite {
+    struct index port;
+    struct sqlite_config c; /* its strings are owned */
+    uv_async_t async;
+    pthread_t writer, reader;
+    struct sqlite3 *first_db; /* opened by sqlite_open(), then the writer's */
+    struct queue_row *rows;   /* owned until taken */
+    size_t rows_count;
+
+    pthread_mutex_t lock;
+    pthread_cond_t write, read;
+    /* under the lock */
+    bool stopping;
+    struct list jobs; /* of struct job */
+    size_t jobs_count, jobs_bytes;
+    bool behind;                 /* lines were dropped: read the log */
+    bool rebuild;                /* asked for */
+    bool suspect;                /* the reader found damage */
+    unsigned generation;         /* counts database files */
+    struct list asked, answered; /* of struct question */
+    struct question *asking;     /* the reader has it */
+    size_t questions;            /* not answered yet */
+    struct sqlite_stats stats;
+};
+
+void *sqlite_writer(void *arg); /* the threads */
+void *sqlite_reader(void *arg);
