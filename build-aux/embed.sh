@@ -1,11 +1,19 @@
 #!/bin/sh
-# Writes a C file with the bytes of the given files: embed.sh OUT HEADER LIST FILE...
-# LIST is the name of the array of {name, text, len}, ended by a row of NULL.
+# Writes a C file with the bytes of files: embed.sh OUT HEADER LIST FILE-OR-FOLDER...
+# LIST is the name of the array of {name, text, len}, ended by a row of NULL; of a folder, its
+# *.yaml are taken. OUT is left alone when nothing has changed, so that it can run at every build
+# and a new file is seen.
 set -eu
 out=$1 header=$2 list=$3
 shift 3
 LC_ALL=C
 export LC_ALL
+if [ -d "$1" ]; then
+    set -- "$1"/*.yaml
+fi
+for f; do
+    [ -f "$f" ] || { echo "embed.sh: no file $f" >&2; exit 1; }
+done
 tmp=$out.tmp
 {
     echo "/* Written by build-aux/embed.sh; do not change. */"
@@ -26,4 +34,4 @@ tmp=$out.tmp
     echo "    {0},"
     echo "};"
 } >"$tmp"
-mv "$tmp" "$out"
+if cmp -s "$tmp" "$out"; then rm "$tmp"; else mv "$tmp" "$out"; fi

@@ -40,7 +40,7 @@ struct policy_program {
     const char *script; /* real path of the script that an interpreter will read, or NULL */
     enum program_trust script_trust;
     const char *interpreter; /* real path, when `path` or `script` is a script; or NULL */
-    const char *digest;      /* hex SHA-256 of the program's or script's content, or NULL: not read */
+    const char *digest; /* hex SHA-256 of the program's or script's content, or NULL: not read */
     const char *why_unknown; /* words for people, or NULL */
 };
 
@@ -57,7 +57,7 @@ struct policy_label {
 
 /* All borrowed for the time of the call. Strings are NUL-terminated bytes in any encoding. */
 struct policy_request {
-    const char *command; /* the name it was called by: base name, or what a v1 client sent */
+    const char *command;     /* the name it was called by: base name, or what a v1 client sent */
     const char *const *argv; /* argv[0] included */
     size_t argc;
     const char *const *env; /* "NAME=value" */
@@ -77,14 +77,14 @@ struct policy_request {
 struct policy_decision {
     enum verdict verdict;
     const struct policy_rule *rule; /* NULL: a default decided; borrowed from the policy */
-    const char *rule_name;          /* its name, "rule 7", "default_action", "unknown_executable" ... */
-    unsigned line;                  /* in the policy's text, from 1; 0 when no line decided */
-    const char *reason;             /* for the agent and the reviewer, or NULL; borrowed */
-    const char *instead;            /* what to do instead, or NULL */
-    const char *executor;           /* "local", "mirror", "ghost", or NULL: the door's default */
-    uint64_t timeout;               /* ns the command may run; 0 never happens */
-    uint64_t approval_timeout;      /* ns a person has to answer */
-    bool record;                    /* streams are recorded */
+    const char *rule_name;     /* its name, "rule 7", "default_action", "unknown_executable" ... */
+    unsigned line;             /* in the policy's text, from 1; 0 when no line decided */
+    const char *reason;        /* for the agent and the reviewer, or NULL; borrowed */
+    const char *instead;       /* what to do instead, or NULL */
+    const char *executor;      /* "local", "mirror", "ghost", or NULL: the door's default */
+    uint64_t timeout;          /* ns the command may run; 0 never happens */
+    uint64_t approval_timeout; /* ns a person has to answer */
+    bool record;               /* streams are recorded */
 };
 
 /* Parses and checks all of it. On failure `err` has "FILE:LINE:COLUMN: what is wrong; what to do".
@@ -115,8 +115,8 @@ void policy_judge(const struct policy *p, const struct policy_request *q,
                   struct policy_decision *ret);
 
 /* The environment that passes under a decision: built from nothing by the allow-list; PATH is the
- * policy's search path. Appends "NAME=value\0"... to `env`, names only ("NAME\0"...) to `passed` and
- * `dropped`. 0 or -EMSGSIZE. */
+ * policy's search path. Appends "NAME=value\0"... to `env`, names only ("NAME\0"...) to `passed`
+ * and `dropped`. 0 or -EMSGSIZE. */
 int policy_environment(const struct policy *p, const struct policy_decision *d,
                        const struct policy_request *q, struct buf *env, size_t *ret_envc,
                        struct buf *passed, struct buf *dropped);

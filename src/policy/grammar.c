@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* The model and its lookups; grammar_read.c fills it. */
+#include "policy/grammar.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "policy/grammar_data.h"
+
+struct grammars {
+    const struct grammar **list; /* owned; the grammars are in the pool */
+    size_t count;
+    struct map *by_program;
+};
+
+static void add(struct grammars *g, struct grammar *one)
+{
+    g->list = mem_realloc_array(g->list, g->count + 1, sizeof(*g->list));
+    g->list[g->count++] = one;
+    for (size_t i = 0; i < one->names_count; i++)
+        (void)map_put(g->by_program, one->names[i], one);
+}
+
+int grammar_load_all(struct pool *pool, struct grammars **ret, struct err *err)
+{
+    struct grammars *g = mem_new(struct grammars);
+    g->by_program = map_new();
+    for (const struct grammar_data *d = grammar_data; d->name; d++) {
+        struct grammar *one;
+        int r = grammar_load(pool, (const char *)d->text, d->len, d->name, &one, err);
+        if (r < 0) {
+            (void)grammar_free_all(g);
+            return err_prefix(err, r, "grammar");
+        }
+        add(g, one);
+    }
+    struct grammar *unknown = pool_alloc(pool, sizeof(*unknown));
+    unknown->name = unknown->root.name = "";
+    unknown->root.permute = true;
+    unknown->root.operands = GRAMMAR_ANY;
+    unknown->all = pool_new_array(pool, struct grammar_command *, 1);
+    unknown->all[0] = &unknown->root;
+    unknown->all_count = 1;
+    add(g, unknown);
+    *ret = g;
+    return 0;
+}
+
+struct grammars *grammar_free_all(struct grammars *g)
+{
+    if (!g)
+        return NULL;
+    (void)map_free(g->by_program);
+    free(g->list);
+    free(g);
+    return NULL;
+}
+
+const struct grammar *grammar_unknown(const struct grammars *g)
+{
+    return g->list[g->count - 1];
+}
+
+const struct grammar *grammar_find(const struct grammars *g, const char *program)
+{
+    const struct grammar *found = map_get(g->by_program, program);
+    return found ? found : grammar_unknown(g);
+}
+
+size_t grammar_count(const struct grammars *g)
+{
+    return g->count;
+}
+
+const struct grammar *grammar_at(const struct grammars *g, size_t i)
+{
+    return g->list[i];
+}
+
+const struct grammar_option *grammar_long(const struct grammar_command *c, const char *s, size_t n)
+{
+    size_t low = 0, high = c->longs_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        const char *there = c->longs[mid].text;
+        int order = strncmp(there, s, n);
+        if (order == 0 && there[n])
+            order = 1;
+        if (order == 0)
+            return c->longs[mid].option;
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+const struct grammar_option *grammar_short(const struct grammar_command *c, char letter)
+{
+    unsigned char u = (unsigned char)letter;
+    return u < 128 ? c->shorts[u] : NULL;
+}
+
+struct grammar_command *grammar_command(const struct grammar_command *c, const char *word)
+{
+    for (size_t i = 0; i < c->commands_count; i++) {
+        struct grammar_command *sub = c->commands[i];
+        if (str_eq(sub->name, word))
+            return sub;
+        for (size_t k = 0; k < sub->aliases_count; k++)
+            if (str_eq(sub->aliases[k], word))
+                return sub;
+    }
+    return NULL;
+}
+
+bool grammar_command_prefix(const struct grammar_command *c, const char *word)
+{
+    for (size_t i = 0; *word && i < c->commands_count; i++) {
+        const struct grammar_command *sub = c->commands[i];
+        if (str_starts(sub->name, word))
+            return true;
+        for (size_t k = 0; k < sub->aliases_count; k++)
+            if (str_starts(sub->aliases[k], word))
+                return true;
+    }
+    return false;
+}
+
+bool grammar_spelled(const struct grammar_option *o, const char *spelling, size_t n)
+{
+    for (size_t i = 0; i < o->spellings_count; i++)
+        if (strncmp(o->spellings[i], spelling, n) == 0 && !o->spellings[i][n])
+            return true;
+    return false;
+}
+
+bool grammar_knows(const struct grammar *g, const char *spelling, size_t n)
+{
+    for (size_t i = 0; i < g->all_count; i++) {
+        const struct grammar_command *c = g->all[i];
+        if (n == 2 && spelling[0] == '-' && spelling[1] != '-') {
+            if (grammar_short(c, spelling[1]))
+                return true;
+        } else if (grammar_long(c, spelling, n)) {
+            return true;
+        }
+    }
+    return false;
+}
