@@ -319,7 +319,6 @@ void session_parsed(struct session *s)
 
 static void request_complete(struct session *s)
 {
-    s->whole = true;
     if (s->protocol == DOOR_SHIM_V2) {
         decode_v2(s);
         return;
@@ -375,6 +374,7 @@ static void feed(struct session *s, const uint8_t *p, size_t n)
     size_t rest = s->body_len - s->in.len, more = n - used < rest ? n - used : rest;
     if (!take_body(s, p + used, more) || s->in.len < s->body_len)
         return;
+    s->whole = true;
     if (used + more < n) {
         refuse_peer(s, METRICS_ERROR_PROTOCOL, "data out of turn behind the request");
         return;
