@@ -387,7 +387,6 @@ void door_close(struct door *d)
 {
     struct room *m = &d->room;
     door_shut(d);
-    events_unsubscribe(warden_events(m->warden), on_event, m);
     list_foreach(it, &m->all) session_leave(list_item(it, struct session, in_all));
     if (!uv_is_closing((uv_handle_t *)&m->timer))
         uv_close((uv_handle_t *)&m->timer, NULL);

@@ -39,9 +39,10 @@ void door_start(struct door *d);
 /* Stops listening and takes the socket away if it is still ours; who is inside stays. */
 void door_shut(struct door *d);
 /* door_shut(), then ends every connection without withdrawing anything: version 2 shims that wait
- * claim their place at the next warden. The loop must run until its handles are closed. */
+ * claim their place at the next warden. Calls nothing of the warden, which may be gone by then. The
+ * loop must run until its handles are closed. */
 void door_close(struct door *d);
-/* Behind door_close(), the loop, and warden_free(), in this order. Returns NULL. */
+/* Behind door_close(), the loop, and warden_free(). Returns NULL. */
 struct door *door_free(struct door *d);
 CLEANUP_DEFINE(struct door, door_free)
 

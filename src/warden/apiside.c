@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "door/peer.h"
 
 struct apiside {
     struct apiside_parts parts;
@@ -19,11 +20,30 @@ struct apiside {
     char *url; /* owned */
 };
 
+/* A page of history under way. */
+struct question {
+    struct apiside *api; /* borrowed */
+    api_history_done *done;
+    void *arg;
+};
+
+/* The cgroup's name as /proc/PID/cgroup has it, of its directory; NULL when there is none. */
+static const char *cgroup_name(const char *dir)
+{
+    static const char *const mounts[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
+    for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
+        if (str_starts(dir, mounts[i]) && dir[strlen(mounts[i])] == '/')
+            return dir + strlen(mounts[i]);
+    return NULL;
+}
+
 static bool is_outside(void *arg, int fd)
 {
     struct apiside *a = arg;
     struct err err;
-    if (peer_is_outside(fd, &a->parts.fence, &err) == 0)
+    const struct peer_fence fence = {.helper = mirror_pid(a->parts.mirror),
+                                     .cgroup = cgroup_name(mirror_cgroup(a->parts.mirror))};
+    if (peer_is_outside(fd, &fence, &err) == 0)
         return true;
     log_warn(NULL, "api: no login by peer credentials: %s", err.text);
     return false;
@@ -33,6 +53,73 @@ static int reload_policy(void *arg, const char *who, struct err *err)
 {
     struct apiside *a = arg;
     return reload_now(a->parts.reload, who, err);
+}
+
+/* The index answers with a whole array, the API wants what is inside. */
+static void history_came(void *arg, int result, const char *json, size_t len, const char *next)
+{
+    struct question *q = arg;
+    struct apiside *a = q->api;
+    if (!a->api) /* it answered everybody when it closed */
+        ;
+    else if (result < 0)
+        q->done(q->arg, result, NULL, 0, NULL, json);
+    else if (len < 2)
+        q->done(q->arg, -EIO, NULL, 0, NULL, "the index gave no list");
+    else
+        q->done(q->arg, 0, json + 1, len - 2, next, NULL);
+    free(q);
+}
+
+static int history(void *arg, const struct api_history_query *query, api_history_done *done,
+                   void *done_arg, struct err *err)
+{
+    struct apiside *a = arg;
+    const struct history_query h = {.limit = (unsigned)query->limit,
+                                    .before = query->cursor,
+                                    .command = query->command,
+                                    .decision = query->decision,
+                                    .container = query->container,
+                                    .has_uid = query->uid >= 0,
+                                    .uid = (uint32_t)query->uid,
+                                    .since = query->since,
+                                    .until = query->until == UINT64_MAX ? 0 : query->until,
+                                    .q = query->text};
+    struct question *q = mem_new(struct question);
+    *q = (struct question){a, done, done_arg};
+    int r = sqlite_history(a->parts.index, &h, history_came, q, err);
+    if (r < 0)
+        free(q);
+    return r;
+}
+
+static bool helper_ready(void *arg, struct err *ret_why)
+{
+    struct apiside *a = arg;
+    if (mirror_ready(a->parts.mirror))
+        return true;
+    (void)err_set(ret_why, -ENOTCONN, "the helper that runs commands is not there");
+    return false;
+}
+
+static const struct api_check checks[] = {{"helper", helper_ready}};
+
+static void put_status(void *arg, struct json_writer *w)
+{
+    struct apiside *a = arg;
+    struct sqlite_stats s = sqlite_stats(a->parts.index);
+    const struct config *c = a->parts.config;
+    json_field_string(w, "version", CLAWRDEN_VERSION);
+    json_field_string(w, "socket", c->socket);
+    json_field_string(w, "policy_file", c->policy);
+    json_field_string(w, "audit_file", c->audit);
+    json_field_string(w, "audit_sync", c->audit_sync);
+    json_field_bool(w, "audit_sealed", c->audit_key[0] != '\0');
+    json_field_bool(w, "index_working", s.working);
+    json_field_bool(w, "index_behind", s.behind);
+    json_field_bool(w, "runs_other_users", mirror_is_root(a->parts.mirror));
+    json_field_bool(w, "commands_in_cgroups", mirror_cgroup(a->parts.mirror)[0] != '\0');
+    json_field_string(w, "helper", mirror_words(a->parts.mirror));
 }
 
 static int print_url(const struct apiside *a, struct err *err)
@@ -49,7 +136,11 @@ static int start(struct apiside *a, const char *token, const char *socket_path, 
                             .clock = a->parts.clock,
                             .arg = a,
                             .peer_is_outside = is_outside,
-                            .reload_policy = reload_policy};
+                            .reload_policy = reload_policy,
+                            .history = history,
+                            .status = put_status,
+                            .checks = checks,
+                            .checks_count = ARRAY_LEN(checks)};
     struct api_config x;
     api_config_default(&x);
     x.socket_path = socket_path;

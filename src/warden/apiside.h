@@ -8,7 +8,8 @@
 #include "api/api.h"
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "door/peer.h"
+#include "exec/mirror.h"
+#include "store/sqlite.h"
 #include "warden/config.h"
 #include "warden/reload.h"
 
@@ -20,7 +21,8 @@ struct apiside_parts { /* all borrowed for its life */
     struct warden *warden;
     struct clock_port *clock;
     struct reload *reload;
-    struct peer_fence fence; /* of governed commands */
+    struct mirror *mirror;
+    struct sqlite *index;
 };
 
 /* Makes STATE/token at the first start, listens on STATE/api.sock and --api, and prints the address

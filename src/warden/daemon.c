@@ -19,12 +19,18 @@
 #include "base/str.h"
 #include "core/warden.h"
 #include "door/door.h"
+#include "exec/local.h"
+#include "exec/mirror.h"
+#include "exec/resolve.h"
 #include "store/jsonl.h"
+#include "store/queue-rows.h"
+#include "store/sqlite.h"
 #include "warden/apiside.h"
 #include "warden/footing.h"
 #include "warden/reload.h"
 
 #define DRAIN_LOOK_MS 20
+#define HELLO_MS 10000
 #define FDS_RESERVED 512 /* for all that is no caller */
 
 struct daemon {
@@ -35,6 +41,10 @@ struct daemon {
     int state_lock; /* owned */
     struct policy *policy;
     struct jsonl *audit;
+    struct sqlite *index;
+    struct mirror *mirror;
+    struct resolver *resolver;
+    struct executor *local;
     struct warden *warden;
     struct reload *reload;
     struct door *door;
@@ -43,7 +53,7 @@ struct daemon {
     bool handles;  /* the four below are initialised */
     uv_timer_t tick, drain;
     uv_signal_t term, interrupt, hangup;
-    bool draining, killed;
+    bool draining, killed, hello_late;
     uint64_t drain_until, kill_until; /* monotonic ns */
 };
 
@@ -170,6 +180,104 @@ static void close_audit(struct daemon *d)
     d->audit = NULL;
 }
 
+static void close_helper(struct daemon *d)
+{
+    d->local = local_free(d->local);
+    d->resolver = resolve_free(d->resolver);
+    mirror_close(d->mirror);
+    d->mirror = NULL;
+}
+
+static int open_index(struct daemon *d, struct err *err)
+{
+    _cleanup_free_ char *path = path_join(d->config->state, "index.db");
+    const struct sqlite_config c = {.path = path, .log_path = d->config->audit};
+    int r = sqlite_open(&c, &d->loop, &d->index, err);
+    if (r < 0)
+        return err_prefix(err, r, "index");
+    jsonl_listen(d->audit, sqlite_line, d->index);
+    return 0;
+}
+
+static void close_index(struct daemon *d)
+{
+    jsonl_listen(d->audit, NULL, NULL);
+    sqlite_close(d->index);
+    d->index = NULL;
+}
+
+/* The one named, or where an installation or a build has it. */
+static char *find_helper(const struct config *c)
+{
+    static const char *const places[] = {"", "/../libexec/clawrden", "/../../../static/src/mirror"};
+    char self[4096];
+    if (c->mirror_binary[0])
+        return mem_strdup(c->mirror_binary);
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (n <= 0)
+        return NULL;
+    self[n] = '\0';
+    _cleanup_free_ char *dir = path_dirname(self);
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        _cleanup_free_ char *path = mem_printf("%s%s/clawrden-mirror", dir, places[i]);
+        if (access(path, X_OK) == 0)
+            return TAKE_PTR(path);
+    }
+    return NULL;
+}
+
+static void hello_is_late(uv_timer_t *t)
+{
+    struct daemon *d = t->data;
+    d->hello_late = true;
+}
+
+/* Nothing else is on the loop yet that anybody could reach. */
+static int wait_for_hello(struct daemon *d, struct err *err)
+{
+    (void)uv_timer_start(&d->drain, hello_is_late, HELLO_MS, 0);
+    while (!mirror_ready(d->mirror) && !d->hello_late)
+        (void)uv_run(&d->loop, UV_RUN_ONCE);
+    (void)uv_timer_stop(&d->drain);
+    return mirror_ready(d->mirror)
+               ? 0
+               : err_set(err, -ETIMEDOUT, "the helper did not say hello within %d s",
+                         HELLO_MS / 1000);
+}
+
+static int open_helper(struct daemon *d, struct err *err)
+{
+    char words[512];
+    _cleanup_free_ char *binary = find_helper(d->config);
+    if (!binary)
+        return err_set(err, -ENOENT,
+                       "clawrden-mirror is not where this program lies; name it with "
+                       "--mirror-binary");
+    int r = mirror_new(&d->loop, binary, &d->mirror, err);
+    if (r < 0)
+        return err_prefix(err, r, "helper '%s'", binary);
+    d->resolver = resolve_new(d->mirror);
+    d->local = local_new(d->mirror);
+    r = wait_for_hello(d, err);
+    if (r < 0) {
+        close_helper(d);
+        return r;
+    }
+    log_info(NULL, "%s", local_describe(d->local, words, sizeof(words)));
+    return 0;
+}
+
+static void restore_queue(struct daemon *d)
+{
+    struct queue_row *rows = NULL;
+    size_t n = 0;
+    sqlite_take_rows(d->index, &rows, &n);
+    if (n > 0)
+        log_info(NULL, "%zu commands waited for a person when the last warden stopped", n);
+    warden_restore(d->warden, rows, n);
+    queue_rows_free(rows, n);
+}
+
 static int open_warden(struct daemon *d, struct err *err)
 {
     const struct config *c = d->config;
@@ -178,6 +286,8 @@ static int open_warden(struct daemon *d, struct err *err)
     warden_config_default(&w);
     w.clock = &d->clock;
     w.audit = jsonl_log(d->audit);
+    w.resolver = d->resolver;
+    w.index = sqlite_index(d->index);
     w.kill_grace = c->kill_grace;
     w.claim_grace = c->claim_grace;
     w.waiting_max = (unsigned)c->waiting_max;
@@ -185,6 +295,12 @@ static int open_warden(struct daemon *d, struct err *err)
     w.flight_max_per_peer = (unsigned)c->flight_max_per_caller;
     w.asks_per_minute = (unsigned)c->asks_per_minute;
     d->warden = warden_new(&w, d->policy);
+    warden_add_executor(d->warden, d->local);
+    warden_set_default_executor(d->warden, DOOR_SHIM_V1, d->local->name);
+    warden_set_default_executor(d->warden, DOOR_SHIM_V2, d->local->name);
+    resolve_set_warden(d->resolver, d->warden);
+    local_set_warden(d->local, d->warden);
+    restore_queue(d);
     warden_on_rearm(d->warden, rearm, d);
     rearm(d);
     return 0;
@@ -192,7 +308,9 @@ static int open_warden(struct daemon *d, struct err *err)
 
 static void close_warden(struct daemon *d)
 {
-    d->warden = warden_free(d->warden);
+    d->warden = warden_free(d->warden); /* has last words for some callers */
+    if (d->door)
+        door_close(d->door);
 }
 
 static int open_reload(struct daemon *d, struct err *err)
@@ -253,7 +371,7 @@ static int open_door(struct daemon *d, struct err *err)
 
 static void close_door(struct daemon *d)
 {
-    door_close(d->door);
+    door_shut(d->door);
 }
 
 static int open_api(struct daemon *d, struct err *err)
@@ -262,7 +380,9 @@ static int open_api(struct daemon *d, struct err *err)
                                     .config = d->config,
                                     .warden = d->warden,
                                     .clock = &d->clock,
-                                    .reload = d->reload};
+                                    .reload = d->reload,
+                                    .mirror = d->mirror,
+                                    .index = d->index};
     return apiside_open(&p, &d->api, err);
 }
 
@@ -276,8 +396,8 @@ static const struct part {
     void (*close)(struct daemon *d);
 } parts[] = {
     {open_state, close_state},   {open_policy, close_policy}, {open_audit, close_audit},
-    {open_warden, close_warden}, {open_reload, close_reload}, {open_door, close_door},
-    {open_api, close_api},
+    {open_index, close_index},   {open_helper, close_helper}, {open_warden, close_warden},
+    {open_reload, close_reload}, {open_door, close_door},     {open_api, close_api},
 };
 
 /* ---- life ---- */
