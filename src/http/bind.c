@@ -39,10 +39,11 @@ static int bind_clear(const char *path, const struct sockaddr_un *sun, struct er
 int bind_unix(const char *path, struct err *err)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(sun.sun_path))
+    size_t n = strlen(path);
+    if (n >= sizeof(sun.sun_path))
         return err_set(err, -ENAMETOOLONG, "%s is longer than a socket's path may be (%zu)", path,
                        sizeof(sun.sun_path) - 1);
-    (void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+    memcpy(sun.sun_path, path, n + 1);
     int r = bind_clear(path, &sun, err);
     if (r < 0)
         return r;

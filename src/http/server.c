@@ -33,12 +33,13 @@ struct server {
     void *gone_arg;
 };
 
-/* A connection as the parser knows it. It may outlive its front_conn, and the other way round. */
+/* A connection that both sides know; it goes when both have let go of it. */
 struct attached {
     struct list link;
     struct front_conn *conn; /* NULL: detached */
     int fd;                  /* the parser's */
     bool known;              /* the parser has told of it, and will tell when it has closed it */
+    bool closed;             /* and has */
 };
 
 /* ---- running the parser ---- */
@@ -102,6 +103,8 @@ static void server_detach(void *arg, void *attached)
 {
     struct attached *a = attached;
     a->conn = NULL;
+    if (a->closed)
+        free(a);
 }
 
 /* An answer came late, from any place of the loop: the parser runs at the next turn. */
@@ -134,7 +137,9 @@ static void server_connection(void *arg, struct MHD_Connection *mhd, void **cont
         if (!a)
             return;
         list_remove(&a->link);
-        free(a); /* the front has been told by the end of the stream */
+        a->closed = true; /* the front hears it by the end of the stream */
+        if (!a->conn)
+            free(a);
         return;
     }
     int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
