@@ -65,9 +65,9 @@ static void owe_interrupted(void *arg, const char *id, const char *command)
     json_field_string(&w, "time", clock_format(jsonl_now(j), time));
     json_field_string(&w, "id", id);
     json_field_string(&w, "event", "end");
-    json_field_string(&w, "decision", "interrupted");
     json_key(&w, "command");
     json_put_raw(&w, command, strlen(command));
+    json_field_string(&w, "decision", "interrupted");
     json_field_string(&w, "error",
                       "the warden stopped before the end of this command was recorded");
     jsonl_owe(j, &m, false);
