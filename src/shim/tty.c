@@ -80,22 +80,6 @@ static bool open_pty(struct tty *t)
     return t->slave >= 0;
 }
 
-/* While the user's terminal processes output itself, the pty must not: a newline would get two
- * carriage returns. */
-static void process_output(struct tty *t, bool on)
-{
-    struct termios now;
-
-    if (on != t->unprocessed || tcgetattr(t->master, &now) < 0)
-        return;
-    if (on)
-        now.c_oflag |= t->start.c_oflag & OPOST;
-    else
-        now.c_oflag &= ~(tcflag_t)OPOST;
-    if (tcsetattr(t->master, TCSANOW, &now) == 0)
-        t->unprocessed = !on;
-}
-
 void tty_close(struct tty *t)
 {
     if (t->slave >= 0)
@@ -120,11 +104,11 @@ bool tty_open(struct tty *t, unsigned ttys)
         t->fd = -1;
         return false;
     }
-    t->start = t->user;
     tty_resize(t);
-    t->wants = t->control && !is_pipe(0) && !is_pipe(1) && !is_pipe(2);
-    if (!t->wants || !tty_take(t))
-        process_output(t, false);
+    t->shared = is_pipe(0) || is_pipe(1) || is_pipe(2);
+    t->wants = t->control && !t->shared;
+    if (t->wants)
+        (void)tty_take(t);
     return true;
 }
 
@@ -145,7 +129,8 @@ bool tty_take(struct tty *t)
         return false;
     raw = t->user;
     raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
-    raw.c_oflag &= ~(tcflag_t)OPOST;
+    if (!t->shared)
+        raw.c_oflag &= ~(tcflag_t)OPOST;
     raw.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
     raw.c_cflag = (raw.c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8;
     raw.c_cc[VMIN] = 1;
@@ -158,7 +143,6 @@ bool tty_take(struct tty *t)
     }
     t->raw = true;
     t->wants = true;
-    process_output(t, true);
     tty_resize(t);
     return true;
 }
@@ -175,7 +159,6 @@ void tty_give(struct tty *t, bool as_left)
     /* Whoever took the foreground from us has set its own modes. */
     if (tty_foreground(t))
         (void)tcsetattr(t->fd, TCSANOW, &now);
-    process_output(t, false);
 }
 
 void tty_resize(struct tty *t)
@@ -188,35 +171,91 @@ void tty_resize(struct tty *t)
 
 /* ---- bytes ---- */
 
-/* -1 with errno, 0 end, else bytes. */
-static ssize_t buf_read(struct tty_buf *b, int fd)
-{
-    ssize_t n;
-
-    if (b->start == b->end)
-        b->start = b->end = 0;
-    n = read(fd, b->data + b->end, sizeof(b->data) - b->end);
-    if (n > 0)
-        b->end += (size_t)n;
-    return n;
-}
-
 static bool transient(void)
 {
     return errno == EAGAIN || errno == EINTR;
+}
+
+/* -1 with errno, 0 end, else bytes. There is room. */
+static ssize_t buf_read(struct tty_buf *b, int fd)
+{
+    ssize_t n = read(fd, b->data + b->end, sizeof(b->data) - b->end);
+
+    if (n > 0)
+        b->end += (size_t)n;
+    return n;
 }
 
 /* False: the other side is gone, and with it what was for it. */
 static bool buf_write(struct tty_buf *b, int fd)
 {
     ssize_t n = write(fd, b->data + b->start, b->end - b->start);
+    bool there = n >= 0 || transient();
 
     if (n > 0)
         b->start += (size_t)n;
-    if (n >= 0 || transient())
-        return true;
-    b->start = b->end = 0;
-    return false;
+    if (!there || b->start == b->end)
+        b->start = b->end = 0;
+    return there;
+}
+
+/* The pty has put a carriage return before each newline; while the user's terminal will do so
+ * again, one is taken out. In raw mode it does not, except for a member of a pipeline: there it
+ * follows the pty, since the others write to it directly. */
+static bool returns_doubled(struct tty *t)
+{
+    struct termios user, pty;
+
+    if ((t->raw && !t->shared) || tcgetattr(t->fd, &user) < 0)
+        return false;
+    if (t->raw && tcgetattr(t->master, &pty) == 0 && user.c_oflag != pty.c_oflag) {
+        user.c_oflag = pty.c_oflag;
+        (void)tcsetattr(t->fd, TCSANOW, &user);
+    }
+    return (user.c_oflag & OPOST) && (user.c_oflag & ONLCR);
+}
+
+/* Takes the returns out of the last `n` bytes. One at the very end is held back until its successor
+ * is known; read_pty() puts it in front again. */
+static void strip_returns(struct tty *t, size_t n)
+{
+    struct tty_buf *b = &t->out;
+    size_t to = b->end - n;
+
+    for (size_t from = to; from < b->end; from++) {
+        if (b->data[from] == '\r' && from + 1 == b->end)
+            t->held_return = true;
+        else if (b->data[from] != '\r' || b->data[from + 1] != '\n')
+            b->data[to++] = b->data[from];
+    }
+    b->end = to;
+    if (b->start == b->end)
+        b->start = b->end = 0;
+}
+
+/* What read() says. There is room for two bytes. */
+static ssize_t read_pty(struct tty *t)
+{
+    struct tty_buf *b = &t->out;
+    size_t before = b->end;
+    ssize_t n;
+
+    if (t->held_return)
+        b->data[b->end++] = '\r';
+    n = buf_read(b, t->master);
+    if (n <= 0)
+        b->end = before; /* a held return stays held */
+    else {
+        t->held_return = false;
+        if (returns_doubled(t))
+            strip_returns(t, b->end - before);
+    }
+    return n;
+}
+
+static bool has_room(const struct tty_buf *b)
+{
+    return b->end + 1 < sizeof(b->data);
 }
 
 /* The user's terminal hung up. The command's must too: it then gets SIGHUP, end of file, EIO. */
@@ -247,11 +286,11 @@ void tty_poll(struct tty *t, struct pollfd p[2])
     p[1] = (struct pollfd){.fd = -1};
     if (t->master < 0)
         return;
-    if (t->raw && t->in.end < sizeof(t->in.data))
+    if (t->raw && has_room(&t->in))
         p[0].events |= POLLIN;
     if (t->out.start < t->out.end)
         p[0].events |= POLLOUT;
-    if (t->out.end < sizeof(t->out.data) || t->out.start == t->out.end)
+    if (has_room(&t->out))
         p[1].events |= POLLIN;
     if (t->in.start < t->in.end)
         p[1].events |= POLLOUT;
@@ -263,8 +302,8 @@ void tty_poll(struct tty *t, struct pollfd p[2])
 
 void tty_relay(struct tty *t, const struct pollfd p[2])
 {
-    if (p[1].revents & POLLIN && t->out.end < sizeof(t->out.data))
-        (void)buf_read(&t->out, t->master);
+    if (p[1].revents & POLLIN)
+        (void)read_pty(t);
     if (p[1].revents & POLLOUT)
         (void)buf_write(&t->in, t->master);
     if (p[0].revents & (POLLOUT | POLLERR | POLLHUP) && t->out.start < t->out.end &&
@@ -297,12 +336,17 @@ void tty_drain(struct tty *t)
     size_t total = 0;
 
     while (t->master >= 0 && flush_user(t) && total < TTY_DRAIN_MAX) {
-        ssize_t n = buf_read(&t->out, t->master);
+        ssize_t n = read_pty(t);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             break; /* EAGAIN: the kernel hands over all that was written before it says so */
         total += (size_t)n;
+    }
+    if (t->held_return) {
+        t->held_return = false;
+        t->out.data[t->out.end++] = '\r';
+        (void)flush_user(t);
     }
 }

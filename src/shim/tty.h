@@ -24,13 +24,13 @@ struct tty {
     int fd; /* the user's terminal, by a description of our own where possible; -1: no terminal */
     int master; /* -1: no pty */
     int slave;  /* held until the end, so that a command may close its terminal and open it again */
-    unsigned slots;       /* bit per std descriptor that is this terminal */
-    bool control;         /* it is our controlling terminal, so there is job control */
-    bool wants;           /* the command should have it whenever we are in the foreground */
-    bool raw;             /* it has it */
-    bool unprocessed;     /* the pty's output processing is off, because the user's is on */
-    struct termios user;  /* of the user's terminal before raw mode */
-    struct termios start; /* of the pty in the beginning */
+    unsigned slots;      /* bit per std descriptor that is this terminal */
+    bool control;        /* it is our controlling terminal, so there is job control */
+    bool shared;         /* with the other members of a pipeline, which may not be governed */
+    bool wants;          /* the command should have it whenever we are in the foreground */
+    bool raw;            /* it has it */
+    bool held_return;    /* of the output, see tty.c */
+    struct termios user; /* of the user's terminal before raw mode */
     struct tty_buf in;
     struct tty_buf out;
 };
