@@ -148,13 +148,21 @@ static void api_gone(void *arg)
         gone(gone_arg);
 }
 
-static int api_listen(struct api *a, const struct api_config *c, char **ret_url, struct err *err)
+static int api_add_tokens(struct api *a, const struct api_config *c, struct err *err)
 {
     const char *name = c->token_name ? c->token_name : "token";
     int r = c->token ? auth_add_token(a->auth, c->token, name, API_ROLE_ADMIN) : 0;
+    for (size_t i = 0; r == 0 && i < c->tokens_count; i++)
+        r = auth_add_token(a->auth, c->tokens[i].token, c->tokens[i].name, c->tokens[i].role);
+    return r < 0 ? err_set(err, r, "a token of the API is not of the form of one") : 0;
+}
+
+static int api_listen(struct api *a, const struct api_config *c, char **ret_url, struct err *err)
+{
+    int r = api_add_tokens(a, c, err);
     if (r < 0)
-        return err_set(err, r, "the API's token is not of the form of one");
-    if (c->address && !c->token)
+        return r;
+    if (c->address && !c->token && !c->tokens_count)
         return err_set(err, -EINVAL, "without a token the API does not listen on TCP");
     if (c->socket_path)
         r = server_listen_unix(a->server, c->socket_path, err);

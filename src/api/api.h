@@ -30,6 +30,7 @@ enum api_role {
 struct api_history_query {
     size_t limit;         /* 1 to API_HISTORY_MAX */
     const char *cursor;   /* `next` of the page before, as it was given; check it */
+    const char *id;       /* this very request */
     const char *command;  /* name it was called by */
     const char *decision; /* decision_name() */
     const char *container;
@@ -70,11 +71,18 @@ struct api_deps {
     size_t checks_count;
 };
 
+struct api_token {
+    const char *token, *name;
+    enum api_role role;
+};
+
 struct api_config {
-    const char *socket_path;   /* STATE/api.sock; NULL: none */
-    const char *address;       /* "127.0.0.1:9099", port 0 picks one; NULL: no TCP */
-    const char *token;         /* of the role admin, see auth_token_load_or_make(); NULL: none */
-    const char *token_name;    /* who its holder is in the records; NULL: "token" */
+    const char *socket_path; /* STATE/api.sock; NULL: none */
+    const char *address;     /* "127.0.0.1:9099", port 0 picks one; NULL: no TCP */
+    const char *token;       /* of the role admin, see auth_token_load_or_make(); NULL: none */
+    const char *token_name;  /* who its holder is in the records; NULL: "token" */
+    const struct api_token *tokens; /* further ones */
+    size_t tokens_count;
     struct front_config front; /* limits; from api_config_default() */
 };
 void api_config_default(struct api_config *c);

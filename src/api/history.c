@@ -15,13 +15,14 @@
 /* The parameters of one query; `q` points into the others. */
 struct history_asked {
     struct api_history_query q;
-    char *cursor, *command, *decision, *container, *text; /* owned */
+    char *cursor, *id, *command, *decision, *container, *text; /* owned */
     struct err err;
 };
 
 static void history_asked_done(struct history_asked *h)
 {
     free(h->cursor);
+    free(h->id);
     free(h->command);
     free(h->decision);
     free(h->container);
@@ -62,6 +63,8 @@ static bool history_parameter(void *arg, const char *key, const char *value)
     uint64_t n = 0;
     if (str_eq(key, "cursor") || str_eq(key, "before"))
         return history_text(h, &h->cursor, key, value);
+    if (str_eq(key, "id"))
+        return history_text(h, &h->id, key, value);
     if (str_eq(key, "command"))
         return history_text(h, &h->command, key, value);
     if (str_eq(key, "decision"))
@@ -109,6 +112,7 @@ static bool history_read(struct exchange *x, struct history_asked *h)
         call_error(x, 400, "bad_query", NULL, "%s",
                    h->err.text[0] ? h->err.text : "a parameter cannot be read");
     h->q.cursor = h->cursor;
+    h->q.id = h->id;
     h->q.command = h->command;
     h->q.decision = h->decision;
     h->q.container = h->container;
@@ -135,7 +139,7 @@ static void history_done(void *arg, int result, const char *rows, size_t len, co
     if (len > 0)
         json_put_raw(&w, rows, len);
     json_array_end(&w);
-    json_field_string(&w, "next", next);
+    json_field_string(&w, "next", next && next[0] ? next : NULL);
     json_object_end(&w);
     call_json(x, &b);
 }

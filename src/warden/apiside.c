@@ -22,7 +22,6 @@ struct apiside {
 
 /* A page of history under way. */
 struct question {
-    struct apiside *api; /* borrowed */
     api_history_done *done;
     void *arg;
 };
@@ -59,10 +58,7 @@ static int reload_policy(void *arg, const char *who, struct err *err)
 static void history_came(void *arg, int result, const char *json, size_t len, const char *next)
 {
     struct question *q = arg;
-    struct apiside *a = q->api;
-    if (!a->api) /* it answered everybody when it closed */
-        ;
-    else if (result < 0)
+    if (result < 0) /* an API that has closed meanwhile drops it */
         q->done(q->arg, result, NULL, 0, NULL, json);
     else if (len < 2)
         q->done(q->arg, -EIO, NULL, 0, NULL, "the index gave no list");
@@ -77,6 +73,7 @@ static int history(void *arg, const struct api_history_query *query, api_history
     struct apiside *a = arg;
     const struct history_query h = {.limit = (unsigned)query->limit,
                                     .before = query->cursor,
+                                    .id = query->id,
                                     .command = query->command,
                                     .decision = query->decision,
                                     .container = query->container,
@@ -86,7 +83,7 @@ static int history(void *arg, const struct api_history_query *query, api_history
                                     .until = query->until == UINT64_MAX ? 0 : query->until,
                                     .q = query->text};
     struct question *q = mem_new(struct question);
-    *q = (struct question){a, done, done_arg};
+    *q = (struct question){done, done_arg};
     int r = sqlite_history(a->parts.index, &h, history_came, q, err);
     if (r < 0)
         free(q);
@@ -109,7 +106,6 @@ static void put_status(void *arg, struct json_writer *w)
     struct apiside *a = arg;
     struct sqlite_stats s = sqlite_stats(a->parts.index);
     const struct config *c = a->parts.config;
-    json_field_string(w, "version", CLAWRDEN_VERSION);
     json_field_string(w, "socket", c->socket);
     json_field_string(w, "policy_file", c->policy);
     json_field_string(w, "audit_file", c->audit);

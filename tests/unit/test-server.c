@@ -18,18 +18,15 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "http/server.h"
-
-#define PATIENCE (5 * CLOCK_NS_PER_SEC)
+#include "unit/http-help.h"
 
 struct fixture {
+    struct http_help h;
     uv_loop_t loop;
     struct server *server;
-    char dir[64], path[96];
-    char *url; /* of TCP */
     bool gone;
     struct exchange *later; /* of GET /later */
     unsigned handled;
@@ -85,16 +82,17 @@ static int start(void **state, void (*change)(struct front_config *c))
     struct fixture *f = mem_new(struct fixture);
     struct err err = {""};
     assert_int_equal(uv_loop_init(&f->loop), 0);
-    (void)snprintf(f->dir, sizeof(f->dir), "/tmp/clawrden-test-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    (void)snprintf(f->path, sizeof(f->path), "%s/api.sock", f->dir);
+    f->h.loop = &f->loop;
+    (void)snprintf(f->h.dir, sizeof(f->h.dir), "/tmp/clawrden-test-XXXXXX");
+    assert_non_null(mkdtemp(f->h.dir));
+    (void)snprintf(f->h.path, sizeof(f->h.path), "%s/api.sock", f->h.dir);
     struct server_config c = {.handle = handle, .arg = f};
     front_config_default(&c.front);
     if (change)
         change(&c.front);
     assert_int_equal(server_new(&f->loop, &c, &f->server, &err), 0);
-    assert_int_equal(server_listen_unix(f->server, f->path, &err), 0);
-    assert_int_equal(server_listen_tcp(f->server, "127.0.0.1:0", &f->url, &err), 0);
+    assert_int_equal(server_listen_unix(f->server, f->h.path, &err), 0);
+    assert_int_equal(server_listen_tcp(f->server, "127.0.0.1:0", &f->h.url, &err), 0);
     *state = f;
     return 0;
 }
@@ -139,92 +137,11 @@ static int teardown(void **state)
     assert_true(f->gone);
     assert_int_equal(uv_loop_close(&f->loop), 0);
     (void)exchange_unref(f->later);
-    (void)unlink(f->path);
-    (void)rmdir(f->dir);
-    free(f->url);
+    (void)unlink(f->h.path);
+    (void)rmdir(f->h.dir);
+    free(f->h.url);
     free(f);
     return 0;
-}
-
-/* ---- its clients ---- */
-
-static int dial_unix(struct fixture *f)
-{
-    struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    (void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", f->path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-    return fd;
-}
-
-static int dial_tcp(struct fixture *f)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    in.sin_port = htons((uint16_t)atoi(strrchr(f->url, ':') + 1));
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
-    return fd;
-}
-
-static void turn(struct fixture *f)
-{
-    (void)uv_run(&f->loop, UV_RUN_NOWAIT);
-    usleep(200);
-}
-
-static void turn_for(struct fixture *f, uint64_t ms)
-{
-    uint64_t end = clock_monotonic() + ms * CLOCK_NS_PER_MS;
-    while (clock_monotonic() < end)
-        turn(f);
-}
-
-/* Reads until `out` holds `n` times the text `until`, or the end (true). */
-static bool hear(struct fixture *f, int fd, struct buf *out, const char *until, int n)
-{
-    uint64_t end = clock_monotonic() + PATIENCE;
-    while (clock_monotonic() < end) {
-        char *room = buf_reserve(out, 65536);
-        assert_non_null(room);
-        ssize_t got = recv(fd, room, 65536, MSG_DONTWAIT);
-        if (got == 0 || (got < 0 && errno != EAGAIN))
-            return true;
-        out->len += got > 0 ? (size_t)got : 0;
-        int seen = 0;
-        for (const char *p = buf_str(out); until && (p = strstr(p, until)); p++)
-            seen++;
-        if (until && seen >= n)
-            return false;
-        turn(f);
-    }
-    fail_msg("no answer in time; so far: %s", buf_str(out));
-    return false;
-}
-
-/* Everything up to the end of the connection. */
-static char *talk(struct fixture *f, int fd, const char *bytes, size_t n)
-{
-    struct buf out = BUF_INIT(32u << 20);
-    assert_int_equal(send(fd, bytes, n, MSG_NOSIGNAL), n);
-    assert_true(hear(f, fd, &out, NULL, 0));
-    (void)close(fd);
-    return buf_steal(&out);
-}
-
-#define assert_starts(s, prefix)                                                                   \
-    do {                                                                                           \
-        if (!str_starts(s, prefix))                                                                \
-            fail_msg("'%s' does not begin with '%s'", s, prefix);                                  \
-    } while (0)
-#define assert_has(s, part)                                                                        \
-    do {                                                                                           \
-        if (!strstr(s, part))                                                                      \
-            fail_msg("'%s' has no '%s' in it", s, part);                                           \
-    } while (0)
-
-static char *ask(struct fixture *f, const char *request)
-{
-    return talk(f, dial_unix(f), request, strlen(request));
 }
 
 /* ---- tests ---- */
@@ -233,7 +150,7 @@ static void a_request_is_answered(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *a =
-        ask(f, "GET /x?a=1&b=%2Fc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        ask(&f->h, "GET /x?a=1&b=%2Fc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_starts(a, "HTTP/1.1 200 OK\r\n");
     assert_has(a, "GET /x uid ");
     assert_has(a, "[a=1][b=/c]");
@@ -249,7 +166,7 @@ static void a_body_arrives_whole(void **state)
         65536);
     for (int i = 0; i < 65536; i++)
         (void)buf_append_char(&b, 'x');
-    _cleanup_free_ char *a = talk(f, dial_tcp(f), b.data, b.len);
+    _cleanup_free_ char *a = talk(&f->h, dial_tcp(&f->h), b.data, b.len);
     buf_done(&b);
     assert_starts(a, "HTTP/1.1 200 OK\r\n");
     assert_has(a, "POST /x 127.0.0.1 65536");
@@ -259,7 +176,7 @@ static void a_body_too_large_is_refused_by_the_handler_unread(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *a =
-        ask(f, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n12345");
+        ask(&f->h, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n12345");
     assert_starts(a, "HTTP/1.1 413 ");
     assert_int_equal(f->handled, 1);
 }
@@ -267,8 +184,8 @@ static void a_body_too_large_is_refused_by_the_handler_unread(void **state)
 static void a_connection_serves_requests_in_turn_also_pipelined_ones(void **state)
 {
     struct fixture *f = *state;
-    _cleanup_free_ char *a =
-        ask(f, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: "
+    _cleanup_free_ char *a = ask(
+        &f->h, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: "
                "3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     const char *one = strstr(a, "GET /1 "), *two = strstr(a, "POST /2 "),
                *three = strstr(a, "GET /3 ");
@@ -279,8 +196,8 @@ static void a_second_request_does_not_pass_without_the_gate(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *a =
-        ask(f, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n"
-               "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx");
+        ask(&f->h, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n"
+                   "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx");
     assert_has(a, "GET /1 ");
     assert_has(a, "HTTP/1.1 400 Bad Request\r\n");
     assert_has(a, "more than one Content-Length");
@@ -291,13 +208,13 @@ static void a_trickled_request_is_answered(void **state)
 {
     struct fixture *f = *state;
     static const char request[] = "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab";
-    int fd = dial_tcp(f);
+    int fd = dial_tcp(&f->h);
     for (size_t i = 0; i < sizeof(request) - 1; i++) {
         assert_int_equal(send(fd, request + i, 1, MSG_NOSIGNAL), 1);
-        turn(f);
+        turn(&f->h);
     }
     struct buf out = BUF_INIT(1u << 20);
-    assert_false(hear(f, fd, &out, "POST /x 127.0.0.1 2", 1));
+    assert_false(hear(&f->h, fd, &out, "POST /x 127.0.0.1 2", 1));
     buf_done(&out);
     (void)close(fd);
 }
@@ -305,14 +222,14 @@ static void a_trickled_request_is_answered(void **state)
 static void half_a_head_ends_by_its_deadline_however_it_trickles(void **state)
 {
     struct fixture *f = *state;
-    int fd = dial_tcp(f);
+    int fd = dial_tcp(&f->h);
     assert_int_equal(send(fd, "GET / HTTP/1.1\r\nX: ", 19, MSG_NOSIGNAL), 19);
     uint64_t start_time = clock_monotonic();
     struct buf out = BUF_INIT(1u << 20);
     bool end = false;
     while (!end && clock_monotonic() - start_time < PATIENCE) {
         (void)send(fd, "x", 1, MSG_NOSIGNAL);
-        turn_for(f, 20);
+        turn_for(&f->h, 20);
         char *room = buf_reserve(&out, 1024);
         ssize_t n = recv(fd, room, 1024, MSG_DONTWAIT);
         out.len += n > 0 ? (size_t)n : 0;
@@ -329,7 +246,8 @@ static void half_a_head_ends_by_its_deadline_however_it_trickles(void **state)
 static void half_a_body_ends_by_its_deadline(void **state)
 {
     struct fixture *f = *state;
-    _cleanup_free_ char *a = ask(f, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabc");
+    _cleanup_free_ char *a =
+        ask(&f->h, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabc");
     assert_starts(a, "HTTP/1.1 408 ");
     assert_int_equal(f->handled, 0);
 }
@@ -337,26 +255,26 @@ static void half_a_body_ends_by_its_deadline(void **state)
 static void a_silent_connection_ends_without_words(void **state)
 {
     struct fixture *f = *state;
-    _cleanup_free_ char *a = ask(f, "");
+    _cleanup_free_ char *a = ask(&f->h, "");
     assert_string_equal(a, "");
 }
 
 static void an_idle_connection_ends_after_its_answer(void **state)
 {
     struct fixture *f = *state;
-    _cleanup_free_ char *a = ask(f, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    _cleanup_free_ char *a = ask(&f->h, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_starts(a, "HTTP/1.1 200 OK\r\n");
 }
 
 static void a_reader_that_does_not_read_is_cut_off(void **state)
 {
     struct fixture *f = *state;
-    int fd = dial_unix(f);
+    int fd = dial_unix(&f->h);
     static const char request[] = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
-    turn_for(f, 1500);
+    turn_for(&f->h, 1500);
     struct buf out = BUF_INIT(32u << 20);
-    assert_true(hear(f, fd, &out, NULL, 0));
+    assert_true(hear(&f->h, fd, &out, NULL, 0));
     assert_true(out.len < 4u << 20); /* what the sockets held */
     buf_done(&out);
     (void)close(fd);
@@ -365,7 +283,8 @@ static void a_reader_that_does_not_read_is_cut_off(void **state)
 static void a_big_answer_arrives_whole(void **state)
 {
     struct fixture *f = *state;
-    _cleanup_free_ char *a = ask(f, "GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    _cleanup_free_ char *a =
+        ask(&f->h, "GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     const char *body = strstr(a, "\r\n\r\n");
     assert_non_null(body);
     assert_int_equal(strlen(body + 4), (8u << 20) - 1);
@@ -374,16 +293,16 @@ static void a_big_answer_arrives_whole(void **state)
 static void an_answer_may_come_later(void **state)
 {
     struct fixture *f = *state;
-    int fd = dial_unix(f);
+    int fd = dial_unix(&f->h);
     static const char request[] = "GET /later HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
-    turn_for(f, 100);
+    turn_for(&f->h, 100);
     assert_non_null(f->later);
     assert_false(exchange_replied(f->later));
     reply_text(f->later, 200, "now");
     reply_text(f->later, 500, "not twice");
     struct buf out = BUF_INIT(1u << 20);
-    assert_true(hear(f, fd, &out, NULL, 0));
+    assert_true(hear(&f->h, fd, &out, NULL, 0));
     assert_starts(buf_str(&out), "HTTP/1.1 200 OK\r\n");
     assert_has(buf_str(&out), "now");
     buf_done(&out);
@@ -393,28 +312,29 @@ static void an_answer_may_come_later(void **state)
 static void an_answer_for_a_caller_that_went_is_dropped(void **state)
 {
     struct fixture *f = *state;
-    int fd = dial_unix(f);
+    int fd = dial_unix(&f->h);
     static const char request[] = "GET /later HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
-    turn_for(f, 50);
+    turn_for(&f->h, 50);
     (void)close(fd);
-    turn_for(f, 50);
+    turn_for(&f->h, 50);
     reply_text(f->later, 200, "nobody reads this");
-    turn_for(f, 50);
-    _cleanup_free_ char *a = ask(f, "GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    turn_for(&f->h, 50);
+    _cleanup_free_ char *a =
+        ask(&f->h, "GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_has(a, "GET /next ");
 }
 
 static void closing_answers_what_is_open(void **state)
 {
     struct fixture *f = *state;
-    int fd = dial_unix(f);
+    int fd = dial_unix(&f->h);
     static const char request[] = "GET /later HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
-    turn_for(f, 50);
+    turn_for(&f->h, 50);
     server_close(TAKE_PTR(f->server), server_gone, f);
     struct buf out = BUF_INIT(1u << 20);
-    assert_true(hear(f, fd, &out, NULL, 0));
+    assert_true(hear(&f->h, fd, &out, NULL, 0));
     assert_starts(buf_str(&out), "HTTP/1.1 503 ");
     buf_done(&out);
     (void)close(fd);
@@ -424,12 +344,12 @@ static void closing_answers_what_is_open(void **state)
 static void a_peer_that_shut_its_side_still_gets_its_answer(void **state)
 {
     struct fixture *f = *state;
-    int fd = dial_unix(f);
+    int fd = dial_unix(&f->h);
     static const char request[] = "GET /half HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
     struct buf out = BUF_INIT(1u << 20);
-    assert_true(hear(f, fd, &out, NULL, 0));
+    assert_true(hear(&f->h, fd, &out, NULL, 0));
     assert_has(buf_str(&out), "GET /half ");
     buf_done(&out);
     (void)close(fd);
@@ -440,12 +360,12 @@ static void a_crowd_makes_room_for_who_comes_later(void **state)
     struct fixture *f = *state;
     int idle[20];
     for (int i = 0; i < 20; i++) {
-        idle[i] = dial_tcp(f);
-        turn(f);
+        idle[i] = dial_tcp(&f->h);
+        turn(&f->h);
     }
-    turn_for(f, 50);
+    turn_for(&f->h, 50);
     static const char request[] = "GET /me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    _cleanup_free_ char *a = talk(f, dial_tcp(f), request, sizeof(request) - 1);
+    _cleanup_free_ char *a = talk(&f->h, dial_tcp(&f->h), request, sizeof(request) - 1);
     assert_has(a, "GET /me ");
     int open_ones = 0;
     for (int i = 0; i < 20; i++) {
@@ -462,12 +382,12 @@ static void a_crowd_on_tcp_does_not_touch_the_unix_socket(void **state)
     struct fixture *f = *state;
     int fds[20];
     for (int i = 0; i < 20; i++) { /* all of them busy: none can be put out */
-        fds[i] = dial_tcp(f);
+        fds[i] = dial_tcp(&f->h);
         static const char later[] = "GET /later HTTP/1.1\r\nHost: x\r\n\r\n";
         (void)send(fds[i], later, i < 1 ? sizeof(later) - 1 : 5, MSG_NOSIGNAL);
-        turn(f);
+        turn(&f->h);
     }
-    _cleanup_free_ char *a = ask(f, "GET /me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    _cleanup_free_ char *a = ask(&f->h, "GET /me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_has(a, "GET /me ");
     for (int i = 0; i < 20; i++)
         (void)close(fds[i]);
@@ -479,7 +399,7 @@ static void the_socket_is_for_its_owner_only(void **state)
 {
     struct fixture *f = *state;
     struct stat st;
-    assert_int_equal(stat(f->path, &st), 0);
+    assert_int_equal(stat(f->h.path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
 }
 
@@ -487,7 +407,7 @@ static void a_socket_that_somebody_answers_is_not_taken(void **state)
 {
     struct fixture *f = *state;
     struct err err = {""};
-    assert_int_equal(server_listen_unix(f->server, f->path, &err), -EADDRINUSE);
+    assert_int_equal(server_listen_unix(f->server, f->h.path, &err), -EADDRINUSE);
     assert_has(err.text, "another program answers");
 }
 
