@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* The world of the core, made of counters: a clock that tests move, a resolver, an executor, an
+ * audit log and an index that answer at once or when told, callers that remember what they heard.
+ * Each fake fails the test when the core breaks the contract of core/ports.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/ports.h"
+#include "core/warden.h"
+
+#define SEC UINT64_C(1000000000)
+#define FAKE_START_REALTIME (UINT64_C(1700000000) * SEC)
+
+struct fake_clock {
+    struct clock_port port;
+    uint64_t mono, real;
+};
+void fake_clock_init(struct fake_clock *c);
+void fake_clock_advance(struct fake_clock *c, uint64_t ns);
+
+/* Finds /usr/bin/NAME, trusted, for each name, in cwd /app, unless told otherwise. */
+struct fake_resolver {
+    struct resolver port;
+    struct warden *w; /* set after warden_new() */
+    bool hold;        /* answers only by fake_resolver_answer() */
+    int refuse;       /* resolve() returns this */
+    int fail;         /* answered as this error */
+    enum program_trust trust;
+    uint64_t ino; /* of the program */
+    const char *cwd;
+    const char *path_operand; /* resolved form of argv[1], or NULL */
+    struct request *pending[256];
+    size_t pending_count;
+    unsigned resolved, cancelled;
+};
+void fake_resolver_init(struct fake_resolver *x);
+void fake_resolver_answer(struct fake_resolver *x, struct request *r);
+bool fake_resolver_has(const struct fake_resolver *x, const struct request *r);
+
+struct fake_record {
+    char *members; /* owned */
+    void (*done)(void *arg, int result);
+    void *arg;
+    bool finished;
+    int result;
+};
+struct fake_audit {
+    struct audit_log port;
+    int refuse;                  /* append() returns this */
+    bool hold;                   /* done is called only by fake_audit_finish() */
+    int result;                  /* what done gets */
+    struct fake_record *records; /* owned */
+    size_t count, size;
+};
+void fake_audit_init(struct fake_audit *a);
+void fake_audit_done(struct fake_audit *a);
+/* Finishes the oldest record that is not. False when there is none. */
+bool fake_audit_finish(struct fake_audit *a, int result);
+/* How many records of `event` (NULL: any) of `id` (NULL: any) the log has confirmed. */
+size_t fake_audit_count(const struct fake_audit *a, const char *id, const char *event);
+/* The last such record as JSON, owned by the caller; fails the test when there is none. */
+struct json *fake_audit_get(const struct fake_audit *a, const char *id, const char *event);
+/* Whether the last such record has this member; "null" and numbers as JSON text. */
+bool fake_audit_is(const struct fake_audit *a, const char *id, const char *event, const char *key,
+                   const char *value);
+
+struct fake_index {
+    struct index port;
+    struct queue_row *rows; /* owned, with their summaries */
+    size_t count;
+    unsigned puts, removes;
+};
+void fake_index_init(struct fake_index *x);
+void fake_index_done(struct fake_index *x);
+const struct queue_row *fake_index_find(const struct fake_index *x, const uint8_t id[16]);
+
+struct fake_caller {
+    struct caller caller;
+    unsigned waiting, refused, taken;
+    int take_fails; /* take() returns this when negative */
+    int exit_code;
+    char text[8192];
+    char id[UUID_TEXT_SIZE]; /* of the request, as last heard */
+};
+void fake_caller_init(struct fake_caller *c);
+
+struct fake_job {
+    struct request *r;
+    bool started, released;
+};
+struct fake_executor {
+    struct executor port;
+    struct warden *w;
+    int refuse;            /* start() returns this */
+    bool at_once;          /* reports started from within start() */
+    bool end_at_once;      /* and the end too */
+    struct fake_job *jobs; /* owned */
+    size_t count, size;
+    unsigned starts, kills, releases;
+    int last_signal;
+    size_t last_env_len, last_envc;
+    struct end released_end; /* of the last release */
+};
+void fake_executor_init(struct fake_executor *x, const char *name);
+void fake_executor_done(struct fake_executor *x);
+bool fake_executor_has(const struct fake_executor *x, const struct request *r);
+
+/* A request of `door` by uid 1000 for `line`, split at blanks. */
+struct request *fake_request(struct fake_caller *c, enum door_kind door, const char *line);
+
+/* All of it around one warden. */
+struct world {
+    struct fake_clock clock;
+    struct fake_resolver resolver;
+    struct fake_audit audit;
+    struct fake_index index;
+    struct fake_executor executor;
+    struct warden_config config;
+    struct policy *policy;
+    struct warden *w;
+    unsigned rearmed;
+};
+struct policy *fake_policy(const char *text);
+/* `text` is the policy. */
+void world_init(struct world *f, const char *text);
+void world_start(struct world *f); /* a warden with f->config: world_init() does it */
+void world_stop(struct world *f);  /* frees the warden, keeps the world */
+void world_done(struct world *f);
+/* Moves the clock and ticks. */
+void world_advance(struct world *f, uint64_t ns);
