@@ -15,6 +15,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "warden/config-file.h"
+#include "warden/trust.h"
 
 enum option_kind {
     OPTION_TEXT,
@@ -352,8 +353,11 @@ static int apply_file(struct config *c, bool named, struct err *err)
     if (!named && access(c->config, F_OK) < 0)
         return 0;
     _cleanup_buf_ struct buf text = BUF_INIT(CONFIG_FILE_MAX);
-    int r = fd_read_file(c->config, CONFIG_FILE_MAX, &text, err);
-    return r < 0 ? r : config_file_apply(buf_str(&text), text.len, c->config, c, err);
+    int r = trust_path(c->config, err);
+    if (r == 0)
+        r = fd_read_file(c->config, CONFIG_FILE_MAX, &text, err);
+    return r < 0 ? err_prefix(err, r, "config")
+                 : config_file_apply(buf_str(&text), text.len, c->config, c, err);
 }
 
 /* ---- all of it ---- */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -36,8 +37,9 @@ static int load(const char *const *argv, const char *const *env, struct config *
     return r;
 }
 
-#define ARGS(...)                                                                                  \
-    ((const char *const[]){"clawrden-warden", "--config", "/dev/null", __VA_ARGS__, NULL})
+static char *empty; /* a file without options */
+
+#define ARGS(...) ((const char *const[]){"clawrden-warden", "--config", empty, __VA_ARGS__, NULL})
 #define ENV(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static char *write_file(const char *text)
@@ -162,6 +164,7 @@ static void malformed_flags_are_refused(void **state)
         struct config c;
         struct err err;
         assert_true(load(ARGS(bad[i]), ENV(NULL), &c, &err) < 0);
+        assert_true(strstr(err.text, bad[i]) || strstr(err.text, "unknown option"));
         config_done(&c);
     }
 }
@@ -174,8 +177,23 @@ static void limits_that_let_nobody_in_are_refused(void **state)
         struct config c;
         struct err err;
         assert_true(load(ARGS(bad[i]), ENV(NULL), &c, &err) < 0);
+        assert_non_null(strstr(err.text, i == 4 ? "16M" : "0"));
         config_done(&c);
     }
+}
+
+static void a_file_that_others_write_is_refused(void **state)
+{
+    struct config c;
+    struct err err;
+    char *file = write_file("log-level: info\n");
+    const char *argv[] = {"w", "--config", file, NULL};
+    assert_int_equal(chmod(file, 0622), 0);
+    assert_true(load(argv, ENV(NULL), &c, &err) < 0);
+    assert_non_null(strstr(err.text, "others can write"));
+    config_done(&c);
+    unlink(file);
+    free(file);
 }
 
 static void a_named_file_has_to_be_there(void **state)
@@ -232,9 +250,14 @@ int main(void)
         cmocka_unit_test(an_unknown_option_gets_a_suggestion),
         cmocka_unit_test(malformed_flags_are_refused),
         cmocka_unit_test(limits_that_let_nobody_in_are_refused),
+        cmocka_unit_test(a_file_that_others_write_is_refused),
         cmocka_unit_test(a_named_file_has_to_be_there),
         cmocka_unit_test(the_client_s_address_is_not_ours),
         cmocka_unit_test(help_names_every_option),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    empty = write_file("");
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    unlink(empty);
+    free(empty);
+    return failed;
 }
