@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* A cgroup (v2) for each command, under one directory of the helper beside its own cgroup: what the
+ * command leaves behind is found and killed there. Without v2 there are none, and the helper says so.
+ * An empty one is used again; one whose cgroup.kill was ever written never is: on some kernels
+ * everything that is cloned into it dies. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct cgroup {
+    int dir; /* owned */
+    unsigned number;
+    struct cgroup *next;
+};
+
+/* Finds out what this host allows, once. On false `words` says what is missing. */
+bool cgroup_setup(char *words, size_t size);
+const char *cgroup_base(void); /* "" without cgroups */
+struct cgroup *cgroup_get(void); /* NULL: none can be made */
+/* Gives it back; `spent` when something in it was killed. Returns true when processes are left. */
+bool cgroup_put(struct cgroup *c, bool spent);
+void cgroup_path(const struct cgroup *c, char *out, size_t size);
+/* Both take the directory, so that a worker can do it. */
+void cgroup_kill(int dir);
+void cgroup_signal(int dir, int signo); /* each process in it once; 0 only counts */
+bool cgroup_populated(int dir);
+/* At the end: removes what is empty, waiting shortly for what was killed. */
+void cgroup_cleanup(void);

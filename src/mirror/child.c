@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "mirror/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "mirror/compat.h"
+#include "mirror/digest.h"
+#include "mirror/walk.h"
+#include "wire/v2.h"
+
+_Noreturn static void fail(struct child_plan *p, enum child_stage stage, int err)
+{
+    p->error = err;
+    p->stage = stage;
+    _exit(127);
+}
+
+/* The message was looked at before (job.c); it is taken here, so that the caller's descriptors are never
+ * in the worker's table, where closing one could block. */
+static void take_fds(struct child_plan *p)
+{
+    union {
+        char buf[CMSG_SPACE(sizeof(int) * 4)];
+        struct cmsghdr align;
+    } control;
+    uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE];
+    struct iovec iov = {bytes, sizeof(bytes)};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.buf,
+                       .msg_controllen = sizeof(control.buf)};
+    int fds[4];
+    if (recvmsg(p->conn, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != (ssize_t)sizeof(bytes))
+        fail(p, CHILD_FDS, EBADMSG);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_level != SOL_SOCKET ||
+        c->cmsg_len != CMSG_LEN(sizeof(int) * p->fds_want) || (m.msg_flags & MSG_CTRUNC))
+        fail(p, CHILD_FDS, EBADMSG);
+    memcpy(fds, CMSG_DATA(c), sizeof(int) * p->fds_want);
+    memcpy(p->fds, fds, sizeof(p->fds));
+}
+
+static void place_fds(struct child_plan *p)
+{
+    static const uint32_t closed[3] = {V2_FDS_CLOSED0, V2_FDS_CLOSED1, V2_FDS_CLOSED2};
+    if (p->conn >= 0)
+        take_fds(p);
+    for (int i = 0; i < 3; i++) {
+        if (p->fd_flags & closed[i])
+            (void)close(i); /* ours: /dev/null */
+        else if (dup2(p->fds[i], i) < 0)
+            fail(p, CHILD_FDS, errno);
+    }
+    /* Closed by exec, which does it after the worker was let go: closing may block. */
+    if (syscall(SYS_close_range, 3, ~0U, COMPAT_CLOSE_RANGE_CLOEXEC) < 0)
+        fail(p, CHILD_FDS, errno);
+}
+
+static void become(struct child_plan *p)
+{
+    const struct helper_peer *who = &p->start->peer;
+    if (!p->root)
+        return;
+    /* System calls and not the library's functions: those would tell other threads. */
+    if (syscall(SYS_setgroups, who->groups_count, p->groups) < 0 ||
+        syscall(SYS_setresgid, who->gid, who->gid, who->gid) < 0 ||
+        syscall(SYS_setresuid, who->uid, who->uid, who->uid) < 0)
+        fail(p, CHILD_IDS, errno);
+}
+
+static void enter_cwd(struct child_plan *p)
+{
+    struct compat_statx st;
+    const struct helper_start *s = p->start;
+    int fd = p->cwd;
+    if (s->flags & HELPER_PEER_V1) {
+        fd = open(s->cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+            fail(p, CHILD_CWD, errno);
+    }
+    int r = walk_stat(fd, "", AT_EMPTY_PATH, &st);
+    if (r < 0)
+        fail(p, CHILD_CWD, -r);
+    if (walk_dev(&st) != s->cwd_dev || st.ino != s->cwd_ino || st.mnt_id != s->cwd_mnt)
+        fail(p, CHILD_CWD_CHANGED, 0);
+    if (fchdir(fd) < 0)
+        fail(p, CHILD_CWD, errno);
+}
+
+static bool same_digest(int fd, const char *want)
+{
+    char have[DIGEST_TEXT_SIZE];
+    return digest_fd(fd, have) == 0 && strcmp(have, want) == 0;
+}
+
+/* An approved program that the caller can write: nobody may have it open for writing (a lease tells, and
+ * keeps writers waiting), its content is what was approved, and this very file is executed. */
+static void check_content(struct child_plan *p, int *ret_exec_fd)
+{
+    const struct helper_start *s = p->start;
+    const char *path = s->script[0] ? s->script : s->exec_path;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        fail(p, CHILD_EXEC_OPEN, errno);
+    (void)fcntl(fd, F_SETLEASE, F_RDLCK); /* refused on some file systems: then only the digest counts */
+    if (!same_digest(fd, s->digest))
+        fail(p, CHILD_EXEC_CHANGED, 0);
+    if (!s->script[0])
+        *ret_exec_fd = fd;
+}
+
+static void execute(struct child_plan *p)
+{
+    const struct helper_start *s = p->start;
+    struct compat_statx st;
+    sigset_t none;
+    int content = -1;
+    int fd = open(s->exec_path, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        fail(p, CHILD_EXEC_OPEN, errno);
+    int r = walk_stat(fd, "", AT_EMPTY_PATH, &st);
+    if (r < 0)
+        fail(p, CHILD_EXEC_OPEN, -r);
+    if (walk_dev(&st) != s->exec_dev || st.ino != s->exec_ino)
+        fail(p, CHILD_EXEC_CHANGED, 0);
+    if (s->digest[0])
+        check_content(p, &content);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (content >= 0)
+        syscall(SYS_execveat, content, "", p->argv, p->env, AT_EMPTY_PATH);
+    else
+        execve(s->exec_path, p->argv, p->env);
+    fail(p, CHILD_EXEC, errno);
+}
+
+_Noreturn void child_run(struct child_plan *p)
+{
+    /* A group of its own in the worker's session: its parent is in that session too, so the group is
+     * not orphaned and job control stops work. */
+    if (setpgid(0, 0) < 0)
+        fail(p, CHILD_TERMINAL, errno);
+    if (p->slave >= 0 && tcsetpgrp(p->slave, getpid()) < 0)
+        fail(p, CHILD_TERMINAL, errno);
+    place_fds(p);
+    subject_apply(p->subject, p->root);
+    umask((mode_t)p->start->umask);
+    become(p);
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    enter_cwd(p);
+    execute(p);
+    fail(p, CHILD_EXEC, ENOSYS);
+}

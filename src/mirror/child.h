@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* From clone to exec: the child that becomes the command. It shares the worker's memory, so system calls
+ * only, nothing is freed, and it never returns. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mirror/subject.h"
+#include "wire/helper.h"
+
+enum child_stage {
+    CHILD_FINE,
+    CHILD_FDS,
+    CHILD_TERMINAL,
+    CHILD_IDS,
+    CHILD_CWD,
+    CHILD_CWD_CHANGED,
+    CHILD_EXEC_OPEN,
+    CHILD_EXEC_CHANGED,
+    CHILD_EXEC,
+};
+
+struct child_plan {
+    const struct helper_start *start;
+    const struct subject *subject;
+    char **argv, **env;
+    uint32_t *groups;
+    int conn;          /* v2: the descriptors are taken from the message that waits here; else -1 */
+    uint32_t fd_flags; /* V2_FDS_* */
+    unsigned fds_want;
+    int fds[3]; /* v1: what becomes 0, 1, 2 */
+    int cwd;    /* v2: O_PATH of the caller's directory */
+    int slave;  /* the pty to be in the foreground of, or -1 */
+    bool root;
+    /* what the child says, in the shared memory */
+    volatile enum child_stage stage;
+    volatile int error;
+};
+
+_Noreturn void child_run(struct child_plan *p);

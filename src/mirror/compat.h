@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* Linux as the C library does not show it: musl-gcc sees no linux/ headers. Each value is named after
+ * its header in the kernel's include/uapi/. */
+#pragma once
+
+#include <stdint.h>
+#include <sys/syscall.h>
+
+/* linux/sched.h */
+struct compat_clone_args {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+        set_tid_size, cgroup;
+};
+#define COMPAT_CLONE_VM UINT64_C(0x00000100)
+#define COMPAT_CLONE_VFORK UINT64_C(0x00004000)
+#define COMPAT_CLONE_INTO_CGROUP UINT64_C(0x200000000)
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
+
+/* linux/stat.h */
+struct compat_statx_time {
+    int64_t sec;
+    uint32_t nsec;
+    int32_t reserved;
+};
+struct compat_statx {
+    uint32_t mask, blksize;
+    uint64_t attributes;
+    uint32_t nlink, uid, gid;
+    uint16_t mode, spare0;
+    uint64_t ino, size, blocks, attributes_mask;
+    struct compat_statx_time atime, btime, ctime, mtime;
+    uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+    uint64_t mnt_id;
+    uint32_t dio_mem_align, dio_offset_align;
+    uint64_t spare[12];
+};
+#define COMPAT_STATX_BASIC 0x7ffu
+#define COMPAT_STATX_MNT_ID 0x1000u
+#define COMPAT_AT_STATX_DONT_SYNC 0x4000
+#ifndef AT_EMPTY_PATH
+#define AT_EMPTY_PATH 0x1000
+#endif
+#ifndef SYS_statx
+#define SYS_statx 332
+#endif
+
+/* linux/close_range.h */
+#define COMPAT_CLOSE_RANGE_CLOEXEC 4u
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+/* linux/magic.h */
+#define COMPAT_CGROUP2_MAGIC 0x63677270L
+#define COMPAT_PROC_MAGIC 0x9fa0L
+#define COMPAT_FUSE_MAGIC 0x65735546L
+#define COMPAT_ST_NOSUID 2 /* f_flags, as ST_NOSUID of statvfs */
+
+/* linux/major.h: the slaves of pseudo terminals */
+#define COMPAT_PTS_MAJOR_FIRST 136u
+#define COMPAT_PTS_MAJOR_LAST 143u
+
+/* linux/net.h, socket.h */
+#define COMPAT_SCM_MAX_FD 253

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "mirror/crew.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "mirror/worker.h"
+
+struct crew_member crew[CREW_MAX];
+
+bool crew_hire(void)
+{
+    struct crew_member *m = NULL;
+    for (unsigned i = 0; i < CREW_MAX && !m; i++)
+        if (crew[i].state == CREW_NONE)
+            m = &crew[i];
+    int sv[2];
+    if (!m || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+        return false;
+    pid_t pid = fork();
+    if (pid == 0)
+        worker_run(sv[1]);
+    close(sv[1]);
+    if (pid < 0) {
+        close(sv[0]);
+        return false;
+    }
+    *m = (struct crew_member){.state = CREW_IDLE, .pid = pid, .sock = sv[0]};
+    return true;
+}
+
+static struct crew_member *idle(void)
+{
+    for (unsigned i = 0; i < CREW_MAX; i++)
+        if (crew[i].state == CREW_IDLE)
+            return &crew[i];
+    return NULL;
+}
+
+struct crew_member *crew_get(void)
+{
+    struct crew_member *m = idle();
+    if (!m && crew_hire())
+        m = idle();
+    return m;
+}
+
+struct crew_member *crew_find(uint64_t job, enum crew_state state)
+{
+    for (unsigned i = 0; i < CREW_MAX; i++)
+        if (crew[i].state == state && crew[i].job == job)
+            return &crew[i];
+    return NULL;
+}
+
+unsigned crew_count(enum crew_state state)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < CREW_MAX; i++)
+        n += crew[i].state == state;
+    return n;
+}
+
+void crew_dismiss(struct crew_member *m)
+{
+    m->state = CREW_DYING;
+    m->deadline = 0;
+    (void)shutdown(m->sock, SHUT_RDWR);
+}
+
+void crew_forget(struct crew_member *m)
+{
+    close(m->sock);
+    *m = (struct crew_member){.state = CREW_NONE};
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* The workers: who is idle, who does what until when. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "mirror/cgroup.h"
+
+#define CREW_MAX 320
+#define CREW_SPARE 2      /* idle workers to have ready */
+#define CREW_IDLE_MAX 32  /* idle workers to keep after a rush */
+
+enum crew_state {
+    CREW_NONE,
+    CREW_IDLE,
+    CREW_LOOKUP,
+    CREW_JOB,
+    CREW_DYING, /* told to leave, or killed; its socket is closed when it is gone */
+};
+
+struct crew_member {
+    enum crew_state state;
+    pid_t pid;
+    int sock; /* owned */
+    uint64_t job;
+    uint64_t deadline;     /* monotonic ms; 0: none */
+    struct cgroup *cgroup; /* of the job, or NULL */
+    bool ended;            /* its job's end is reported */
+    bool killed;           /* its job was killed by the warden */
+    bool spent;            /* something was killed in its cgroup */
+    bool forgotten;        /* the lookup was cancelled */
+};
+
+extern struct crew_member crew[CREW_MAX];
+
+/* An idle one, or a new one; NULL when there can be no more. */
+struct crew_member *crew_get(void);
+/* Makes one; false when there can be no more. */
+bool crew_hire(void);
+struct crew_member *crew_find(uint64_t job, enum crew_state state);
+unsigned crew_count(enum crew_state state);
+/* Lets an idle one go. */
+void crew_dismiss(struct crew_member *m);
+/* Its socket says that it is gone. */
+void crew_forget(struct crew_member *m);

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT */
+#include "mirror/dispatch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mirror/cgroup.h"
+#include "mirror/crew.h"
+#include "mirror/job.h"
+#include "mirror/packet.h"
+#include "mirror/tree.h"
+#include "mirror/words.h"
+
+#define LOOKUP_MS 1000
+#define LOOKUPS_MAX 48  /* at once, the dying included */
+#define JOBS_MAX 256    /* at once */
+#define START_MS 45000  /* more than a worker waits for the shim's descriptors */
+#define RELEASE_MS 20000 /* more than a worker waits for a client that does not read */
+
+static int control;
+static bool cgroups;
+static uint8_t buf[PACKET_SIZE_MAX];
+
+/* ---- answers of our own ---- */
+
+/* The warden is trusted to read: it never waits for us. */
+static void answer(uint8_t type, uint64_t job, const void *body, size_t n)
+{
+    (void)packet_send(control, type, job, body, n, true);
+}
+
+static void refuse_lookup(uint64_t job, int err, const char *words)
+{
+    uint8_t out[512];
+    struct helper_resolved m = {.error = (uint32_t)err, .words = words};
+    answer(HELPER_RESOLVED, job, out, helper_resolved_encode(&m, out, sizeof(out)));
+}
+
+static void end_job(uint64_t job, const char *words)
+{
+    uint8_t out[512];
+    struct helper_end m = {.kind = HELPER_END_FAILED, .value = 125, .text = words};
+    answer(HELPER_ENDED, job, out, helper_end_encode(&m, out, sizeof(out)));
+}
+
+static void hello(const char *words)
+{
+    uint8_t out[2048];
+    struct helper_hello m = {.version = HELPER_VERSION,
+                             .features = (cgroups ? HELPER_HAS_CGROUP : 0) |
+                                         (geteuid() == 0 ? HELPER_IS_ROOT : 0),
+                             .cgroup = cgroup_base(),
+                             .words = words};
+    answer(HELPER_HELLO, 0, out, helper_hello_encode(&m, out, sizeof(out)));
+}
+
+/* Whoever closes a caller's connection for the last time may have to wait for what lies in it: a process
+ * does it that nobody waits for. */
+static void dispose(struct packet *p)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(control);
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+        _exit(0);
+    }
+    if (pid < 0)
+        p->fds_count = 0; /* better one descriptor lost than a helper that hangs */
+    packet_done(p);
+}
+
+/* ---- orders of the warden ---- */
+
+static void on_resolve(struct packet *p)
+{
+    struct crew_member *m = NULL;
+    if (crew_count(CREW_LOOKUP) + crew_count(CREW_DYING) < LOOKUPS_MAX)
+        m = crew_get();
+    if (!m || p->fds_count < 1 || packet_forward(m->sock, p, false) < 0) {
+        refuse_lookup(p->head.job, EAGAIN, "too many lookups at once");
+    } else {
+        m->state = CREW_LOOKUP;
+        m->job = p->head.job;
+        m->deadline = job_now() + LOOKUP_MS;
+        m->forgotten = false;
+    }
+    packet_done(p);
+}
+
+static void add_cgroup(struct packet *p, struct crew_member *m)
+{
+    m->cgroup = cgroups ? cgroup_get() : NULL;
+    if (!m->cgroup)
+        return;
+    memmove(p->fds + 3, p->fds + 2, sizeof(int));
+    p->fds[2] = m->cgroup->dir;
+    p->fds_count++;
+    p->head.flags |= HELPER_CGROUP;
+}
+
+/* The cgroup's directory stays ours. */
+static void remove_cgroup(struct packet *p)
+{
+    if (!(p->head.flags & HELPER_CGROUP))
+        return;
+    p->fds[2] = p->fds[3];
+    p->fds[3] = -1;
+    p->fds_count--;
+    p->head.flags &= (uint8_t)~HELPER_CGROUP;
+}
+
+static void on_start(struct packet *p)
+{
+    struct crew_member *m = NULL;
+    unsigned want = 2u + !!(p->head.flags & HELPER_ATTACHED);
+    if (p->fds_count == want && crew_count(CREW_JOB) < JOBS_MAX)
+        m = crew_get();
+    if (!m) {
+        end_job(p->head.job, "clawrden: too many commands run at once\n");
+        dispose(p);
+        return;
+    }
+    add_cgroup(p, m);
+    m->state = CREW_JOB;
+    m->job = p->head.job;
+    m->deadline = job_now() + START_MS;
+    m->ended = m->killed = m->spent = false;
+    int r = packet_forward(m->sock, p, false);
+    remove_cgroup(p);
+    if (r < 0) {
+        /* It died while it was idle; its end is reported when its socket tells. */
+        dispose(p);
+        return;
+    }
+    packet_done(p);
+}
+
+static void on_kill(struct packet *p)
+{
+    uint32_t signo;
+    struct crew_member *m = crew_find(p->head.job, CREW_JOB);
+    if (!m || m->ended || helper_kill_decode(p->body, p->head.len, &signo) < 0)
+        return;
+    m->killed = true;
+    (void)packet_forward(m->sock, p, false);
+    if (signo == SIGKILL && m->cgroup) {
+        /* Also when the worker hangs. */
+        m->spent = true;
+        cgroup_kill(m->cgroup->dir);
+    }
+}
+
+static void on_release(struct packet *p)
+{
+    struct crew_member *m = crew_find(p->head.job, CREW_JOB);
+    if (!m || packet_forward(m->sock, p, false) < 0)
+        return;
+    m->deadline = job_now() + RELEASE_MS;
+}
+
+static void on_cancel(struct packet *p)
+{
+    struct crew_member *m = crew_find(p->head.job, CREW_LOOKUP);
+    if (m)
+        m->forgotten = true;
+}
+
+/* false: the warden is gone */
+static bool on_control(void)
+{
+    for (int i = 0; i < 64; i++) {
+        struct packet p;
+        int r = packet_receive(control, buf, sizeof(buf), false, &p);
+        if (r == -EAGAIN || r == -EINTR)
+            return true;
+        if (r <= 0)
+            return false;
+        if (p.head.type == HELPER_RESOLVE) {
+            on_resolve(&p);
+            continue;
+        }
+        if (p.head.type == HELPER_START) {
+            on_start(&p);
+            continue;
+        }
+        if (p.head.type == HELPER_KILL)
+            on_kill(&p);
+        else if (p.head.type == HELPER_RELEASE)
+            on_release(&p);
+        else if (p.head.type == HELPER_CANCEL)
+            on_cancel(&p);
+        packet_done(&p);
+    }
+    return true;
+}
+
+/* ---- news of the workers ---- */
+
+static void settle_cgroup(struct crew_member *m)
+{
+    if (m->cgroup)
+        (void)cgroup_put(m->cgroup, m->spent);
+    m->cgroup = NULL;
+}
+
+static void on_started(struct crew_member *m, const struct packet *p)
+{
+    char path[600] = "";
+    uint8_t out[700];
+    struct helper_started s;
+    m->deadline = 0;
+    if (helper_started_decode(p->body, p->head.len, &s) < 0)
+        return;
+    if (m->cgroup)
+        cgroup_path(m->cgroup, path, sizeof(path));
+    s.cgroup = path;
+    answer(HELPER_STARTED, m->job, out, helper_started_encode(&s, out, sizeof(out)));
+}
+
+static void on_ended(struct crew_member *m, const struct packet *p)
+{
+    struct helper_end e;
+    uint8_t out[HELPER_TEXT_MAX + 64];
+    if (helper_end_decode(p->body, p->head.len, &e) < 0)
+        return;
+    m->deadline = 0;
+    m->ended = true;
+    m->spent = m->spent || (e.flags & HELPER_END_CGROUP_SPENT);
+    e.flags &= ~HELPER_END_CGROUP_SPENT;
+    answer(HELPER_ENDED, m->job, out, helper_end_encode(&e, out, sizeof(out)));
+}
+
+static void on_idle(struct crew_member *m, const struct packet *p)
+{
+    struct helper_end e;
+    if (helper_end_decode(p->body, p->head.len, &e) == 0 && (e.flags & HELPER_END_CGROUP_SPENT))
+        m->spent = true;
+    settle_cgroup(m);
+    m->state = CREW_IDLE;
+    m->deadline = 0;
+    if (crew_count(CREW_IDLE) > CREW_IDLE_MAX)
+        crew_dismiss(m);
+}
+
+static void on_lost(struct crew_member *m)
+{
+    if (m->state == CREW_LOOKUP && !m->forgotten)
+        refuse_lookup(m->job, EIO, "the lookup broke off");
+    if (m->state == CREW_JOB) {
+        if (!m->ended) {
+            m->spent = true;
+            if (m->cgroup)
+                cgroup_kill(m->cgroup->dir);
+            end_job(m->job, "clawrden: the process that ran this command died\n");
+        }
+        settle_cgroup(m);
+    }
+    crew_forget(m);
+}
+
+static void on_worker(struct crew_member *m)
+{
+    struct packet p;
+    int r = packet_receive(m->sock, buf, sizeof(buf), false, &p);
+    if (r == -EAGAIN)
+        return;
+    if (r <= 0) {
+        on_lost(m);
+        return;
+    }
+    if (m->state == CREW_LOOKUP && p.head.type == HELPER_RESOLVED) {
+        if (!m->forgotten)
+            (void)packet_forward(control, &p, true);
+        m->state = CREW_IDLE;
+        m->deadline = 0;
+    } else if (m->state == CREW_JOB && p.head.type == HELPER_STARTED) {
+        on_started(m, &p);
+    } else if (m->state == CREW_JOB && p.head.type == HELPER_ENDED) {
+        on_ended(m, &p);
+    } else if (m->state == CREW_JOB && p.head.type == HELPER_IDLE) {
+        on_idle(m, &p);
+    }
+    packet_done(&p);
+}
+
+/* ---- time ---- */
+
+static void overdue(struct crew_member *m)
+{
+    m->deadline = 0;
+    if (m->state == CREW_LOOKUP) {
+        if (!m->forgotten)
+            refuse_lookup(m->job, ETIMEDOUT, "the file system did not answer within 1 s");
+        m->state = CREW_DYING;
+    } else if (m->state == CREW_JOB && !m->ended) {
+        m->spent = true;
+        if (m->cgroup)
+            cgroup_kill(m->cgroup->dir);
+        else
+            (void)tree_signal(m->pid, SIGKILL);
+    }
+    (void)kill(m->pid, SIGKILL);
+}
+
+static int check_deadlines(void)
+{
+    uint64_t now = job_now(), next = UINT64_MAX;
+    for (unsigned i = 0; i < CREW_MAX; i++) {
+        if (!crew[i].deadline)
+            continue;
+        if (crew[i].deadline <= now)
+            overdue(&crew[i]);
+        else if (crew[i].deadline < next)
+            next = crew[i].deadline;
+    }
+    return next == UINT64_MAX ? -1 : (int)(next - now);
+}
+
+/* ---- the end ---- */
+
+static void shut_down(void)
+{
+    for (unsigned i = 0; i < CREW_MAX; i++) {
+        struct crew_member *m = &crew[i];
+        if (m->state == CREW_JOB && !m->ended) {
+            m->spent = true;
+            if (m->cgroup)
+                cgroup_kill(m->cgroup->dir);
+            else
+                (void)tree_signal(m->pid, SIGKILL);
+        }
+        if (m->state != CREW_NONE)
+            (void)kill(m->pid, SIGKILL);
+    }
+    for (unsigned i = 0; i < CREW_MAX; i++)
+        if (crew[i].state == CREW_JOB)
+            settle_cgroup(&crew[i]);
+    cgroup_cleanup();
+}
+
+static int make_signals(void)
+{
+    sigset_t chld;
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    return signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void reap(int signals)
+{
+    struct signalfd_siginfo si;
+    int status;
+    while (read(signals, &si, sizeof(si)) > 0)
+        ;
+    while (waitpid(-1, &status, WNOHANG) > 0)
+        ;
+}
+
+static bool turn(int signals)
+{
+    static struct pollfd p[CREW_MAX + 2];
+    static struct crew_member *who[CREW_MAX + 2];
+    nfds_t n = 2;
+    bool spare = crew_count(CREW_IDLE) < CREW_SPARE;
+    p[0] = (struct pollfd){.fd = control, .events = POLLIN};
+    p[1] = (struct pollfd){.fd = signals, .events = POLLIN};
+    for (unsigned i = 0; i < CREW_MAX; i++) {
+        if (crew[i].state == CREW_NONE)
+            continue;
+        who[n] = &crew[i];
+        p[n++] = (struct pollfd){.fd = crew[i].sock, .events = POLLIN};
+    }
+    int wait = check_deadlines();
+    if (spare && (wait < 0 || wait > 5))
+        wait = 5;
+    int got = poll(p, n, wait);
+    if (got == 0 && spare)
+        (void)crew_hire(); /* making one takes long, so when there is nothing else to do */
+    if (got <= 0)
+        return true;
+    if (p[1].revents)
+        reap(signals);
+    for (nfds_t i = 2; i < n; i++)
+        if (p[i].revents)
+            on_worker(who[i]);
+    return !p[0].revents || on_control();
+}
+
+int dispatch_run(int control_fd)
+{
+    char missing[256] = "", words[512] = "";
+    struct words w = WORDS(words);
+    control = control_fd;
+    int signals = make_signals();
+    if (signals < 0)
+        return 1;
+    for (int i = 0; i < CREW_SPARE; i++)
+        (void)crew_hire();
+    cgroups = cgroup_setup(missing, sizeof(missing));
+    if (!cgroups) {
+        words_add(&w, missing);
+        words_add(&w, ": commands have no cgroup of their own, and killing one with everything it "
+                      "started is best effort");
+    }
+    hello(words);
+    while (turn(signals))
+        ;
+    shut_down();
+    return 0;
+}

@@ -1,0 +1,625 @@
+/* SPDX-License-Identifier: MIT */
+#include "mirror/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mirror/cgroup.h"
+#include "mirror/clone.h"
+#include "mirror/tree.h"
+#include "mirror/v1relay.h"
+#include "mirror/words.h"
+#include "wire/bytes.h"
+#include "wire/v2.h"
+
+#define FDS_WAIT_MS 30000 /* the shim may be stopped just now */
+
+uint64_t job_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* ---- words ---- */
+
+void job_fail(struct job *j, uint32_t code, const char *words, int err)
+{
+    struct words w = WORDS(j->text);
+    w.text[0] = 0;
+    words_add(&w, "clawrden: ");
+    words_add_safe(&w, j->name);
+    words_add(&w, ": ");
+    words_add(&w, words);
+    if (err) {
+        words_add(&w, ": ");
+        words_add_errno(&w, err);
+    }
+    words_add(&w, "\n");
+    j->end = (struct helper_end){.kind = HELPER_END_FAILED, .value = code, .text = j->text};
+}
+
+/* What the child could not do, and the exit code that a shell would give for it. */
+static void fail_stage(struct job *j, enum child_stage stage, int err)
+{
+    switch (stage) {
+    case CHILD_FINE:
+        break;
+    case CHILD_FDS:
+        job_fail(j, 125, "stdin, stdout and stderr were not handed over as they should", err);
+        return;
+    case CHILD_TERMINAL:
+        job_fail(j, 125, "the terminal could not be taken", err);
+        return;
+    case CHILD_IDS:
+        job_fail(j, 125, "the caller's ids could not be taken", err);
+        return;
+    case CHILD_CWD:
+        job_fail(j, 125, "the caller's directory could not be entered", err);
+        return;
+    case CHILD_CWD_CHANGED:
+        job_fail(j, 125, "the caller's directory is not the one that was judged; run it again", 0);
+        return;
+    case CHILD_EXEC_CHANGED:
+        job_fail(j, 125, "the program is not the one that was judged; run it again", 0);
+        return;
+    case CHILD_EXEC_OPEN:
+    case CHILD_EXEC:
+        if (err == ENOENT || err == ENOTDIR)
+            job_fail(j, 127, stage == CHILD_EXEC ? "its interpreter was not found" : "not found", 0);
+        else
+            job_fail(j, err == EACCES || err == ENOEXEC || err == EPERM ? 126 : 125,
+                     "could not be executed", err);
+        return;
+    }
+    job_fail(j, 125, "could not be started", err);
+}
+
+/* ---- reports ---- */
+
+void job_report_started(struct job *j)
+{
+    uint8_t out[64];
+    struct helper_started m = {.pid = (uint32_t)j->pid, .cgroup = ""};
+    size_t n = helper_started_encode(&m, out, sizeof(out));
+    if (packet_send(j->w->sock, HELPER_STARTED, j->id, out, n, true) < 0)
+        job_hang_up(j);
+}
+
+void job_report_ended(struct job *j)
+{
+    uint8_t out[HELPER_TEXT_MAX + 64];
+    if (j->ended || j->pid)
+        return;
+    j->ended = true;
+    if (j->caller_gone)
+        j->end.flags |= HELPER_END_CALLER_GONE;
+    if (j->spent)
+        j->end.flags |= HELPER_END_CGROUP_SPENT;
+    size_t n = helper_end_encode(&j->end, out, sizeof(out));
+    if (packet_send(j->w->sock, HELPER_ENDED, j->id, out, n, true) < 0)
+        worker_leave();
+}
+
+/* ---- killing, reaping ---- */
+
+void job_kill_tree(struct job *j)
+{
+    if (j->cgroup >= 0) {
+        cgroup_kill(j->cgroup);
+        j->spent = true;
+        return;
+    }
+    if (j->pid)
+        (void)kill(-j->pid, SIGKILL);
+    (void)tree_signal(getpid(), SIGKILL);
+}
+
+static void signal_all(struct job *j, int signo)
+{
+    if (signo == SIGKILL)
+        job_kill_tree(j);
+    else if (j->cgroup >= 0)
+        cgroup_signal(j->cgroup, signo);
+    else if (j->pid)
+        (void)kill(-j->pid, signo);
+}
+
+void job_hang_up(struct job *j)
+{
+    if (j->caller_gone)
+        return;
+    j->caller_gone = true;
+    job_kill_tree(j);
+}
+
+static void on_stopped(struct job *j, int signo)
+{
+    uint8_t out[V2_HEAD_SIZE + V2_STOPPED_SIZE];
+    if (j->v1)
+        return;
+    v2_head_encode(V2_STOPPED, V2_STOPPED_SIZE, out);
+    bytes_put_u32(out + V2_HEAD_SIZE, (uint32_t)signo);
+    if (send(j->conn, out, sizeof(out), MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(out))
+        job_hang_up(j); /* it does not read what we say */
+}
+
+static void on_gone(struct job *j, int status)
+{
+    j->pid = 0;
+    j->end = (struct helper_end){.text = ""};
+    if (WIFSIGNALED(status)) {
+        j->end.kind = HELPER_END_SIGNAL;
+        j->end.value = (uint32_t)WTERMSIG(status);
+    } else {
+        j->end.kind = HELPER_END_EXIT;
+        j->end.value = (uint32_t)WEXITSTATUS(status);
+    }
+    if (j->killed || j->caller_gone)
+        job_kill_tree(j);
+}
+
+void job_reap(struct job *j)
+{
+    struct signalfd_siginfo si;
+    int status;
+    pid_t pid;
+    while (read(j->w->signals, &si, sizeof(si)) > 0)
+        ;
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+        if (pid != j->pid)
+            continue;
+        if (WIFSTOPPED(status))
+            on_stopped(j, WSTOPSIG(status));
+        else
+            on_gone(j, status);
+    }
+}
+
+bool job_command(struct job *j)
+{
+    static uint8_t buf[HELPER_HEAD_SIZE + 16384];
+    static char text[V2_TEXT_MAX + 1];
+    struct packet p;
+    struct helper_end end;
+    uint32_t signo;
+    bool released = false;
+    int r = packet_receive(j->w->sock, buf, sizeof(buf), true, &p);
+    if (r <= 0) {
+        job_kill_tree(j);
+        worker_leave();
+    }
+    if (p.head.job == j->id && p.head.type == HELPER_KILL &&
+        helper_kill_decode(p.body, p.head.len, &signo) == 0) {
+        j->killed = true;
+        if (!j->ended)
+            signal_all(j, (int)signo);
+    } else if (p.head.job == j->id && p.head.type == HELPER_RELEASE &&
+               helper_end_decode(p.body, p.head.len, &end) == 0) {
+        j->end = end;
+        memcpy(text, end.text, strlen(end.text) + 1);
+        j->end.text = text;
+        released = true;
+    }
+    packet_done(&p);
+    return released;
+}
+
+/* ---- the start ---- */
+
+/* Memory of the size that the caller's arguments need; given back when the worker's next job comes. */
+static void *pool_get(size_t size)
+{
+    static void *pool;
+    static size_t pool_size;
+    if (size > pool_size) {
+        if (pool)
+            munmap(pool, pool_size);
+        pool_size = (size + 0xffff) & ~(size_t)0xffff;
+        pool = mmap(NULL, pool_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (pool == MAP_FAILED) {
+            pool = NULL;
+            pool_size = 0;
+        }
+    }
+    return pool;
+}
+
+static bool prepare(struct job *j)
+{
+    const struct helper_start *s = &j->start;
+    size_t groups = s->peer.groups_count;
+    char **p = pool_get((s->argv.count + s->env.count + 2u) * sizeof(char *) + groups * 4);
+    if (!p) {
+        job_fail(j, 125, "no memory for its arguments", 0);
+        return false;
+    }
+    j->plan = (struct child_plan){.start = s,
+                                  .subject = &j->subject,
+                                  .conn = j->v1 ? -1 : j->conn,
+                                  .fds_want = 3,
+                                  .cwd = -1,
+                                  .slave = -1,
+                                  .root = j->w->root,
+                                  .argv = p};
+    const char *string = s->argv.packed;
+    for (uint32_t i = 0; i < s->argv.count; i++, string = helper_next(string))
+        *p++ = (char *)string;
+    *p++ = NULL;
+    j->plan.env = p;
+    string = s->env.packed;
+    for (uint32_t i = 0; i < s->env.count; i++, string = helper_next(string))
+        *p++ = (char *)string;
+    *p++ = NULL;
+    j->plan.groups = (uint32_t *)(void *)p;
+    for (uint32_t i = 0; i < groups; i++)
+        j->plan.groups[i] = helper_group(&s->peer, i);
+    return true;
+}
+
+/* What the command takes over from its caller, which is pinned by its pidfd. */
+static bool look_at_caller(struct job *j)
+{
+    char path[40];
+    struct words w = WORDS(path);
+    pid_t pid = (pid_t)j->start.peer.pid;
+    int r = subject_read_status(pid, &j->subject);
+    subject_read_limits(pid, &j->subject);
+    if (!j->v1) {
+        words_add(&w, "/proc/");
+        words_add_number(&w, (uint64_t)pid);
+        words_add(&w, "/cwd");
+        j->plan.cwd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (j->plan.cwd < 0)
+            r = -errno;
+    }
+    if (!subject_alive(j->pidfd)) {
+        job_fail(j, 125, "its caller is gone", 0);
+        j->caller_gone = true;
+        return false;
+    }
+    if (r < 0) {
+        job_fail(j, 125, "its caller cannot be looked at", -r);
+        return false;
+    }
+    if (!j->w->root && j->start.peer.uid != geteuid()) {
+        job_fail(j, 125, "the warden does not run as root and can run commands of its own user only",
+                 0);
+        return false;
+    }
+    return true;
+}
+
+bool job_launch(struct job *j)
+{
+    (void)prctl(PR_SET_CHILD_SUBREAPER, j->cgroup < 0, 0, 0, 0);
+    j->plan.stage = CHILD_FINE;
+    long pid = clone_vfork(j->cgroup);
+    if (pid == 0)
+        child_run(&j->plan);
+    if (pid < 0) {
+        job_fail(j, 125, "no process could be made for it", (int)-pid);
+        return false;
+    }
+    if (j->plan.stage != CHILD_FINE) {
+        fail_stage(j, j->plan.stage, j->plan.error);
+        return false;
+    }
+    j->pid = (pid_t)pid;
+    return true;
+}
+
+/* ---- version 2: taking over the conversation ---- */
+
+static bool is_pty_slave(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
+           major(st.st_rdev) >= COMPAT_PTS_MAJOR_FIRST && major(st.st_rdev) <= COMPAT_PTS_MAJOR_LAST;
+}
+
+/* Looks at V2_FDS without taking it: the queue keeps its own references, so closing what was looked at
+ * never closes a hostile file for the last time. */
+static bool peek_fds(struct job *j)
+{
+    static union {
+        char buf[CMSG_SPACE(sizeof(int) * COMPAT_SCM_MAX_FD)];
+        struct cmsghdr align;
+    } control;
+    uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE];
+    struct iovec iov = {bytes, sizeof(bytes)};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.buf,
+                       .msg_controllen = sizeof(control.buf)};
+    struct v2_head head;
+    unsigned have = 0;
+    bool fine = true;
+    ssize_t n = recvmsg(j->conn, &m, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    uint32_t flags = n == (ssize_t)sizeof(bytes) ? bytes_get_u32(bytes + V2_HEAD_SIZE) : 0;
+    if (n != (ssize_t)sizeof(bytes) || v2_head_decode(bytes, V2_FDS_SIZE, &head) < 0 ||
+        head.type != V2_FDS || head.len != V2_FDS_SIZE || (flags & ~V2_FDS_FLAGS_ALL) ||
+        (m.msg_flags & MSG_CTRUNC))
+        fine = false;
+    unsigned want = flags & V2_FDS_PTY ? 4 : 3;
+    for (struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL; c; c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        unsigned count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        for (unsigned i = 0; i < count; i++, have++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+            if (have == 3 && want == 4 && fine && is_pty_slave(fd))
+                j->slave = fd;
+            else
+                close(fd);
+        }
+    }
+    if (!fine || have != want || (want == 4 && j->slave < 0)) {
+        job_fail(j, 125, "stdin, stdout and stderr were not handed over as they should", 0);
+        j->reuse = false;
+        return false;
+    }
+    j->plan.fd_flags = flags;
+    j->plan.fds_want = want;
+    return true;
+}
+
+/* We lead the session of the shim's pty, the command is a group in it, as below a shell. */
+static bool take_terminal(struct job *j)
+{
+    if (j->slave < 0)
+        return true;
+    j->reuse = false;
+    if (ioctl(j->slave, TIOCSCTTY, 0) < 0) {
+        fail_stage(j, CHILD_TERMINAL, errno);
+        return false;
+    }
+    if (j->plan.fd_flags & V2_FDS_FOREGROUND)
+        j->plan.slave = j->slave;
+    return true;
+}
+
+static bool say_go(struct job *j)
+{
+    uint8_t out[V2_HEAD_SIZE + V2_GO_SIZE];
+    v2_head_encode(V2_GO, V2_GO_SIZE, out);
+    memcpy(out + V2_HEAD_SIZE, j->start.id, V2_GO_SIZE);
+    if (send(j->conn, out, sizeof(out), MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(out))
+        return true;
+    job_fail(j, 125, "its caller is gone", 0);
+    j->caller_gone = true;
+    return false;
+}
+
+static bool await_fds(struct job *j)
+{
+    uint64_t end = job_now() + FDS_WAIT_MS;
+    for (;;) {
+        uint64_t now = job_now();
+        struct pollfd p[2] = {{.fd = j->conn, .events = POLLIN}, {.fd = j->w->sock, .events = POLLIN}};
+        int n = now >= end ? 0 : poll(p, 2, (int)(end - now));
+        if (n == 0) {
+            job_fail(j, 125, "its caller did not hand over stdin, stdout and stderr", 0);
+            return false;
+        }
+        if (p[1].revents)
+            (void)job_command(j);
+        if (j->killed) {
+            job_fail(j, 125, "was killed before it started", 0);
+            return false;
+        }
+        if (p[0].revents & POLLIN) {
+            uint8_t byte;
+            if (recv(j->conn, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+                return peek_fds(j);
+        }
+        if (p[0].revents) {
+            job_fail(j, 125, "its caller is gone", 0);
+            j->caller_gone = true;
+            return false;
+        }
+    }
+}
+
+static bool start_v2(struct job *j)
+{
+    if (!prepare(j))
+        return false;
+    bool fine = say_go(j) && look_at_caller(j) && await_fds(j) && take_terminal(j) && job_launch(j);
+    if (j->plan.cwd >= 0)
+        close(j->plan.cwd);
+    return fine;
+}
+
+/* ---- version 2: while it runs ---- */
+
+static void set_foreground(struct job *j, bool gained)
+{
+    if (j->slave < 0)
+        return;
+    if (!gained) {
+        pid_t group = tcgetpgrp(j->slave);
+        if (group != getpgrp())
+            j->group = group;
+        (void)tcsetpgrp(j->slave, getpgrp());
+        return;
+    }
+    if (j->group <= 0 || kill(-j->group, 0) < 0)
+        j->group = j->pid;
+    (void)tcsetpgrp(j->slave, j->group);
+    (void)kill(-j->group, SIGCONT);
+    if (j->group != j->pid)
+        (void)kill(-j->pid, SIGCONT);
+}
+
+/* false: nonsense */
+static bool on_message(struct job *j)
+{
+    struct v2_head head;
+    uint32_t value = bytes_get_u32(j->in + V2_HEAD_SIZE);
+    if (v2_head_decode(j->in, 4, &head) < 0 || head.len != 4)
+        return false;
+    if (head.type == V2_SIGNAL && v2_signal_ok(value)) {
+        if (j->pid)
+            (void)kill(-j->pid, (int)value);
+        return true;
+    }
+    if (head.type == V2_FOREGROUND && value <= 1) {
+        if (j->pid)
+            set_foreground(j, value == 1);
+        return true;
+    }
+    return false;
+}
+
+static void on_conn(struct job *j)
+{
+    struct iovec iov = {j->in + j->in_len, sizeof(j->in) - j->in_len};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    /* Without room for descriptors the kernel tells that there are some, and while we only look it does
+     * not close them. */
+    ssize_t n = recvmsg(j->conn, &m, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0 || (m.msg_flags & MSG_CTRUNC)) {
+        j->reuse = j->reuse && n <= 0;
+        job_hang_up(j);
+        return;
+    }
+    if (recv(j->conn, j->in + j->in_len, (size_t)n, MSG_DONTWAIT) != n) {
+        job_hang_up(j);
+        return;
+    }
+    j->in_len += (unsigned)n;
+    if (j->in_len < sizeof(j->in))
+        return;
+    j->in_len = 0;
+    if (!on_message(j))
+        job_hang_up(j);
+}
+
+static void watch(struct job *j)
+{
+    while (j->pid) {
+        struct pollfd p[3] = {{.fd = j->caller_gone ? -1 : j->conn, .events = POLLIN | POLLRDHUP},
+                              {.fd = j->w->sock, .events = POLLIN},
+                              {.fd = j->w->signals, .events = POLLIN}};
+        if (poll(p, 3, -1) < 0)
+            continue;
+        if (p[2].revents)
+            job_reap(j);
+        if (p[1].revents && j->pid)
+            (void)job_command(j);
+        if (p[0].revents && j->pid) {
+            if (p[0].revents & POLLIN)
+                on_conn(j);
+            else
+                job_hang_up(j);
+        }
+    }
+}
+
+static void say_exit(struct job *j)
+{
+    uint8_t out[V2_HEAD_SIZE + V2_EXIT_HEAD_SIZE + V2_TEXT_MAX];
+    size_t n = strlen(j->end.text);
+    if (n > V2_TEXT_MAX)
+        n = V2_TEXT_MAX;
+    v2_head_encode(V2_EXIT, (uint32_t)(V2_EXIT_HEAD_SIZE + n), out);
+    bytes_put_u32(out + V2_HEAD_SIZE,
+                  j->end.kind == HELPER_END_SIGNAL ? V2_EXIT_SIGNAL : V2_EXIT_CODE);
+    bytes_put_u32(out + V2_HEAD_SIZE + 4, j->end.value);
+    memcpy(out + V2_HEAD_SIZE + V2_EXIT_HEAD_SIZE, j->end.text, n);
+    (void)send(j->conn, out, V2_HEAD_SIZE + V2_EXIT_HEAD_SIZE + n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void run_v2(struct job *j)
+{
+    if (start_v2(j)) {
+        job_report_started(j);
+        watch(j);
+    }
+    job_report_ended(j);
+    while (!job_command(j))
+        ;
+    if (!j->caller_gone)
+        say_exit(j);
+}
+
+/* ---- both ---- */
+
+static void run_v1(struct job *j)
+{
+    if (prepare(j) && look_at_caller(j))
+        v1relay_start(j);
+    v1relay_run(j);
+}
+
+static void done(struct job *j)
+{
+    uint8_t out[64];
+    struct helper_end m = {.text = ""};
+    int status;
+    /* Closing the caller's connection may block when it sent descriptors that nobody took. */
+    close(j->conn);
+    if (j->pidfd >= 0)
+        close(j->pidfd);
+    if (j->slave >= 0)
+        close(j->slave);
+    if (j->cgroup >= 0)
+        close(j->cgroup);
+    while (waitpid(-1, &status, WNOHANG) > 0)
+        ;
+    if (waitpid(-1, &status, WNOHANG) == 0)
+        j->reuse = false; /* a child that cannot die yet, or what it left behind */
+    if (!j->reuse)
+        return;
+    if (j->spent)
+        m.flags |= HELPER_END_CGROUP_SPENT;
+    size_t n = helper_end_encode(&m, out, sizeof(out));
+    if (packet_send(j->w->sock, HELPER_IDLE, j->id, out, n, true) < 0)
+        worker_leave();
+}
+
+bool job_run(struct worker *w, struct packet *p)
+{
+    struct job j = {.w = w, .id = p->head.job, .conn = -1, .pidfd = -1, .cgroup = -1, .slave = -1};
+    unsigned at = 2;
+    j.reuse = true;
+    j.end.text = "";
+    if (p->fds_count < 2u + !!(p->head.flags & HELPER_CGROUP) + !!(p->head.flags & HELPER_ATTACHED))
+        return false;
+    j.conn = p->fds[0];
+    j.pidfd = p->fds[1];
+    p->fds[0] = p->fds[1] = -1;
+    if (p->head.flags & HELPER_CGROUP) {
+        j.cgroup = p->fds[at];
+        p->fds[at] = -1;
+    }
+    if (packet_map(p) < 0 || helper_start_decode(p->body, p->head.len, &j.start) < 0)
+        return false;
+    j.v1 = j.start.flags & HELPER_PEER_V1;
+    struct words name = WORDS(j.name);
+    words_add_safe(&name, j.start.name);
+    if (j.v1)
+        run_v1(&j);
+    else
+        run_v2(&j);
+    done(&j);
+    return j.reuse;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* One command in a worker, from START to RELEASE: the hand-over with the shim, the start, what happens
+ * while it runs, its end. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "mirror/child.h"
+#include "mirror/packet.h"
+#include "mirror/worker.h"
+
+struct job {
+    struct worker *w;
+    uint64_t id;
+    int conn;   /* owned: the caller's connection */
+    int pidfd;  /* owned: the caller */
+    int cgroup; /* owned: directory of the command's cgroup, or -1 */
+    int slave;  /* owned: the pty whose session we lead, or -1 */
+    struct helper_start start; /* its strings lie in the message, gone after the start */
+    struct subject subject;
+    struct child_plan plan;
+    char name[256]; /* for messages */
+    pid_t pid;      /* 0 before the start and after the end */
+    pid_t group;    /* what was in the pty's foreground when the shim lost its own */
+    bool v1;
+    bool reuse;       /* this worker may be used again */
+    bool killed;      /* by the warden: what is left at the end dies too */
+    bool caller_gone; /* it hung up, or spoke nonsense */
+    bool spent;       /* something was killed in the cgroup */
+    bool ended;       /* reported */
+    struct helper_end end;
+    char text[HELPER_TEXT_MAX];
+    uint8_t in[12]; /* of the caller's next message */
+    unsigned in_len;
+};
+
+/* ---- shared with v1relay ---- */
+void job_fail(struct job *j, uint32_t code, const char *words, int err);
+bool job_launch(struct job *j);     /* after plan was filled; false: j->end says why */
+void job_kill_tree(struct job *j);
+void job_reap(struct job *j);       /* SIGCHLD came */
+void job_hang_up(struct job *j);    /* the caller is gone */
+void job_report_started(struct job *j);
+void job_report_ended(struct job *j); /* when j->pid is 0 and it was not yet reported */
+/* A message of the dispatcher: true when it was RELEASE, with its text in j->text. */
+bool job_command(struct job *j);
+uint64_t job_now(void); /* ms */

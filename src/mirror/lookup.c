@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+/* The facts of one request: where the caller stands, which program its name leads to, which script that
+ * will read, where its path operands lead; each with what the caller could have done to it.
+ *
+ * The worker opens what only it may (the caller's directory); the rest is done by a child that has
+ * become the caller: it sees and may reach exactly what the command will. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mirror/clone.h"
+#include "mirror/digest.h"
+#include "mirror/script.h"
+#include "mirror/subject.h"
+#include "mirror/walk.h"
+#include "mirror/words.h"
+#include "mirror/worker.h"
+#include "wire/bytes.h"
+
+#define NESTED_MAX 4
+#define SHIM_MARK "CLAWRDEN-SHIM-v2"
+#define ROOM (1u << 21) /* for an answer: HELPER_PATHS_MAX paths and what else there is */
+
+#ifndef SYS_faccessat2
+#define SYS_faccessat2 439
+#endif
+
+/* Everything is static: the child writes it, the worker reads it, and it is too big for a stack. */
+static struct {
+    struct helper_resolve ask;
+    struct walk_caller caller;
+    struct helper_resolved answer;
+    int cwd_fd;
+    char cwd[WALK_PATH_MAX];
+    struct walk program; /* of the program found */
+    char exec_path[WALK_PATH_MAX];
+    char head[SCRIPT_HEAD_MAX];
+    size_t head_len;
+    struct walk other; /* script, interpreter */
+    char script[WALK_PATH_MAX];
+    char interpreter[WALK_PATH_MAX];
+    char name[2][256];
+    char digest[DIGEST_TEXT_SIZE];
+    char why[256];
+    char words_text[256];
+    char paths[HELPER_PATHS_MAX * WALK_PATH_MAX];
+    size_t paths_len;
+    volatile bool complete;
+} l;
+
+static uint8_t out[ROOM];
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void because(const char *prefix, const char *why)
+{
+    struct words w = WORDS(l.why);
+    if (l.why[0])
+        return;
+    words_add(&w, prefix);
+    words_add(&w, why);
+    l.answer.why_unknown = l.why;
+}
+
+static void refuse(int err, const char *words)
+{
+    struct words w = WORDS(l.words_text);
+    w.text[0] = 0;
+    words_add(&w, words);
+    l.answer = (struct helper_resolved){.error = (uint32_t)(err ? err : EIO), .words = l.words_text};
+}
+
+/* ---- files ---- */
+
+/* Opens for reading what was found, by its descriptor and not by its name. */
+static int reopen(const struct walk *w)
+{
+    char path[40];
+    struct words p = WORDS(path);
+    words_add(&p, "/proc/self/fd/");
+    words_add_number(&p, (uint64_t)w->fd);
+    if ((w->st.mode & S_IFMT) != S_IFREG)
+        return -1;
+    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+static size_t read_head(const struct walk *w, char head[SCRIPT_HEAD_MAX])
+{
+    int fd = reopen(w);
+    size_t n = 0;
+    ssize_t r;
+    while (fd >= 0 && n < SCRIPT_HEAD_MAX && (r = read(fd, head + n, SCRIPT_HEAD_MAX - n)) > 0)
+        n += (size_t)r;
+    if (fd >= 0)
+        close(fd);
+    return n;
+}
+
+static bool is_shim(const char *head, size_t n)
+{
+    static const char mark[] = SHIM_MARK;
+    return n > 4 && memcmp(head, "\177ELF", 4) == 0 &&
+           memmem(head, n, mark, sizeof(mark) - 1) != NULL;
+}
+
+static bool executable(const struct walk *w)
+{
+    return (w->st.mode & S_IFMT) == S_IFREG && (w->st.mode & 0111) &&
+           (syscall(SYS_faccessat2, w->fd, "", X_OK, AT_EMPTY_PATH) == 0 || errno == ENOSYS);
+}
+
+static void hash(const struct walk *w)
+{
+    int fd = reopen(w);
+    if (fd >= 0 && digest_fd(fd, l.digest) == 0)
+        l.answer.digest = l.digest;
+    if (fd >= 0)
+        close(fd);
+}
+
+/* ---- programs ---- */
+
+/* The first executable of that name in the trusted directories that is not the shim; its path before
+ * symlinks in `path`, its first bytes in l.head. */
+static bool search(const char *name, struct walk *ret, char path[WALK_PATH_MAX])
+{
+    const char *dir = l.ask.search.packed;
+    if (strchr(name, '/') || strlen(name) > 255 || !strcmp(name, ".") || !strcmp(name, ".."))
+        return false;
+    for (uint32_t i = 0; i < l.ask.search.count; i++, dir = helper_next(dir)) {
+        struct words w = {.text = path, .size = WALK_PATH_MAX};
+        if (dir[0] != '/' || strlen(dir) > WALK_PATH_MAX - 300)
+            continue;
+        path[0] = 0;
+        words_add(&w, dir);
+        words_add(&w, "/");
+        words_add(&w, name);
+        if (walk_path(&l.caller, -1, "/", path, false, ret) < 0)
+            continue;
+        l.head_len = read_head(ret, l.head);
+        if (executable(ret) && !is_shim(l.head, l.head_len))
+            return true;
+        walk_done(ret);
+    }
+    return false;
+}
+
+/* A name with slashes, as version 1 clients may send it. */
+static bool named_by_path(const char *name)
+{
+    struct words w = WORDS(l.exec_path);
+    if (walk_path(&l.caller, l.cwd_fd, l.cwd, name, false, &l.program) < 0)
+        return false;
+    l.head_len = read_head(&l.program, l.head);
+    if (!executable(&l.program) || is_shim(l.head, l.head_len)) {
+        walk_done(&l.program);
+        return false;
+    }
+    words_add(&w, l.program.real);
+    return true;
+}
+
+static bool find_program(void)
+{
+    const char *name = l.ask.name;
+    if (strchr(name, '/')) {
+        if (named_by_path(name))
+            return true;
+        /* Through a shim that stands for the tool; a path to nothing stays one. */
+        struct walk w;
+        char head[SCRIPT_HEAD_MAX];
+        if (walk_path(&l.caller, l.cwd_fd, l.cwd, name, false, &w) < 0)
+            return false;
+        bool shim = is_shim(head, read_head(&w, head));
+        walk_done(&w);
+        if (!shim)
+            return false;
+    }
+    return search(base_name(name), &l.program, l.exec_path);
+}
+
+/* Names by which the trusted directories lead to this very file: what it was called, and its own. */
+static void find_names(void)
+{
+    static char path[WALK_PATH_MAX];
+    static char packed[2 * 256];
+    static char head[SCRIPT_HEAD_MAX];
+    size_t len = 0, head_len = l.head_len;
+    const char *candidates[2] = {base_name(l.ask.name), base_name(l.program.real)};
+    memcpy(head, l.head, head_len);
+    l.answer.names = (struct helper_strings){.packed = packed};
+    for (int i = 0; i < 2; i++) {
+        struct walk w;
+        if ((i == 1 && strcmp(candidates[0], candidates[1]) == 0) ||
+            !search(candidates[i], &w, path))
+            continue;
+        if (w.trusted && w.st.ino == l.program.st.ino &&
+            walk_dev(&w.st) == walk_dev(&l.program.st)) {
+            size_t n = strlen(candidates[i]) + 1;
+            memcpy(packed + len, candidates[i], n);
+            len += n;
+            l.answer.names.count++;
+        }
+        walk_done(&w);
+    }
+    l.answer.names.size = len;
+    memcpy(l.head, head, head_len);
+    l.head_len = head_len;
+}
+
+/* ---- scripts ---- */
+
+/* One step of "#!": finds the interpreter; its first bytes are in l.head afterwards. */
+static bool find_interpreter(const struct script_line *line)
+{
+    static char path[WALK_PATH_MAX];
+    char name[SCRIPT_LINE_MAX];
+    if (walk_path(&l.caller, l.cwd_fd, l.cwd, line->interpreter, false, &l.other) < 0)
+        return false;
+    if (strcmp(base_name(l.other.real), "env") == 0) {
+        bool trusted = l.other.trusted;
+        walk_done(&l.other);
+        if (!trusted || script_env_name(line->argument, name, sizeof(name)) < 0 ||
+            !search(name, &l.other, path))
+            return false;
+        return true;
+    }
+    l.head_len = read_head(&l.other, l.head);
+    return true;
+}
+
+/* The program begins with "#!": it is the script, and somebody else reads it. */
+static void follow_interpreters(void)
+{
+    struct script_line line;
+    int r;
+    for (int i = 0; (r = script_line_parse(l.head, l.head_len, &line)) != 0; i++) {
+        if (r < 0 || i == NESTED_MAX || !find_interpreter(&line)) {
+            because("its interpreter: ", "it cannot be told what it is");
+            l.answer.trust = HELPER_TRUST_UNKNOWN;
+            break;
+        }
+        if (!l.other.trusted) {
+            because("its interpreter: ", l.other.why);
+            l.answer.trust = HELPER_TRUST_UNKNOWN;
+        }
+        memcpy(l.interpreter, l.other.real, sizeof(l.interpreter));
+        l.answer.interpreter = l.interpreter;
+        walk_done(&l.other);
+    }
+    memcpy(l.script, l.program.real, sizeof(l.script));
+    l.answer.script = l.script;
+    l.answer.script_trust = l.program.trusted && l.answer.trust == HELPER_TRUST_TRUSTED
+                                ? HELPER_TRUST_TRUSTED
+                                : HELPER_TRUST_UNKNOWN;
+    hash(&l.program);
+}
+
+static void unknown_script(const char *name, const char *why)
+{
+    struct words w = WORDS(l.script);
+    w.text[0] = 0;
+    words_add(&w, name);
+    l.answer.script = l.script;
+    l.answer.script_trust = HELPER_TRUST_UNKNOWN;
+    because("its script: ", why);
+}
+
+/* An interpreter that is told which file to read. */
+static void follow_operand(void)
+{
+    static char path[WALK_PATH_MAX];
+    const char *tool = base_name(l.program.real), *name;
+    bool cut = l.ask.flags & HELPER_ARGS_CUT;
+    enum script_operand o = script_operand_find(tool, &l.ask.args, cut, &name);
+    if (o == SCRIPT_NONE) {
+        tool = base_name(l.ask.name);
+        o = script_operand_find(tool, &l.ask.args, cut, &name);
+    }
+    if (o == SCRIPT_NONE)
+        return;
+    if (o == SCRIPT_UNCLEAR || !name[0]) {
+        unknown_script("?", "it has too many arguments to tell which");
+        return;
+    }
+    bool found = walk_path(&l.caller, l.cwd_fd, l.cwd, name, false, &l.other) == 0;
+    if (!found && !strchr(name, '/') && script_searches_path(tool))
+        found = search(name, &l.other, path);
+    if (!found) {
+        unknown_script(name, "it was not found");
+        return;
+    }
+    memcpy(l.script, l.other.real, sizeof(l.script));
+    l.answer.script = l.script;
+    l.answer.script_trust = l.other.trusted ? HELPER_TRUST_TRUSTED : HELPER_TRUST_UNKNOWN;
+    if (!l.other.trusted)
+        because("its script: ", l.other.why);
+    hash(&l.other);
+    walk_done(&l.other);
+}
+
+static void describe_program(void)
+{
+    l.answer.exec_path = l.exec_path;
+    l.answer.path = l.program.real;
+    l.answer.dev = walk_dev(&l.program.st);
+    l.answer.ino = l.program.st.ino;
+    l.answer.trust = l.program.trusted ? HELPER_TRUST_TRUSTED : HELPER_TRUST_UNKNOWN;
+    if (!l.program.trusted)
+        because("", l.program.why);
+    find_names();
+    if (l.head_len >= 2 && l.head[0] == '#' && l.head[1] == '!')
+        follow_interpreters();
+    else
+        follow_operand();
+    if (l.answer.trust == HELPER_TRUST_UNKNOWN && !l.answer.script[0])
+        hash(&l.program);
+}
+
+/* ---- the child ---- */
+
+static void resolve_paths(void)
+{
+    const char *path = l.ask.paths.packed;
+    l.paths_len = 0;
+    for (uint32_t i = 0; i < l.ask.paths.count; i++, path = helper_next(path)) {
+        const char *real = "";
+        if (path[0] && l.cwd[0] &&
+            walk_path(&l.caller, l.cwd_fd, l.cwd, path, true, &l.other) == 0) {
+            real = l.other.real;
+            walk_done(&l.other);
+        }
+        size_t n = strlen(real) + 1;
+        memcpy(l.paths + l.paths_len, real, n);
+        l.paths_len += n;
+    }
+    l.answer.paths = (struct helper_strings){
+        .packed = l.paths, .size = l.paths_len, .count = l.ask.paths.count};
+}
+
+static bool find_cwd(void)
+{
+    struct compat_statx st;
+    if (l.ask.flags & HELPER_PEER_V1) {
+        struct walk w;
+        int r = l.ask.cwd[0] == '/' ? walk_path(&l.caller, -1, "/", l.ask.cwd, false, &w) : -EINVAL;
+        if (r < 0 || (w.st.mode & S_IFMT) != S_IFDIR) {
+            refuse(r < 0 ? -r : ENOTDIR, "its working directory cannot be used");
+            return false;
+        }
+        l.cwd_fd = w.fd;
+        memcpy(l.cwd, w.real, sizeof(l.cwd));
+    }
+    int r = walk_stat(l.cwd_fd, "", AT_EMPTY_PATH, &st);
+    if (r < 0) {
+        refuse(-r, "its working directory does not answer");
+        return false;
+    }
+    if (st.nlink == 0 || l.cwd[0] != '/')
+        l.cwd[0] = 0; /* removed, or not below our root: unknown */
+    l.answer.cwd = l.cwd;
+    l.answer.cwd_dev = walk_dev(&st);
+    l.answer.cwd_ino = st.ino;
+    l.answer.cwd_mnt = st.mnt_id;
+    return true;
+}
+
+_Noreturn static void child(bool root, const uint32_t *groups)
+{
+    const struct helper_peer *p = &l.ask.peer;
+    if (root && (syscall(SYS_setgroups, p->groups_count, groups) < 0 ||
+                 syscall(SYS_setresgid, p->gid, p->gid, p->gid) < 0 ||
+                 syscall(SYS_setresuid, p->uid, p->uid, p->uid) < 0))
+        _exit(1);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (find_cwd()) {
+        if (find_program())
+            describe_program();
+        else
+            l.answer.trust = HELPER_TRUST_NOT_FOUND;
+        resolve_paths();
+    }
+    l.complete = true;
+    _exit(0);
+}
+
+/* ---- the worker ---- */
+
+/* What only the worker may: 0, or -1 with l.answer saying why not. */
+static int look_at_caller(int pidfd)
+{
+    char path[40];
+    struct words w = WORDS(path), why = WORDS(l.words_text);
+    struct subject s = {0};
+    pid_t pid = (pid_t)l.ask.peer.pid;
+    words_add(&w, "/proc/");
+    words_add_number(&w, (uint64_t)pid);
+    words_add(&w, "/cwd");
+    int r = subject_read_status(pid, &s), walls = 0;
+    if (r == 0) {
+        why.text[0] = 0;
+        walls = subject_check_walls(pid, &s, &why);
+    }
+    if (!(l.ask.flags & HELPER_PEER_V1)) {
+        l.cwd_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (l.cwd_fd < 0 && r == 0)
+            r = -errno;
+        char link[40];
+        struct words f = WORDS(link);
+        words_add(&f, "/proc/self/fd/");
+        words_add_number(&f, (uint64_t)(l.cwd_fd < 0 ? 0 : l.cwd_fd));
+        ssize_t n = l.cwd_fd < 0 ? -1 : readlink(link, l.cwd, sizeof(l.cwd) - 1);
+        l.cwd[n > 0 ? n : 0] = 0;
+        if (n == (ssize_t)sizeof(l.cwd) - 1)
+            l.cwd[0] = 0;
+    }
+    if (!subject_alive(pidfd))
+        refuse(ESRCH, "the caller is gone");
+    else if (r < 0)
+        refuse(-r, "the caller cannot be looked at");
+    else if (walls < 0)
+        l.answer = (struct helper_resolved){.error = EPERM, .words = l.words_text};
+    else
+        return 0;
+    return -1;
+}
+
+static void find(struct worker *w, int pidfd)
+{
+    static uint32_t groups[HELPER_GROUPS_MAX];
+    int status;
+    if (look_at_caller(pidfd) < 0)
+        return;
+    for (uint32_t i = 0; i < l.ask.peer.groups_count; i++)
+        groups[i] = helper_group(&l.ask.peer, i);
+    l.complete = false;
+    long pid = clone_vfork(-1);
+    if (pid == 0)
+        child(w->root, groups);
+    if (pid > 0)
+        (void)waitpid((pid_t)pid, &status, 0);
+    if (!l.complete)
+        refuse(pid < 0 ? (int)-pid : EIO, "the lookup broke off");
+}
+
+void lookup_run(struct worker *w, struct packet *p)
+{
+    l.cwd_fd = -1;
+    l.program.fd = l.other.fd = -1;
+    l.cwd[0] = l.why[0] = l.exec_path[0] = l.script[0] = l.interpreter[0] = 0;
+    l.answer = (struct helper_resolved){.script = "", .digest = ""};
+    if (packet_map(p) < 0 || helper_resolve_decode(p->body, p->head.len, &l.ask) < 0) {
+        refuse(EBADMSG, "the helper did not understand the warden");
+    } else {
+        l.caller = (struct walk_caller){
+            .peer = &l.ask.peer, .search = l.ask.search, .own_uid = (uint32_t)geteuid()};
+        find(w, p->fds[0]);
+    }
+    if (l.cwd_fd >= 0 && !(l.ask.flags & HELPER_PEER_V1))
+        close(l.cwd_fd);
+    size_t n = helper_resolved_encode(&l.answer, out, sizeof(out));
+    if (n == 0 || n > sizeof(out)) {
+        refuse(EMSGSIZE, "the answer is too long");
+        n = helper_resolved_encode(&l.answer, out, sizeof(out));
+    }
+    if (packet_send_long(w->sock, HELPER_RESOLVED, p->head.job, out, n) < 0)
+        worker_leave();
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* clawrden-mirror: the warden's helper. Not for people: the warden starts it with a socket as
+ * descriptor 3. */
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "mirror/compat.h"
+#include "mirror/dispatch.h"
+
+#define CONTROL 3
+#define FILES 4096 /* descriptors that many workers need */
+
+static void say(int fd, const char *s)
+{
+    (void)!write(fd, s, strlen(s));
+}
+
+static int explain(void)
+{
+    say(2, "clawrden-mirror: the helper of clawrden-warden, which starts it: it looks up paths, and "
+           "starts and kills commands.\nIt has no use on its own. See clawrden-warden(8).\n");
+    return 125;
+}
+
+static int version(void)
+{
+    say(1, "clawrden-mirror " CLAWRDEN_VERSION "\n");
+    return 0;
+}
+
+/* What was inherited must not reach the commands: dispositions, masks, descriptors, capabilities. */
+static void clean_up(void)
+{
+    struct rlimit files;
+    sigset_t all;
+    for (int s = 1; s < 65; s++)
+        if (s != SIGKILL && s != SIGSTOP)
+            (void)signal(s, SIG_DFL);
+    sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    (void)syscall(SYS_close_range, CONTROL + 1, ~0U, 0);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0)
+        for (int i = 0; i < 3; i++)
+            (void)dup2(null, i);
+    (void)syscall(SYS_close_range, CONTROL + 1, ~0U, 0);
+    (void)fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    (void)setsid();
+    (void)chdir("/");
+    (void)umask(022);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES &&
+        files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max < FILES ? files.rlim_max : FILES;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int type = 0;
+    socklen_t n = sizeof(type);
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return version();
+    if (argc != 2 || strcmp(argv[1], "--serve") != 0 ||
+        getsockopt(CONTROL, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || type != SOCK_SEQPACKET)
+        return explain();
+    clean_up();
+    return dispatch_run(CONTROL);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include "mirror/subject.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void proc_path(pid_t pid, const char *what, char *out, size_t size)
+{
+    struct words w = {.text = out, .size = size};
+    words_add(&w, "/proc/");
+    if (pid)
+        words_add_number(&w, (uint64_t)pid);
+    else
+        words_add(&w, "self");
+    words_add(&w, what);
+}
+
+static ssize_t read_proc(pid_t pid, const char *what, char *buf, size_t size)
+{
+    char path[64];
+    proc_path(pid, what, path, sizeof(path));
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = read(fd, buf, size - 1);
+    int err = errno;
+    close(fd);
+    if (n < 0)
+        return -err;
+    buf[n] = 0;
+    return n;
+}
+
+bool subject_alive(int pidfd)
+{
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    return pidfd >= 0 && poll(&p, 1, 0) == 0;
+}
+
+static const char *field(const char *text, const char *name)
+{
+    const char *p = strstr(text, name);
+    if (!p)
+        return NULL;
+    p += strlen(name);
+    while (*p == ' ' || *p == '\t')
+        p++;
+    return p;
+}
+
+static uint64_t hex(const char *s)
+{
+    uint64_t v = 0;
+    for (;; s++) {
+        if (*s >= '0' && *s <= '9')
+            v = v << 4 | (uint64_t)(*s - '0');
+        else if (*s >= 'a' && *s <= 'f')
+            v = v << 4 | (uint64_t)(*s - 'a' + 10);
+        else
+            return v;
+    }
+}
+
+int subject_read_status(pid_t pid, struct subject *ret)
+{
+    static char text[16384]; /* "Groups:" may be long: what we need stands behind it */
+    ssize_t n = read_proc(pid, "/status", text, sizeof(text));
+    if (n < 0)
+        return (int)n;
+    const char *bounding = field(text, "\nCapBnd:");
+    const char *nnp = field(text, "\nNoNewPrivs:");
+    const char *seccomp = field(text, "\nSeccomp:");
+    const char *filters = field(text, "\nSeccomp_filters:");
+    if (!bounding || !nnp || !seccomp)
+        return -EBADMSG;
+    ret->bounding = hex(bounding);
+    ret->no_new_privs = *nnp != '0';
+    ret->filters = filters ? (unsigned)words_number(filters, NULL) : *seccomp == '2';
+    if (*seccomp == '1')
+        ret->filters = 1000;
+    return 0;
+}
+
+void subject_read_limits(pid_t pid, struct subject *ret)
+{
+    for (int i = 0; i < SUBJECT_LIMITS; i++)
+        ret->limit_known[i] = prlimit(pid, i, NULL, &ret->limits[i]) == 0;
+    errno = 0;
+    int nice = getpriority(PRIO_PROCESS, (id_t)pid);
+    ret->nice = errno ? getpriority(PRIO_PROCESS, 0) : nice;
+    char text[32];
+    ret->oom_score = 0;
+    if (read_proc(pid, "/oom_score_adj", text, sizeof(text)) > 0) {
+        int sign = text[0] == '-';
+        ret->oom_score = (int)words_number(text + sign, NULL);
+        if (sign)
+            ret->oom_score = -ret->oom_score;
+    }
+}
+
+static bool same_file(pid_t pid, const char *what)
+{
+    char theirs[64], ours[64];
+    struct stat a, b;
+    proc_path(pid, what, theirs, sizeof(theirs));
+    proc_path(0, what, ours, sizeof(ours));
+    return stat(theirs, &a) == 0 && stat(ours, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+int subject_check_walls(pid_t pid, const struct subject *s, struct words *why)
+{
+    static const char *const walls[][2] = {
+        {"/ns/mnt", "the caller is in a mount namespace of its own"},
+        {"/ns/user", "the caller is in a user namespace of its own"},
+        {"/ns/pid", "the caller is in a pid namespace of its own"},
+        {"/ns/net", "the caller is in a network namespace of its own"},
+        {"/root", "the caller has a root directory of its own"},
+    };
+    struct subject own = {0};
+    for (size_t i = 0; i < sizeof(walls) / sizeof(walls[0]); i++) {
+        if (!same_file(pid, walls[i][0])) {
+            words_add(why, walls[i][1]);
+            words_add(why, "; the executor 'local' would run its command outside of it");
+            return -EPERM;
+        }
+    }
+    int r = subject_read_status(0, &own);
+    if (r < 0)
+        return r;
+    if (s->filters > own.filters) {
+        words_add(why, "the caller is under a seccomp filter; the executor 'local' would run its "
+                       "command without it");
+        return -EPERM;
+    }
+    return 0;
+}
+
+static void apply_limits(const struct subject *s)
+{
+    for (int i = 0; i < SUBJECT_LIMITS; i++) {
+        struct rlimit own;
+        if (!s->limit_known[i] || prlimit(0, i, NULL, &own) < 0)
+            continue;
+        if (own.rlim_cur == s->limits[i].rlim_cur && own.rlim_max == s->limits[i].rlim_max)
+            continue;
+        if (prlimit(0, i, &s->limits[i], NULL) == 0)
+            continue;
+        /* Not privileged: as much as we may give. */
+        struct rlimit most = s->limits[i];
+        if (most.rlim_max > own.rlim_max)
+            most.rlim_max = own.rlim_max;
+        if (most.rlim_cur > most.rlim_max)
+            most.rlim_cur = most.rlim_max;
+        (void)prlimit(0, i, &most, NULL);
+    }
+}
+
+void subject_apply(const struct subject *s, bool root)
+{
+    if (getpriority(PRIO_PROCESS, 0) != s->nice)
+        (void)setpriority(PRIO_PROCESS, 0, s->nice);
+    char text[8];
+    int own = 0;
+    if (read_proc(0, "/oom_score_adj", text, sizeof(text)) > 0) {
+        int sign = text[0] == '-';
+        own = (int)words_number(text + sign, NULL) * (sign ? -1 : 1);
+    }
+    if (own != s->oom_score) {
+        char out[16] = "";
+        struct words w = WORDS(out);
+        if (s->oom_score < 0)
+            words_add(&w, "-");
+        words_add_number(&w, (uint64_t)(s->oom_score < 0 ? -s->oom_score : s->oom_score));
+        int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+        if (fd >= 0) {
+            (void)!write(fd, out, w.len);
+            close(fd);
+        }
+    }
+    apply_limits(s);
+    if (root)
+        for (int cap = 0; cap < 64; cap++)
+            if (!(s->bounding >> cap & 1) && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
+                (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+    if (s->no_new_privs)
+        (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}

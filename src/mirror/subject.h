@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The caller as the kernel shows it: what its command takes over (limits, priority, what it may no
+ * longer gain), and what makes it a caller that cannot be served here. Valid only while its pidfd says
+ * that it lives: check subject_alive() after reading. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "mirror/words.h"
+
+#define SUBJECT_LIMITS 16
+
+struct subject {
+    uint64_t bounding; /* capability bounding set */
+    bool no_new_privs;
+    unsigned filters; /* seccomp filters */
+    struct rlimit limits[SUBJECT_LIMITS];
+    bool limit_known[SUBJECT_LIMITS];
+    int nice;
+    int oom_score; /* oom_score_adj */
+};
+
+bool subject_alive(int pidfd);
+/* /proc/PID/status. 0 or negative errno. */
+int subject_read_status(pid_t pid, struct subject *ret);
+/* Limits, nice, oom_score_adj; what cannot be read keeps the helper's own. */
+void subject_read_limits(pid_t pid, struct subject *ret);
+/* Refuses a caller that is confined otherwise than the helper: its command would run outside of its
+ * walls. 0, or -EPERM with words. */
+int subject_check_walls(pid_t pid, const struct subject *s, struct words *why);
+/* In the child, before and after... the ids are changed by the caller. Limits and priority are set as
+ * far as the kernel lets us. */
+void subject_apply(const struct subject *s, bool root);

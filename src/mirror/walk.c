@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+#include "mirror/walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "mirror/words.h"
+
+#define SYMLINKS_MAX 40
+
+struct state {
+    const struct walk_caller *c;
+    int dir; /* where we stand, O_PATH */
+    struct compat_statx st;
+    char rest[WALK_PATH_MAX * 2]; /* what is still to go */
+    int links;
+    struct walk *w;
+};
+
+int walk_stat(int fd, const char *name, int flags, struct compat_statx *ret)
+{
+    long r = syscall(SYS_statx, fd, name, flags | COMPAT_AT_STATX_DONT_SYNC,
+                     COMPAT_STATX_BASIC | COMPAT_STATX_MNT_ID, ret);
+    return r < 0 ? -errno : 0;
+}
+
+uint64_t walk_dev(const struct compat_statx *st)
+{
+    return makedev(st->dev_major, st->dev_minor);
+}
+
+void walk_done(struct walk *w)
+{
+    if (w->fd >= 0)
+        close(w->fd);
+    w->fd = -1;
+}
+
+static void distrust(struct walk *w, const char *why)
+{
+    if (w->trusted)
+        w->why = why;
+    w->trusted = false;
+}
+
+static bool in_group(const struct helper_peer *p, uint32_t gid)
+{
+    if (gid == p->gid)
+        return true;
+    for (uint32_t i = 0; i < p->groups_count; i++)
+        if (helper_group(p, i) == gid)
+            return true;
+    return false;
+}
+
+/* The group bits are the mask of an ACL where there is one, and somebody in it may be our caller. */
+static bool has_acl(int fd)
+{
+    char path[40];
+    struct words w = WORDS(path);
+    words_add(&w, "/proc/self/fd/");
+    words_add_number(&w, (uint64_t)fd);
+    return getxattr(path, "system.posix_acl_access", NULL, 0) >= 0 ||
+           (errno != ENODATA && errno != EOPNOTSUPP);
+}
+
+/* A file system whose answers its user makes up is worth nothing, unless all of ours is such a one. */
+static void judge_mount(struct walk *w, int fd, const struct compat_statx *st)
+{
+    struct statfs fs;
+    struct compat_statx root;
+    if (walk_stat(AT_FDCWD, "/", 0, &root) == 0 && walk_dev(&root) == walk_dev(st) &&
+        root.mnt_id == st->mnt_id)
+        return;
+    if (fstatfs(fd, &fs) < 0)
+        distrust(w, "it is on a file system that does not answer");
+    else if (fs.f_type == COMPAT_FUSE_MAGIC)
+        distrust(w, "it is on a FUSE file system");
+    else if (fs.f_type == COMPAT_PROC_MAGIC)
+        distrust(w, "it is in /proc");
+    else if (fs.f_flags & COMPAT_ST_NOSUID)
+        distrust(w, "it is on a file system mounted nosuid, as users' file systems are");
+}
+
+static void judge(const struct walk_caller *c, struct walk *w, int fd, const struct compat_statx *st)
+{
+    uint32_t uid = c->peer->uid;
+    if (!w->trusted)
+        return;
+    if (uid != 0 && st->uid == uid)
+        distrust(w, "the caller owns it or a directory on its way");
+    else if (st->uid != 0 && st->uid != c->own_uid)
+        distrust(w, "another user owns it or a directory on its way");
+    else if (st->mode & S_IWOTH)
+        distrust(w, "it or a directory on its way is writable by everybody");
+    else if ((st->mode & S_IWGRP) && uid != 0 && (in_group(c->peer, st->gid) || has_acl(fd)))
+        distrust(w, "it or a directory on its way is writable by a group of the caller");
+    else if ((st->mode & S_IWGRP) && uid == 0 && st->gid != 0)
+        distrust(w, "it or a directory on its way is writable by a group");
+}
+
+/* Takes over `fd` as the place where we stand. */
+static int enter(struct state *s, int fd)
+{
+    struct compat_statx st;
+    int r = walk_stat(fd, "", AT_EMPTY_PATH, &st);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    if (s->dir < 0 || st.mnt_id != s->st.mnt_id || walk_dev(&st) != walk_dev(&s->st))
+        judge_mount(s->w, fd, &st);
+    judge(s->c, s->w, fd, &st);
+    if (s->dir >= 0)
+        close(s->dir);
+    s->dir = fd;
+    s->st = st;
+    return 0;
+}
+
+static int enter_path(struct state *s, const char *path)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC | O_DIRECTORY);
+    return fd < 0 ? -errno : enter(s, fd);
+}
+
+static int push_name(struct walk *w, const char *name, size_t n)
+{
+    size_t len = strlen(w->real);
+    if (len + 1 + n + 1 > sizeof(w->real))
+        return -ENAMETOOLONG;
+    if (len > 1)
+        w->real[len++] = '/';
+    memcpy(w->real + len, name, n);
+    w->real[len + n] = 0;
+    return 0;
+}
+
+static void pop_name(struct walk *w)
+{
+    char *slash = strrchr(w->real, '/');
+    slash[slash == w->real ? 1 : 0] = 0;
+}
+
+/* Puts the target of a link in front of the rest. */
+static int follow(struct state *s, const char *name)
+{
+    char target[WALK_PATH_MAX];
+    struct statfs fs;
+    if (++s->links > SYMLINKS_MAX)
+        return -ELOOP;
+    /* A link in /proc leads where its text does not say, and "self" would be us. */
+    if (fstatfs(s->dir, &fs) < 0 || fs.f_type == COMPAT_PROC_MAGIC)
+        return -ELOOP;
+    ssize_t n = readlinkat(s->dir, name, target, sizeof(target));
+    if (n <= 0)
+        return n < 0 ? -errno : -ENOENT;
+    size_t rest = strlen(s->rest);
+    if ((size_t)n + 1 + rest + 1 > sizeof(s->rest))
+        return -ENAMETOOLONG;
+    memmove(s->rest + n + 1, s->rest, rest + 1);
+    memcpy(s->rest, target, (size_t)n);
+    s->rest[n] = '/';
+    if (target[0] == '/') {
+        memcpy(s->w->real, "/", 2);
+        return enter_path(s, "/");
+    }
+    return 0;
+}
+
+/* The next component off the rest; false at the end. */
+static bool next_name(struct state *s, char name[256], int *ret_error)
+{
+    const char *p = s->rest;
+    while (*p == '/')
+        p++;
+    size_t n = strcspn(p, "/");
+    if (n == 0)
+        return false;
+    if (n > 255) {
+        *ret_error = -ENAMETOOLONG;
+        return false;
+    }
+    memcpy(name, p, n);
+    name[n] = 0;
+    p += n;
+    memmove(s->rest, p, strlen(p) + 1);
+    return true;
+}
+
+/* `name` is not there: what follows can only be names too, unless it climbs. */
+static int missing_rest(struct state *s, const char *name)
+{
+    char next[256];
+    int r = push_name(s->w, name, strlen(name));
+    distrust(s->w, "it does not exist");
+    while (r == 0 && next_name(s, next, &r)) {
+        if (strcmp(next, "..") == 0)
+            r = -ENOENT;
+        else if (strcmp(next, ".") != 0)
+            r = push_name(s->w, next, strlen(next));
+    }
+    return r;
+}
+
+static int step(struct state *s, const char *name, bool may_miss, bool *ret_missing)
+{
+    if (strcmp(name, ".") == 0)
+        return (s->st.mode & S_IFMT) == S_IFDIR ? 0 : -ENOTDIR;
+    if ((s->st.mode & S_IFMT) != S_IFDIR)
+        return -ENOTDIR;
+    int fd = openat(s->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        if (errno != ENOENT || !may_miss || strcmp(name, "..") == 0)
+            return -errno;
+        *ret_missing = true;
+        return missing_rest(s, name);
+    }
+    struct compat_statx st;
+    int r = walk_stat(fd, "", AT_EMPTY_PATH, &st);
+    if (r == 0 && (st.mode & S_IFMT) == S_IFLNK) {
+        close(fd);
+        return follow(s, name);
+    }
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    if (strcmp(name, "..") == 0)
+        pop_name(s->w);
+    else if ((r = push_name(s->w, name, strlen(name))) < 0) {
+        close(fd);
+        return r;
+    }
+    return enter(s, fd);
+}
+
+/* Root can change anything: what it did not get with the system is not trusted for it. */
+static void judge_for_root(const struct walk_caller *c, struct walk *w)
+{
+    static const char *const system[] = {"/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/"};
+    for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
+        if (strncmp(w->real, system[i], strlen(system[i])) == 0)
+            return;
+    const char *d = c->search.packed;
+    for (uint32_t i = 0; i < c->search.count; i++, d = helper_next(d)) {
+        size_t n = strlen(d);
+        if (n > 1 && strncmp(w->real, d, n) == 0 && w->real[n] == '/')
+            return;
+    }
+    distrust(w, "the caller is root, and it is not in a directory of the system");
+}
+
+/* What is named relative to the caller's directory is only as good as the way to that directory. */
+static void judge_cwd(const struct walk_caller *c, const char *cwd, struct walk *w)
+{
+    struct walk way;
+    if (walk_path(c, -1, "/", cwd, false, &way) < 0) {
+        distrust(w, "the way to the caller's directory cannot be followed");
+        return;
+    }
+    if (!way.trusted)
+        distrust(w, way.why);
+    walk_done(&way);
+}
+
+int walk_path(const struct walk_caller *c, int cwd_fd, const char *cwd, const char *path,
+              bool may_miss, struct walk *ret)
+{
+    struct state s = {.c = c, .dir = -1, .w = ret};
+    char name[256];
+    bool missing = false;
+    int r;
+
+    *ret = (struct walk){.fd = -1, .trusted = true};
+    if (strlen(path) >= WALK_PATH_MAX || strlen(cwd) >= WALK_PATH_MAX || cwd[0] != '/')
+        return -ENAMETOOLONG;
+    memcpy(s.rest, path, strlen(path) + 1);
+    if (path[0] == '/') {
+        memcpy(ret->real, "/", 2);
+        r = enter_path(&s, "/");
+    } else {
+        judge_cwd(c, cwd, ret);
+        memcpy(ret->real, cwd, strlen(cwd) + 1);
+        int fd = fcntl(cwd_fd, F_DUPFD_CLOEXEC, 3);
+        r = fd < 0 ? -errno : enter(&s, fd);
+    }
+    while (r == 0 && !missing && next_name(&s, name, &r))
+        r = step(&s, name, may_miss, &missing);
+    if (r == 0 && path[0] && path[strlen(path) - 1] == '/' && !missing &&
+        (s.st.mode & S_IFMT) != S_IFDIR)
+        r = -ENOTDIR;
+    if (r < 0 || missing) {
+        if (s.dir >= 0)
+            close(s.dir);
+        return r;
+    }
+    if (c->peer->uid == 0)
+        judge_for_root(c, ret);
+    ret->fd = s.dir;
+    ret->st = s.st;
+    return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Follows a path component by component, as the process that calls would, and judges what lies on the
+ * way: could this caller have put it there or changed it? May hang on a bad file system: callers stand
+ * under a deadline. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mirror/compat.h"
+#include "wire/helper.h"
+
+#define WALK_PATH_MAX 4096
+
+struct walk {
+    int fd;                   /* O_PATH of what was found, owned; -1 when the last part is missing */
+    char real[WALK_PATH_MAX]; /* absolute, without symlinks */
+    struct compat_statx st;   /* when fd >= 0 */
+    bool trusted;
+    const char *why; /* when not trusted: words, constant */
+};
+
+struct walk_caller {
+    const struct helper_peer *peer;
+    struct helper_strings search; /* trusted directories, for a caller that is root */
+    uint32_t own_uid;             /* the warden's, which is trusted like root */
+};
+
+/* `path` relative to the directory `cwd_fd`, whose real path is `cwd`, unless it is absolute. With
+ * `may_miss` what is looked for need not exist, nor the directories before it. 0, or a negative errno (and nothing to close). */
+int walk_path(const struct walk_caller *c, int cwd_fd, const char *cwd, const char *path,
+              bool may_miss, struct walk *ret);
+void walk_done(struct walk *w);
+int walk_stat(int fd, const char *name, int flags, struct compat_statx *ret);
+uint64_t walk_dev(const struct compat_statx *st);

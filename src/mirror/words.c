@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "mirror/words.h"
+
+#include <string.h>
+
+static void add(struct words *w, const char *s, size_t n)
+{
+    if (w->size == 0)
+        return;
+    if (n > w->size - 1 - w->len)
+        n = w->size - 1 - w->len;
+    memcpy(w->text + w->len, s, n);
+    w->len += n;
+    w->text[w->len] = 0;
+}
+
+void words_add(struct words *w, const char *s)
+{
+    add(w, s, strlen(s));
+}
+
+void words_add_safe(struct words *w, const char *s)
+{
+    for (size_t i = 0; s[i] && i < 256; i++) {
+        char c = s[i] >= 0x20 && s[i] < 0x7f ? s[i] : '?';
+        add(w, &c, 1);
+    }
+}
+
+void words_add_number(struct words *w, uint64_t n)
+{
+    char digits[20];
+    size_t i = sizeof(digits);
+    do {
+        digits[--i] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    add(w, digits + i, sizeof(digits) - i);
+}
+
+void words_add_errno(struct words *w, int err)
+{
+    words_add(w, strerror(err < 0 ? -err : err));
+}
+
+uint64_t words_number(const char *s, const char **ret_end)
+{
+    uint64_t v = 0;
+    for (; *s >= '0' && *s <= '9'; s++)
+        v = v * 10 + (uint64_t)(*s - '0');
+    if (ret_end)
+        *ret_end = s;
+    return v;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "mirror/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "mirror/compat.h"
+
+_Noreturn void worker_leave(void)
+{
+    _exit(0);
+}
+
+static void setup(struct worker *w, int sock)
+{
+    sigset_t chld;
+    /* The dispatcher's other descriptors are not ours. */
+    if (sock != 3) {
+        if (dup3(sock, 3, O_CLOEXEC) < 0)
+            _exit(1);
+        sock = 3;
+    }
+    if (syscall(SYS_close_range, 4, ~0U, 0) < 0)
+        _exit(1);
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    w->sock = sock;
+    w->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+    w->root = geteuid() == 0;
+    if (w->signals < 0)
+        _exit(1);
+    (void)setsid();
+}
+
+_Noreturn void worker_run(int sock)
+{
+    static uint8_t buf[PACKET_SIZE_MAX];
+    struct worker w;
+    setup(&w, sock);
+    for (;;) {
+        struct packet p;
+        int r = packet_receive(w.sock, buf, sizeof(buf), true, &p);
+        if (r <= 0)
+            worker_leave();
+        if (p.head.type == HELPER_START && !job_run(&w, &p))
+            worker_leave();
+        if (p.head.type == HELPER_RESOLVE)
+            lookup_run(&w, &p);
+        packet_done(&p); /* anything else comes too late to mean something */
+    }
+}

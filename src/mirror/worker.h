@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker: one process that does one thing at a time for the dispatcher, a lookup or a command, and
+ * is used again. Whatever a hostile caller makes hang, hangs one worker, which is then killed. */
+#pragma once
+
+#include <stdint.h>
+
+#include "mirror/packet.h"
+
+/* The process after its fork; `sock` leads to the dispatcher. */
+_Noreturn void worker_run(int sock);
+
+/* ---- for the tasks ---- */
+struct worker {
+    int sock;
+    int signals; /* signalfd of SIGCHLD */
+    bool root;
+};
+/* Both answer by messages; both return true when the worker may be used again. */
+bool job_run(struct worker *w, struct packet *start);
+void lookup_run(struct worker *w, struct packet *resolve);
+/* The dispatcher is gone: everything ends. */
+_Noreturn void worker_leave(void);
