@@ -45,7 +45,8 @@ static bool own_path(char *out, size_t size)
     if (n <= 0)
         return false;
     text[n] = 0;
-    for (char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+    for (char *line = text; line && *line;
+         line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
         if (strncmp(line, "0::/", 4) != 0)
             continue;
         size_t len = strcspn(line + 3, "\n");

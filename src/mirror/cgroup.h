@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A cgroup (v2) for each command, under one directory of the helper beside its own cgroup: what the
- * command leaves behind is found and killed there. Without v2 there are none, and the helper says so.
- * An empty one is used again; one whose cgroup.kill was ever written never is: on some kernels
+ * command leaves behind is found and killed there. Without v2 there are none, and the helper says
+ * so. An empty one is used again; one whose cgroup.kill was ever written never is: on some kernels
  * everything that is cloned into it dies. */
 #pragma once
 
@@ -16,7 +16,7 @@ struct cgroup {
 
 /* Finds out what this host allows, once. On false `words` says what is missing. */
 bool cgroup_setup(char *words, size_t size);
-const char *cgroup_base(void); /* "" without cgroups */
+const char *cgroup_base(void);   /* "" without cgroups */
 struct cgroup *cgroup_get(void); /* NULL: none can be made */
 /* Gives it back; `spent` when something in it was killed. Returns true when processes are left. */
 bool cgroup_put(struct cgroup *c, bool spent);

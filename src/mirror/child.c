@@ -15,6 +15,7 @@
 #include "mirror/compat.h"
 #include "mirror/digest.h"
 #include "mirror/walk.h"
+#include "mirror/words.h"
 #include "wire/v2.h"
 
 _Noreturn static void fail(struct child_plan *p, enum child_stage stage, int err)
@@ -24,8 +25,8 @@ _Noreturn static void fail(struct child_plan *p, enum child_stage stage, int err
     _exit(127);
 }
 
-/* The message was looked at before (job.c); it is taken here, so that the caller's descriptors are never
- * in the worker's table, where closing one could block. */
+/* The message was looked at before (job.c); it is taken here, so that the caller's descriptors are
+ * never in the worker's table, where closing one could block. */
 static void take_fds(struct child_plan *p)
 {
     union {
@@ -77,6 +78,20 @@ static void become(struct child_plan *p)
         fail(p, CHILD_IDS, errno);
 }
 
+/* The directory may be the judged one and have been moved since. */
+static bool is_at(int fd, const char *path)
+{
+    char link[40], real[WALK_PATH_MAX];
+    struct words w = WORDS(link);
+    words_add(&w, "/proc/self/fd/");
+    words_add_number(&w, (uint64_t)fd);
+    ssize_t n = readlink(link, real, sizeof(real) - 1);
+    if (n < 0)
+        return false;
+    real[n] = 0;
+    return strcmp(real, path) == 0;
+}
+
 static void enter_cwd(struct child_plan *p)
 {
     struct compat_statx st;
@@ -92,6 +107,8 @@ static void enter_cwd(struct child_plan *p)
         fail(p, CHILD_CWD, -r);
     if (walk_dev(&st) != s->cwd_dev || st.ino != s->cwd_ino || st.mnt_id != s->cwd_mnt)
         fail(p, CHILD_CWD_CHANGED, 0);
+    if (!(s->flags & HELPER_PEER_V1) && s->cwd[0] && !is_at(fd, s->cwd))
+        fail(p, CHILD_CWD_CHANGED, 0);
     if (fchdir(fd) < 0)
         fail(p, CHILD_CWD, errno);
 }
@@ -102,8 +119,9 @@ static bool same_digest(int fd, const char *want)
     return digest_fd(fd, have) == 0 && strcmp(have, want) == 0;
 }
 
-/* An approved program that the caller can write: nobody may have it open for writing (a lease tells, and
- * keeps writers waiting), its content is what was approved, and this very file is executed. */
+/* An approved program that the caller can write: nobody may have it open for writing (a lease
+ * tells, and keeps writers waiting), its content is what was approved, and this very file is
+ * executed. */
 static void check_content(struct child_plan *p, int *ret_exec_fd)
 {
     const struct helper_start *s = p->start;
@@ -111,7 +129,8 @@ static void check_content(struct child_plan *p, int *ret_exec_fd)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         fail(p, CHILD_EXEC_OPEN, errno);
-    (void)fcntl(fd, F_SETLEASE, F_RDLCK); /* refused on some file systems: then only the digest counts */
+    (void)fcntl(fd, F_SETLEASE,
+                F_RDLCK); /* refused on some file systems: then only the digest counts */
     if (!same_digest(fd, s->digest))
         fail(p, CHILD_EXEC_CHANGED, 0);
     if (!s->script[0])
@@ -145,8 +164,8 @@ static void execute(struct child_plan *p)
 
 _Noreturn void child_run(struct child_plan *p)
 {
-    /* A group of its own in the worker's session: its parent is in that session too, so the group is
-     * not orphaned and job control stops work. */
+    /* A group of its own in the worker's session: its parent is in that session too, so the group
+     * is not orphaned and job control stops work. */
     if (setpgid(0, 0) < 0)
         fail(p, CHILD_TERMINAL, errno);
     if (p->slave >= 0 && tcsetpgrp(p->slave, getpid()) < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From clone to exec: the child that becomes the command. It shares the worker's memory, so system calls
- * only, nothing is freed, and it never returns. */
+/* From clone to exec: the child that becomes the command. It shares the worker's memory, so system
+ * calls only, nothing is freed, and it never returns. */
 #pragma once
 
 #include <stdbool.h>

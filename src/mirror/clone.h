@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* clone3(2) that works like vfork(2): the child borrows the parent's memory until it executes or exits.
- * A fork of this process costs sixty times as much (docs/decisions.md), and commands are started often.
- * The child may only make system calls and must not return from the function that called. */
+/* clone3(2) that works like vfork(2): the child borrows the parent's memory until it executes or
+ * exits. A fork of this process costs sixty times as much (docs/decisions.md), and commands are
+ * started often. The child may only make system calls and must not return from the function that
+ * called. */
 #pragma once
 
 #include <stdint.h>

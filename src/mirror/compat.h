@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Linux as the C library does not show it: musl-gcc sees no linux/ headers. Each value is named after
- * its header in the kernel's include/uapi/. */
+/* Linux as the C library does not show it: musl-gcc sees no linux/ headers. Each value is named
+ * after its header in the kernel's include/uapi/. */
 #pragma once
 
 #include <stdint.h>

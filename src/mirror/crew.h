@@ -9,8 +9,8 @@
 #include "mirror/cgroup.h"
 
 #define CREW_MAX 320
-#define CREW_SPARE 2      /* idle workers to have ready */
-#define CREW_IDLE_MAX 32  /* idle workers to keep after a rush */
+#define CREW_SPARE 2     /* idle workers to have ready */
+#define CREW_IDLE_MAX 32 /* idle workers to keep after a rush */
 
 enum crew_state {
     CREW_NONE,

@@ -18,9 +18,9 @@
 #include "mirror/words.h"
 
 #define LOOKUP_MS 1000
-#define LOOKUPS_MAX 48  /* at once, the dying included */
-#define JOBS_MAX 256    /* at once */
-#define START_MS 45000  /* more than a worker waits for the shim's descriptors */
+#define LOOKUPS_MAX 48   /* at once, the dying included */
+#define JOBS_MAX 256     /* at once */
+#define START_MS 45000   /* more than a worker waits for the shim's descriptors */
 #define RELEASE_MS 20000 /* more than a worker waits for a client that does not read */
 
 static int control;
@@ -60,8 +60,8 @@ static void hello(const char *words)
     answer(HELPER_HELLO, 0, out, helper_hello_encode(&m, out, sizeof(out)));
 }
 
-/* Whoever closes a caller's connection for the last time may have to wait for what lies in it: a process
- * does it that nobody waits for. */
+/* Whoever closes a caller's connection for the last time may have to wait for what lies in it: a
+ * process does it that nobody waits for. */
 static void dispose(struct packet *p)
 {
     pid_t pid = fork();

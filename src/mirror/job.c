@@ -80,7 +80,8 @@ static void fail_stage(struct job *j, enum child_stage stage, int err)
     case CHILD_EXEC_OPEN:
     case CHILD_EXEC:
         if (err == ENOENT || err == ENOTDIR)
-            job_fail(j, 127, stage == CHILD_EXEC ? "its interpreter was not found" : "not found", 0);
+            job_fail(j, 127, stage == CHILD_EXEC ? "its interpreter was not found" : "not found",
+                     0);
         else
             job_fail(j, err == EACCES || err == ENOEXEC || err == EPERM ? 126 : 125,
                      "could not be executed", err);
@@ -221,7 +222,8 @@ bool job_command(struct job *j)
 
 /* ---- the start ---- */
 
-/* Memory of the size that the caller's arguments need; given back when the worker's next job comes. */
+/* Memory of the size that the caller's arguments need; given back when the worker's next job comes.
+ */
 static void *pool_get(size_t size)
 {
     static void *pool;
@@ -297,8 +299,8 @@ static bool look_at_caller(struct job *j)
         return false;
     }
     if (!j->w->root && j->start.peer.uid != geteuid()) {
-        job_fail(j, 125, "the warden does not run as root and can run commands of its own user only",
-                 0);
+        job_fail(j, 125,
+                 "the warden does not run as root and can run commands of its own user only", 0);
         return false;
     }
     return true;
@@ -329,11 +331,12 @@ static bool is_pty_slave(int fd)
 {
     struct stat st;
     return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
-           major(st.st_rdev) >= COMPAT_PTS_MAJOR_FIRST && major(st.st_rdev) <= COMPAT_PTS_MAJOR_LAST;
+           major(st.st_rdev) >= COMPAT_PTS_MAJOR_FIRST &&
+           major(st.st_rdev) <= COMPAT_PTS_MAJOR_LAST;
 }
 
-/* Looks at V2_FDS without taking it: the queue keeps its own references, so closing what was looked at
- * never closes a hostile file for the last time. */
+/* Looks at V2_FDS without taking it: the queue keeps its own references, so closing what was looked
+ * at never closes a hostile file for the last time. */
 static bool peek_fds(struct job *j)
 {
     static union {
@@ -411,7 +414,8 @@ static bool await_fds(struct job *j)
     uint64_t end = job_now() + FDS_WAIT_MS;
     for (;;) {
         uint64_t now = job_now();
-        struct pollfd p[2] = {{.fd = j->conn, .events = POLLIN}, {.fd = j->w->sock, .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = j->conn, .events = POLLIN},
+                              {.fd = j->w->sock, .events = POLLIN}};
         int n = now >= end ? 0 : poll(p, 2, (int)(end - now));
         if (n == 0) {
             job_fail(j, 125, "its caller did not hand over stdin, stdout and stderr", 0);
@@ -491,8 +495,8 @@ static void on_conn(struct job *j)
 {
     struct iovec iov = {j->in + j->in_len, sizeof(j->in) - j->in_len};
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    /* Without room for descriptors the kernel tells that there are some, and while we only look it does
-     * not close them. */
+    /* Without room for descriptors the kernel tells that there are some, and while we only look it
+     * does not close them. */
     ssize_t n = recvmsg(j->conn, &m, MSG_PEEK | MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;

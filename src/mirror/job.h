@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One command in a worker, from START to RELEASE: the hand-over with the shim, the start, what happens
- * while it runs, its end. */
+/* One command in a worker, from START to RELEASE: the hand-over with the shim, the start, what
+ * happens while it runs, its end. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,10 +14,10 @@
 struct job {
     struct worker *w;
     uint64_t id;
-    int conn;   /* owned: the caller's connection */
-    int pidfd;  /* owned: the caller */
-    int cgroup; /* owned: directory of the command's cgroup, or -1 */
-    int slave;  /* owned: the pty whose session we lead, or -1 */
+    int conn;                  /* owned: the caller's connection */
+    int pidfd;                 /* owned: the caller */
+    int cgroup;                /* owned: directory of the command's cgroup, or -1 */
+    int slave;                 /* owned: the pty whose session we lead, or -1 */
     struct helper_start start; /* its strings lie in the message, gone after the start */
     struct subject subject;
     struct child_plan plan;
@@ -38,10 +38,10 @@ struct job {
 
 /* ---- shared with v1relay ---- */
 void job_fail(struct job *j, uint32_t code, const char *words, int err);
-bool job_launch(struct job *j);     /* after plan was filled; false: j->end says why */
+bool job_launch(struct job *j); /* after plan was filled; false: j->end says why */
 void job_kill_tree(struct job *j);
-void job_reap(struct job *j);       /* SIGCHLD came */
-void job_hang_up(struct job *j);    /* the caller is gone */
+void job_reap(struct job *j);    /* SIGCHLD came */
+void job_hang_up(struct job *j); /* the caller is gone */
 void job_report_started(struct job *j);
 void job_report_ended(struct job *j); /* when j->pid is 0 and it was not yet reported */
 /* A message of the dispatcher: true when it was RELEASE, with its text in j->text. */

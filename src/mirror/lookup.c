@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The facts of one request: where the caller stands, which program its name leads to, which script that
- * will read, where its path operands lead; each with what the caller could have done to it.
+/* The facts of one request: where the caller stands, which program its name leads to, which script
+ * that will read, where its path operands lead; each with what the caller could have done to it.
  *
  * The worker opens what only it may (the caller's directory); the rest is done by a child that has
  * become the caller: it sees and may reach exactly what the command will. */
@@ -77,7 +77,8 @@ static void refuse(int err, const char *words)
     struct words w = WORDS(l.words_text);
     w.text[0] = 0;
     words_add(&w, words);
-    l.answer = (struct helper_resolved){.error = (uint32_t)(err ? err : EIO), .words = l.words_text};
+    l.answer =
+        (struct helper_resolved){.error = (uint32_t)(err ? err : EIO), .words = l.words_text};
 }
 
 /* ---- files ---- */
@@ -130,8 +131,8 @@ static void hash(const struct walk *w)
 
 /* ---- programs ---- */
 
-/* The first executable of that name in the trusted directories that is not the shim; its path before
- * symlinks in `path`, its first bytes in l.head. */
+/* The first executable of that name in the trusted directories that is not the shim; its path
+ * before symlinks in `path`, its first bytes in l.head. */
 static bool search(const char *name, struct walk *ret, char path[WALK_PATH_MAX])
 {
     const char *dir = l.ask.search.packed;
@@ -189,7 +190,8 @@ static bool find_program(void)
     return search(base_name(name), &l.program, l.exec_path);
 }
 
-/* Names by which the trusted directories lead to this very file: what it was called, and its own. */
+/* Names by which the trusted directories lead to this very file: what it was called, and its own.
+ */
 static void find_names(void)
 {
     static char path[WALK_PATH_MAX];
@@ -344,8 +346,8 @@ static void resolve_paths(void)
         memcpy(l.paths + l.paths_len, real, n);
         l.paths_len += n;
     }
-    l.answer.paths = (struct helper_strings){
-        .packed = l.paths, .size = l.paths_len, .count = l.ask.paths.count};
+    l.answer.paths =
+        (struct helper_strings){.packed = l.paths, .size = l.paths_len, .count = l.ask.paths.count};
 }
 
 static bool find_cwd(void)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* clawrden-mirror: the warden's helper. Not for people: the warden starts it with a socket as
  * descriptor 3. */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "mirror/compat.h"
@@ -23,8 +23,9 @@ static void say(int fd, const char *s)
 
 static int explain(void)
 {
-    say(2, "clawrden-mirror: the helper of clawrden-warden, which starts it: it looks up paths, and "
-           "starts and kills commands.\nIt has no use on its own. See clawrden-warden(8).\n");
+    say(2,
+        "clawrden-mirror: the helper of clawrden-warden, which starts it: it looks up paths, and "
+        "starts and kills commands.\nIt has no use on its own. See clawrden-warden(8).\n");
     return 125;
 }
 
@@ -34,7 +35,8 @@ static int version(void)
     return 0;
 }
 
-/* What was inherited must not reach the commands: dispositions, masks, descriptors, capabilities. */
+/* What was inherited must not reach the commands: dispositions, masks, descriptors, capabilities.
+ */
 static void clean_up(void)
 {
     struct rlimit files;

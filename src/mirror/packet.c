@@ -139,7 +139,8 @@ int packet_send_long(int sock, uint8_t type, uint64_t job, const void *body, siz
     if (len <= HELPER_INLINE_MAX)
         return packet_send(sock, type, job, body, len, true);
     uint8_t head[HELPER_HEAD_SIZE];
-    struct helper_head h = {.type = type, .flags = HELPER_ATTACHED, .len = (uint32_t)len, .job = job};
+    struct helper_head h = {
+        .type = type, .flags = HELPER_ATTACHED, .len = (uint32_t)len, .job = job};
     int fd = memfd_create("clawrden-message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;
@@ -151,7 +152,8 @@ int packet_send_long(int sock, uint8_t type, uint64_t job, const void *body, siz
         if (n > 0)
             done += (size_t)n;
     }
-    if (r == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+    if (r == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         r = -errno;
     if (r == 0) {
         struct iovec iov = {head, sizeof(head)};

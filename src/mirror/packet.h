@@ -20,7 +20,8 @@ struct packet {
     void *mapped;
 };
 
-/* 1: received; 0: the other side is gone; -EAGAIN: nothing there (with `wait` it blocks); -EBADMSG. */
+/* 1: received; 0: the other side is gone; -EAGAIN: nothing there (with `wait` it blocks); -EBADMSG.
+ */
 int packet_receive(int sock, uint8_t *buf, size_t size, bool wait, struct packet *ret);
 /* Makes an attached body readable. 0 or negative errno. */
 int packet_map(struct packet *p);

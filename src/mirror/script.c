@@ -237,8 +237,8 @@ static enum script_operand parse(const struct tool *t, const char *arg, uint32_t
     return cut ? SCRIPT_UNCLEAR : SCRIPT_NONE;
 }
 
-enum script_operand script_operand_find(const char *tool, const struct helper_strings *args, bool cut,
-                                        const char **ret)
+enum script_operand script_operand_find(const char *tool, const struct helper_strings *args,
+                                        bool cut, const char **ret)
 {
     uint32_t left = args->count;
     const char *arg = args->packed;

@@ -25,8 +25,9 @@ enum script_operand {
     SCRIPT_OPERAND, /* *ret is the file's name */
     SCRIPT_UNCLEAR, /* it cannot be told */
 };
-/* `tool`: the base name of the program. `args`: argv, as far as it was sent; `cut`: there is more. */
-enum script_operand script_operand_find(const char *tool, const struct helper_strings *args, bool cut,
-                                        const char **ret);
+/* `tool`: the base name of the program. `args`: argv, as far as it was sent; `cut`: there is more.
+ */
+enum script_operand script_operand_find(const char *tool, const struct helper_strings *args,
+                                        bool cut, const char **ret);
 /* Does the interpreter look for an operand without slashes on its PATH too? */
 bool script_searches_path(const char *tool);

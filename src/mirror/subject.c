@@ -87,10 +87,41 @@ int subject_read_status(pid_t pid, struct subject *ret)
     return 0;
 }
 
+/* A column of /proc/PID/limits. */
+static rlim_t limit_value(const char **p)
+{
+    while (**p == ' ')
+        (*p)++;
+    if (**p < '0' || **p > '9') { /* "unlimited" */
+        while (**p && **p != ' ' && **p != '\n')
+            (*p)++;
+        return RLIM_INFINITY;
+    }
+    return (rlim_t)words_number(*p, p);
+}
+
+/* One line a limit in the order of their numbers, the name in 26 columns. */
+static void read_limits_as_text(pid_t pid, struct subject *ret)
+{
+    static char text[4096];
+    if (read_proc(pid, "/limits", text, sizeof(text)) < 0)
+        return;
+    const char *line = strchr(text, '\n');
+    for (int i = 0; i < SUBJECT_LIMITS && line && strlen(line) > 27; i++) {
+        const char *p = line + 27;
+        ret->limits[i].rlim_cur = limit_value(&p);
+        ret->limits[i].rlim_max = limit_value(&p);
+        ret->limit_known[i] = true;
+        line = strchr(p, '\n');
+    }
+}
+
 void subject_read_limits(pid_t pid, struct subject *ret)
 {
     for (int i = 0; i < SUBJECT_LIMITS; i++)
         ret->limit_known[i] = prlimit(pid, i, NULL, &ret->limits[i]) == 0;
+    if (!ret->limit_known[0]) /* of another user, and without CAP_SYS_RESOURCE */
+        read_limits_as_text(pid, ret);
     errno = 0;
     int nice = getpriority(PRIO_PROCESS, (id_t)pid);
     ret->nice = errno ? getpriority(PRIO_PROCESS, 0) : nice;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The caller as the kernel shows it: what its command takes over (limits, priority, what it may no
- * longer gain), and what makes it a caller that cannot be served here. Valid only while its pidfd says
- * that it lives: check subject_alive() after reading. */
+ * longer gain), and what makes it a caller that cannot be served here. Valid only while its pidfd
+ * says that it lives: check subject_alive() after reading. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,6 +31,6 @@ void subject_read_limits(pid_t pid, struct subject *ret);
 /* Refuses a caller that is confined otherwise than the helper: its command would run outside of its
  * walls. 0, or -EPERM with words. */
 int subject_check_walls(pid_t pid, const struct subject *s, struct words *why);
-/* In the child, before and after... the ids are changed by the caller. Limits and priority are set as
- * far as the kernel lets us. */
+/* In the child, before and after... the ids are changed by the caller. Limits and priority are set
+ * as far as the kernel lets us. */
 void subject_apply(const struct subject *s, bool root);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The processes below one, for hosts without cgroups. Best effort: one that leaves its ancestry where
- * nobody is a subreaper is not found, and a fork bomb may outrun it. */
+/* The processes below one, for hosts without cgroups. Best effort: one that leaves its ancestry
+ * where nobody is a subreaper is not found, and a fork bomb may outrun it. */
 #pragma once
 
 #include <sys/types.h>
 
-/* Sends `signo` to every process below `root`, not to `root`; SIGKILL is repeated until none is left, for
- * at most about 200 ms. Returns how many there were at the last look. */
+/* Sends `signo` to every process below `root`, not to `root`; SIGKILL is repeated until none is
+ * left, for at most about 200 ms. Returns how many there were at the last look. */
 unsigned tree_signal(pid_t root, int signo);

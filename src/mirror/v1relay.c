@@ -21,7 +21,7 @@ static struct {
     bool released; /* the end is on record: the last frames may be said */
     bool said;     /* text and exit frame are queued */
     uint64_t deadline;
-    size_t len, sent;                             /* of out */
+    size_t len, sent; /* of out */
     uint8_t out[2 * V1_FRAME_HEAD_SIZE + V1_FRAME_CHUNK + 1];
 } relay = {.pipes = {-1, -1}};
 

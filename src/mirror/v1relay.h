@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A command of a version 1 client: its output goes through pipes of ours and is framed for the
- * connection. At most one chunk a stream is held, so a client that does not read stops its command. */
+ * connection. At most one chunk a stream is held, so a client that does not read stops its command.
+ */
 #pragma once
 
 #include "mirror/job.h"

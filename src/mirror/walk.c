@@ -60,7 +60,8 @@ static bool in_group(const struct helper_peer *p, uint32_t gid)
     return false;
 }
 
-/* The group bits are the mask of an ACL where there is one, and somebody in it may be our caller. */
+/* The group bits are the mask of an ACL where there is one, and somebody in it may be our caller.
+ */
 static bool has_acl(int fd)
 {
     char path[40];
@@ -71,7 +72,8 @@ static bool has_acl(int fd)
            (errno != ENODATA && errno != EOPNOTSUPP);
 }
 
-/* A file system whose answers its user makes up is worth nothing, unless all of ours is such a one. */
+/* A file system whose answers its user makes up is worth nothing, unless all of ours is such a one.
+ */
 static void judge_mount(struct walk *w, int fd, const struct compat_statx *st)
 {
     struct statfs fs;
@@ -89,7 +91,8 @@ static void judge_mount(struct walk *w, int fd, const struct compat_statx *st)
         distrust(w, "it is on a file system mounted nosuid, as users' file systems are");
 }
 
-static void judge(const struct walk_caller *c, struct walk *w, int fd, const struct compat_statx *st)
+static void judge(const struct walk_caller *c, struct walk *w, int fd,
+                  const struct compat_statx *st)
 {
     uint32_t uid = c->peer->uid;
     if (!w->trusted)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Follows a path component by component, as the process that calls would, and judges what lies on the
- * way: could this caller have put it there or changed it? May hang on a bad file system: callers stand
- * under a deadline. */
+/* Follows a path component by component, as the process that calls would, and judges what lies on
+ * the way: could this caller have put it there or changed it? May hang on a bad file system:
+ * callers stand under a deadline. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #define WALK_PATH_MAX 4096
 
 struct walk {
-    int fd;                   /* O_PATH of what was found, owned; -1 when the last part is missing */
+    int fd; /* O_PATH of what was found, owned; -1 when the last part is missing */
     char real[WALK_PATH_MAX]; /* absolute, without symlinks */
     struct compat_statx st;   /* when fd >= 0 */
     bool trusted;
@@ -28,7 +28,8 @@ struct walk_caller {
 };
 
 /* `path` relative to the directory `cwd_fd`, whose real path is `cwd`, unless it is absolute. With
- * `may_miss` what is looked for need not exist, nor the directories before it. 0, or a negative errno (and nothing to close). */
+ * `may_miss` what is looked for need not exist, nor the directories before it. 0, or a negative
+ * errno (and nothing to close). */
 int walk_path(const struct walk_caller *c, int cwd_fd, const char *cwd, const char *path,
               bool may_miss, struct walk *ret);
 void walk_done(struct walk *w);

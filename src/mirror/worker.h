@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A worker: one process that does one thing at a time for the dispatcher, a lookup or a command, and
- * is used again. Whatever a hostile caller makes hang, hangs one worker, which is then killed. */
+/* A worker: one process that does one thing at a time for the dispatcher, a lookup or a command,
+ * and is used again. Whatever a hostile caller makes hang, hangs one worker, which is then killed.
+ */
 #pragma once
 
 #include <stdint.h>

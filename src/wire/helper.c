@@ -182,10 +182,8 @@ void helper_head_encode(const struct helper_head *h, uint8_t out[HELPER_HEAD_SIZ
 
 int helper_head_decode(const uint8_t in[HELPER_HEAD_SIZE], struct helper_head *ret)
 {
-    struct helper_head h = {.type = in[0],
-                            .flags = in[1],
-                            .len = bytes_get_u32(in + 4),
-                            .job = bytes_get_u64(in + 8)};
+    struct helper_head h = {
+        .type = in[0], .flags = in[1], .len = bytes_get_u32(in + 4), .job = bytes_get_u64(in + 8)};
     if ((h.flags & ~(HELPER_ATTACHED | HELPER_CGROUP)) || in[2] || in[3] || h.len > HELPER_BODY_MAX)
         return -EBADMSG;
     *ret = h;
@@ -320,8 +318,8 @@ int helper_start_decode(const uint8_t *in, size_t len, struct helper_start *ret)
     m.digest = get_string(&r);
     get_strings(&r, HELPER_BODY_MAX, &m.argv);
     get_strings(&r, HELPER_BODY_MAX, &m.env);
-    if (!r.bad && ((m.flags & ~HELPER_PEER_V1) || m.umask > 0777 || m.trust > HELPER_TRUST_TRUSTED ||
-                   m.exec_path[0] != '/' || m.argv.count == 0))
+    if (!r.bad && ((m.flags & ~HELPER_PEER_V1) || m.umask > 0777 ||
+                   m.trust > HELPER_TRUST_TRUSTED || m.exec_path[0] != '/' || m.argv.count == 0))
         r.bad = -EBADMSG;
     *ret = m;
     return get_done(&r);

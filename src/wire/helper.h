@@ -117,7 +117,7 @@ struct helper_start {
     uint32_t trust; /* of the program as judged */
     const char *name;
     const char *exec_path;
-    const char *cwd;    /* v1: the path to use */
+    const char *cwd;    /* v1: the path to use; v2: where it was judged to be, or "" */
     const char *script; /* read by the interpreter, or "" */
     const char *digest; /* of the script, or of a program that is not trusted; or "" */
     struct helper_strings argv;
@@ -148,8 +148,8 @@ struct helper_hello {
 };
 
 /* Encoders return the size of the body, and have written it when that is at most `size` (call with
- * NULL, 0 to learn it); 0 when a limit is passed. Decoders refuse (-EBADMSG, -E2BIG) before anything is
- * used; their strings point into the body. */
+ * NULL, 0 to learn it); 0 when a limit is passed. Decoders refuse (-EBADMSG, -E2BIG) before
+ * anything is used; their strings point into the body. */
 size_t helper_resolve_encode(const struct helper_resolve *m, uint8_t *out, size_t size);
 int helper_resolve_decode(const uint8_t *in, size_t len, struct helper_resolve *ret);
 size_t helper_resolved_encode(const struct helper_resolved *m, uint8_t *out, size_t size);

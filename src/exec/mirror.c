@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/mirror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/mem.h"
+
+#define BINARY_MAX (16u << 20)
+#define QUEUE_MAX 4096  /* messages that the socket did not take */
+#define AGAIN_MIN_MS 50 /* before a new helper, doubled with each that dies young */
+#define AGAIN_MAX_MS 5000
+#define YOUNG_MS 10000
+
+struct outgoing {
+    struct list link;
+    uint8_t *packet; /* owned */
+    size_t len;
+    int fds[HELPER_FDS_MAX]; /* owned */
+    unsigned fds_count;
+};
+
+struct mirror {
+    uv_loop_t *loop;
+    int image;       /* owned: the sealed copy */
+    int sock;        /* owned; -1: no helper */
+    pid_t pid;       /* 0: none; kept until it is reaped */
+    uv_poll_t *poll; /* owned by the loop once closed */
+    uv_timer_t again;
+    bool closing, hello;
+    uint64_t born, wait_ms, next_job;
+    uint32_t features;
+    char words[512], cgroup[512];
+    struct list listeners;
+    struct list queue;
+    size_t queued;
+    uint8_t *buf; /* owned: HELPER_HEAD_SIZE + HELPER_INLINE_MAX */
+};
+
+/* ---- the image ---- */
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U /* linux/memfd.h, 6.3 */
+#endif
+
+/* A copy that nobody can change, whatever happens to the file. */
+static int make_image(const char *binary, int *ret, struct err *err)
+{
+    _cleanup_buf_ struct buf content = BUF_INIT(BINARY_MAX);
+    int r = fd_read_file(binary, BINARY_MAX, &content, err);
+    if (r < 0)
+        return err_prefix(err, r, "the helper '%s'", binary);
+    _cleanup_close_ int fd =
+        memfd_create("clawrden-mirror", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create("clawrden-mirror", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return err_errno(err, -errno, "no memory file for the helper");
+    r = fd_write_all(fd, content.data, content.len);
+    if (r == 0 && fchmod(fd, 0500) < 0)
+        r = -errno;
+    if (r == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        r = -errno;
+    if (r < 0)
+        return err_errno(err, r, "the helper cannot be copied");
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
+/* posix_spawn() borrows our memory as vfork does: a fork of a big warden would take long. */
+static int spawn(const struct mirror *m, int sock, pid_t *ret)
+{
+    static char *const argv[] = {(char *)"clawrden-mirror", (char *)"--serve", NULL};
+    static char *const env[] = {NULL};
+    char path[40];
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    sigset_t set;
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", m->image);
+    int r = posix_spawn_file_actions_init(&actions);
+    if (r != 0)
+        return -r;
+    r = posix_spawnattr_init(&attr);
+    if (r != 0) {
+        (void)posix_spawn_file_actions_destroy(&actions);
+        return -r;
+    }
+    sigfillset(&set);
+    (void)posix_spawnattr_setsigdefault(&attr, &set);
+    (void)posix_spawnattr_setsigmask(&attr, &set); /* it takes what it wants by signalfd */
+    (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    r = posix_spawn_file_actions_adddup2(&actions, sock, 3);
+    if (r == 0)
+        r = posix_spawn(ret, path, &actions, &attr, argv, env);
+    (void)posix_spawnattr_destroy(&attr);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    return -r;
+}
+
+/* ---- sending ---- */
+
+union control {
+    char buf[CMSG_SPACE(sizeof(int) * HELPER_FDS_MAX)];
+    struct cmsghdr align;
+};
+
+static int transmit(const struct mirror *m, const uint8_t *p, size_t n, const int *fds,
+                    unsigned count)
+{
+    union control control;
+    struct iovec iov = {(void *)(uintptr_t)p, n};
+    struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
+    memset(&control, 0, sizeof(control));
+    if (count) {
+        h.msg_control = control.buf;
+        h.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int) * count);
+        memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
+    }
+    ssize_t r;
+    do {
+        r = sendmsg(m->sock, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : 0;
+}
+
+static void outgoing_free(struct mirror *m, struct outgoing *o)
+{
+    list_remove(&o->link);
+    m->queued--;
+    for (unsigned i = 0; i < o->fds_count; i++)
+        close(o->fds[i]);
+    free(o->packet);
+    free(o);
+}
+
+static int enqueue(struct mirror *m, const uint8_t *p, size_t n, const int *fds, unsigned count)
+{
+    if (m->queued >= QUEUE_MAX)
+        return -ENOBUFS;
+    struct outgoing *o = mem_new(struct outgoing);
+    list_append(&m->queue, &o->link);
+    m->queued++;
+    o->packet = mem_dup(p, n);
+    o->len = n;
+    for (; o->fds_count < count; o->fds_count++) {
+        o->fds[o->fds_count] = fcntl(fds[o->fds_count], F_DUPFD_CLOEXEC, 3);
+        if (o->fds[o->fds_count] < 0) {
+            int err = errno;
+            outgoing_free(m, o);
+            return -err;
+        }
+    }
+    return 0;
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void watch(struct mirror *m)
+{
+    int events = UV_READABLE | (list_empty(&m->queue) ? 0 : UV_WRITABLE);
+    (void)uv_poll_start(m->poll, events, on_poll);
+}
+
+static void flush(struct mirror *m)
+{
+    while (!list_empty(&m->queue)) {
+        struct outgoing *o = list_item(m->queue.next, struct outgoing, link);
+        int r = transmit(m, o->packet, o->len, o->fds, o->fds_count);
+        if (r == -EAGAIN || r == -ENOBUFS || r == -ETOOMANYREFS)
+            return;
+        outgoing_free(m, o); /* sent, or the other side is gone and its end is about to be seen */
+    }
+}
+
+/* A body too long for a packet lies in a file that nobody can change. */
+static int attach(const uint8_t *body, size_t len, int *ret)
+{
+    _cleanup_close_ int fd = memfd_create("clawrden-message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    int r = fd_write_all(fd, body, len);
+    if (r < 0)
+        return r;
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        return -errno;
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
+static int deliver(struct mirror *m, const uint8_t *packet, size_t n, const int *fds,
+                   unsigned count)
+{
+    int r = list_empty(&m->queue) ? transmit(m, packet, n, fds, count) : -EAGAIN;
+    if (r != -EAGAIN && r != -ENOBUFS && r != -ETOOMANYREFS)
+        return r;
+    r = enqueue(m, packet, n, fds, count);
+    if (r == 0)
+        watch(m);
+    return r;
+}
+
+int mirror_send(struct mirror *m, enum helper_type type, uint64_t job, const uint8_t *body,
+                size_t len, const int *fds, unsigned fds_count, struct err *err)
+{
+    struct helper_head h = {.type = (uint8_t)type, .len = (uint32_t)len, .job = job};
+    int all[HELPER_FDS_MAX];
+    _cleanup_close_ int attached = -1;
+    size_t n = HELPER_HEAD_SIZE;
+    if (m->sock < 0)
+        return err_set(err, -ENOTCONN, "the helper does not run just now");
+    if (len > HELPER_BODY_MAX || fds_count >= HELPER_FDS_MAX)
+        return err_set(err, -E2BIG, "the message to the helper is too long");
+    for (unsigned i = 0; i < fds_count; i++)
+        all[i] = fds[i];
+    if (len > HELPER_INLINE_MAX) {
+        int r = attach(body, len, &attached);
+        if (r < 0)
+            return err_errno(err, r, "no memory file for a message");
+        h.flags = HELPER_ATTACHED;
+        all[fds_count++] = attached;
+    } else if (len) {
+        memcpy(m->buf + HELPER_HEAD_SIZE, body, len);
+        n += len;
+    }
+    helper_head_encode(&h, m->buf);
+    int r = deliver(m, m->buf, n, all, fds_count);
+    return r < 0 ? err_errno(err, r, "the helper cannot be told") : 0;
+}
+
+/* ---- receiving ---- */
+
+static void lose(struct mirror *m, const char *words);
+
+static void on_hello(struct mirror *m, const uint8_t *body, size_t len)
+{
+    struct helper_hello h;
+    if (helper_hello_decode(body, len, &h) < 0 || h.version != HELPER_VERSION) {
+        lose(m, "the helper speaks another version");
+        return;
+    }
+    m->hello = true;
+    m->features = h.features;
+    (void)snprintf(m->words, sizeof(m->words), "%s", h.words);
+    (void)snprintf(m->cgroup, sizeof(m->cgroup), "%s", h.cgroup);
+}
+
+static void hand_on(struct mirror *m, const struct helper_head *h, const uint8_t *body)
+{
+    if (h->type == HELPER_HELLO) {
+        on_hello(m, body, h->len);
+        return;
+    }
+    list_foreach(it, &m->listeners)
+    {
+        struct mirror_listener *l = list_item(it, struct mirror_listener, link);
+        if (l->message(l->arg, h, body))
+            return;
+    }
+}
+
+static int hand_on_attached(struct mirror *m, const struct helper_head *h, int fd)
+{
+    void *p = mmap(NULL, h->len, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED)
+        return -errno;
+    hand_on(m, h, p);
+    (void)munmap(p, h->len);
+    return 0;
+}
+
+/* One message. 1; 0: the end; -EAGAIN; anything else: nonsense. */
+static int receive(struct mirror *m)
+{
+    union control control;
+    struct iovec iov = {m->buf, HELPER_HEAD_SIZE + HELPER_INLINE_MAX};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.buf,
+                         .msg_controllen = CMSG_SPACE(sizeof(int))};
+    struct helper_head h;
+    _cleanup_close_ int fd = -1;
+    ssize_t n = recvmsg(m->sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < 0)
+        return errno == EINTR ? -EAGAIN : -errno;
+    if (n == 0)
+        return 0;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(&fd, CMSG_DATA(c), sizeof(int));
+    if (n < HELPER_HEAD_SIZE || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
+        helper_head_decode(m->buf, &h) < 0)
+        return -EBADMSG;
+    if (h.flags & HELPER_ATTACHED) {
+        struct stat st;
+        if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)h.len || h.len == 0)
+            return -EBADMSG;
+        int r = hand_on_attached(m, &h, fd);
+        return r < 0 ? r : 1;
+    }
+    if (h.len != (size_t)n - HELPER_HEAD_SIZE)
+        return -EBADMSG;
+    /* The listeners may send, which uses the buffer: a copy of what they read. */
+    _cleanup_free_ uint8_t *body = mem_dup(m->buf + HELPER_HEAD_SIZE, h.len);
+    hand_on(m, &h, body);
+    return 1;
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct mirror *m = poll->data;
+    if (events & UV_WRITABLE) {
+        flush(m);
+        if (list_empty(&m->queue))
+            watch(m);
+    }
+    if (status < 0 || (events & UV_READABLE)) {
+        int r = 1;
+        for (int i = 0; i < 64 && r == 1 && m->poll == poll; i++)
+            r = receive(m);
+        if (m->poll == poll && r != 1 && r != -EAGAIN)
+            lose(m, r == 0 ? "the helper died" : "the helper spoke nonsense");
+    }
+}
+
+/* ---- life ---- */
+
+static void poll_closed(uv_handle_t *h)
+{
+    free(h);
+}
+
+static int start(struct mirror *m, struct err *err)
+{
+    int sv[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+        return err_errno(err, -errno, "no socket for the helper");
+    _cleanup_close_ int ours = sv[0], theirs = sv[1];
+    pid_t pid;
+    int r = spawn(m, theirs, &pid);
+    if (r < 0)
+        return err_errno(err, r, "the helper cannot be started");
+    m->poll = mem_new(uv_poll_t);
+    m->poll->data = m;
+    m->pid = pid;
+    r = uv_poll_init(m->loop, m->poll, ours);
+    if (r < 0) {
+        free(TAKE_PTR(m->poll));
+        return err_set(err, r, "the helper cannot be watched: %s", uv_strerror(r));
+    }
+    m->sock = TAKE_FD(ours);
+    m->born = uv_now(m->loop);
+    m->hello = false;
+    watch(m);
+    return 0;
+}
+
+static void on_again(uv_timer_t *t)
+{
+    struct mirror *m = t->data;
+    struct err err = {0};
+    int status;
+    /* It was killed; where it cannot die yet, the next one has to wait. */
+    if (m->pid && waitpid(m->pid, &status, WNOHANG) == 0) {
+        (void)uv_timer_start(t, on_again, 50, 0);
+        return;
+    }
+    m->pid = 0;
+    if (m->closing)
+        return;
+    if (start(m, &err) < 0)
+        (void)uv_timer_start(t, on_again, AGAIN_MAX_MS, 0);
+}
+
+static void disconnect(struct mirror *m)
+{
+    if (m->poll) {
+        (void)uv_poll_stop(m->poll);
+        uv_close((uv_handle_t *)TAKE_PTR(m->poll), poll_closed);
+    }
+    if (m->sock >= 0)
+        close(TAKE_FD(m->sock));
+    while (!list_empty(&m->queue))
+        outgoing_free(m, list_item(m->queue.next, struct outgoing, link));
+    m->hello = false;
+}
+
+static void lose(struct mirror *m, const char *words)
+{
+    uint64_t age = uv_now(m->loop) - m->born;
+    disconnect(m);
+    if (m->pid)
+        (void)kill(m->pid, SIGKILL);
+    m->wait_ms = age > YOUNG_MS ? AGAIN_MIN_MS : m->wait_ms * 2;
+    if (m->wait_ms < AGAIN_MIN_MS)
+        m->wait_ms = AGAIN_MIN_MS;
+    if (m->wait_ms > AGAIN_MAX_MS)
+        m->wait_ms = AGAIN_MAX_MS;
+    (void)uv_timer_start(&m->again, on_again, m->wait_ms, 0);
+    list_foreach(it, &m->listeners)
+    {
+        struct mirror_listener *l = list_item(it, struct mirror_listener, link);
+        l->lost(l->arg, words);
+    }
+}
+
+int mirror_new(uv_loop_t *loop, const char *binary, struct mirror **ret, struct err *err)
+{
+    _cleanup_close_ int image = -1;
+    int r = make_image(binary, &image, err);
+    if (r < 0)
+        return r;
+    struct mirror *m = mem_new(struct mirror);
+    m->loop = loop;
+    m->image = image;
+    m->sock = -1;
+    m->next_job = 1;
+    m->buf = mem_zalloc(HELPER_HEAD_SIZE + HELPER_INLINE_MAX);
+    list_init(&m->listeners);
+    list_init(&m->queue);
+    r = start(m, err);
+    if (r < 0) {
+        if (m->pid)
+            (void)kill(m->pid, SIGKILL);
+        free(m->buf);
+        free(m);
+        return r;
+    }
+    (void)uv_timer_init(loop, &m->again);
+    uv_unref((uv_handle_t *)&m->again);
+    m->again.data = m;
+    TAKE_FD(image);
+    *ret = m;
+    return 0;
+}
+
+static void again_closed(uv_handle_t *h)
+{
+    struct mirror *m = h->data;
+    close(m->image);
+    free(m->buf);
+    free(m);
+}
+
+void mirror_close(struct mirror *m)
+{
+    int status;
+    if (!m || m->closing)
+        return;
+    m->closing = true;
+    disconnect(m);
+    /* It kills what runs, cleans up and goes, in less than 200 ms; we do not go before it. */
+    for (int i = 0; i < 100 && m->pid && waitpid(m->pid, &status, WNOHANG) == 0; i++)
+        (void)usleep(5000);
+    uv_close((uv_handle_t *)&m->again, again_closed);
+}
+
+void mirror_listen(struct mirror *m, struct mirror_listener *l)
+{
+    list_append(&m->listeners, &l->link);
+}
+
+uint64_t mirror_job(struct mirror *m)
+{
+    return m->next_job++;
+}
+
+const char *mirror_words(const struct mirror *m)
+{
+    return m->words;
+}
+
+bool mirror_is_root(const struct mirror *m)
+{
+    return m->features & HELPER_IS_ROOT;
+}
+
+const char *mirror_cgroup(const struct mirror *m)
+{
+    return m->cgroup;
+}
+
+bool mirror_ready(const struct mirror *m)
+{
+    return m->hello;
+}
+
+pid_t mirror_pid(const struct mirror *m)
+{
+    return m->sock >= 0 ? m->pid : 0;
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/resolve.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "policy/policy.h"
+
+#define FLIGHT_MAX 32         /* lookups at the helper at once */
+#define FLIGHT_MAX_PER_USER 8 /* of one uid */
+#define ARG_BYTES_MAX 4096    /* of an argument that may be a script's name */
+#define SEARCH_MAX 64
+
+struct resolve {
+    struct resolver port;
+    struct mirror *mirror; /* borrowed */
+    struct warden *warden; /* borrowed */
+    struct mirror_listener listener;
+    struct list waiting, flying;
+    unsigned flying_count;
+};
+
+struct lookup {
+    struct list link; /* in waiting or flying */
+    struct request *r;
+    uint64_t job; /* 0: not sent yet */
+    size_t paths[HELPER_PATHS_MAX];
+    size_t paths_count;
+};
+
+static void answer(struct resolve *x, struct lookup *l, int error, const char *words)
+{
+    struct request *r = l->r;
+    list_remove(&l->link);
+    if (l->job)
+        x->flying_count--;
+    r->lookup = NULL;
+    free(l);
+    warden_resolved(x->warden, r, error, words);
+}
+
+/* ---- asking ---- */
+
+static uint32_t count_strings(const char *const *list)
+{
+    uint32_t n = 0;
+    while (list[n])
+        n++;
+    return n;
+}
+
+/* Which operands are paths, and their texts. Too many: none, which is outside of everything. */
+static uint32_t choose_paths(struct lookup *l, const char **texts)
+{
+    const struct request *r = l->r;
+    size_t n = policy_path_operands(r->policy, r->ask.name, r->ask.argv, r->ask.argc, l->paths,
+                                    HELPER_PATHS_MAX);
+    l->paths_count = n > HELPER_PATHS_MAX ? 0 : n;
+    for (size_t i = 0; i < l->paths_count; i++) {
+        const char *text = l->paths[i] < r->ask.argc ? r->ask.argv[l->paths[i]] : "";
+        texts[i] = strlen(text) < ARG_BYTES_MAX ? text : "";
+    }
+    return (uint32_t)l->paths_count;
+}
+
+static int send_lookup(struct resolve *x, struct lookup *l, struct err *err)
+{
+    const struct request *r = l->r;
+    const char *paths[HELPER_PATHS_MAX];
+    const char *args[HELPER_ARGS_MAX];
+    struct helper_resolve m = {
+        .peer = {.pid = (uint32_t)r->peer.pid,
+                 .uid = r->peer.uid,
+                 .gid = r->peer.gid,
+                 .groups_count = (uint32_t)r->peer.groups_count,
+                 .groups = r->peer.groups},
+        .flags = r->ask.door == DOOR_SHIM_V1 ? HELPER_PEER_V1 : 0,
+        .name = r->ask.name,
+        .cwd = r->ask.door == DOOR_SHIM_V1 ? r->ask.cwd : "",
+    };
+    m.search.list = policy_search_path(r->policy);
+    m.search.count = count_strings(m.search.list);
+    if (m.search.count > SEARCH_MAX)
+        return err_set(err, -E2BIG, "the policy's search path has more than %d entries",
+                       SEARCH_MAX);
+    m.args.list = args;
+    while (m.args.count < r->ask.argc && m.args.count < HELPER_ARGS_MAX &&
+           strlen(r->ask.argv[m.args.count]) < ARG_BYTES_MAX) {
+        args[m.args.count] = r->ask.argv[m.args.count];
+        m.args.count++;
+    }
+    if (m.args.count < r->ask.argc)
+        m.flags |= HELPER_ARGS_CUT;
+    m.paths.list = paths;
+    m.paths.count = choose_paths(l, paths);
+    size_t n = helper_resolve_encode(&m, NULL, 0);
+    if (n == 0)
+        return err_set(err, -E2BIG, "the request is too long to look up");
+    _cleanup_free_ uint8_t *body = mem_zalloc(n);
+    (void)helper_resolve_encode(&m, body, n);
+    uint64_t job = mirror_job(x->mirror);
+    int fd = r->peer.pidfd;
+    int error = fd < 0 ? err_set(err, -ESRCH, "the caller is not pinned")
+                       : mirror_send(x->mirror, HELPER_RESOLVE, job, body, n, &fd, 1, err);
+    if (error < 0)
+        return error;
+    l->job = job;
+    list_remove(&l->link);
+    list_append(&x->flying, &l->link);
+    x->flying_count++;
+    return 0;
+}
+
+static bool may_fly(const struct resolve *x, const struct lookup *l)
+{
+    unsigned same = 0;
+    if (x->flying_count >= FLIGHT_MAX)
+        return false;
+    for (const struct list *it = x->flying.next; it != &x->flying; it = it->next)
+        same += list_item(it, struct lookup, link)->r->peer.uid == l->r->peer.uid;
+    return same < FLIGHT_MAX_PER_USER;
+}
+
+/* After one has landed. A failure to send is an answer, which may free and start others: from the
+ * top. */
+static void launch_waiting(struct resolve *x)
+{
+    bool again = true;
+    while (again) {
+        again = false;
+        list_foreach(it, &x->waiting)
+        {
+            struct lookup *l = list_item(it, struct lookup, link);
+            struct err err = {0};
+            if (!may_fly(x, l))
+                continue;
+            int r = send_lookup(x, l, &err);
+            if (r < 0) {
+                answer(x, l, r, err.text);
+                again = true;
+                break;
+            }
+        }
+    }
+}
+
+static int resolve(struct resolver *port, struct request *r, struct err *err)
+{
+    struct resolve *x = container_of(port, struct resolve, port);
+    struct lookup *l = mem_new(struct lookup);
+    l->r = r;
+    r->lookup = l;
+    list_append(&x->waiting, &l->link);
+    if (!may_fly(x, l))
+        return 0;
+    int error = send_lookup(x, l, err);
+    if (error < 0) {
+        list_remove(&l->link);
+        r->lookup = NULL;
+        free(l);
+    }
+    return error;
+}
+
+static void cancel(struct resolver *port, struct request *r)
+{
+    struct resolve *x = container_of(port, struct resolve, port);
+    struct lookup *l = r->lookup;
+    if (!l)
+        return;
+    r->lookup = NULL;
+    list_remove(&l->link);
+    if (l->job) {
+        x->flying_count--;
+        (void)mirror_send(x->mirror, HELPER_CANCEL, l->job, NULL, 0, NULL, 0, NULL);
+    }
+    free(l);
+    launch_waiting(x);
+}
+
+/* ---- hearing ---- */
+
+static const char *keep(struct facts *f, const char *s)
+{
+    return s[0] ? facts_keep(f, mem_strdup(s)) : NULL;
+}
+
+static enum program_trust trust_of(uint32_t t)
+{
+    if (t == HELPER_TRUST_TRUSTED)
+        return PROGRAM_TRUSTED;
+    return t == HELPER_TRUST_NOT_FOUND ? PROGRAM_NOT_FOUND : PROGRAM_UNKNOWN;
+}
+
+static void fill_program(struct facts *f, const struct helper_resolved *m)
+{
+    struct policy_program *p = &f->program;
+    const char **names = facts_keep(f, mem_new_array(const char *, m->names.count + 1));
+    const char *s = m->names.packed;
+    for (uint32_t i = 0; i < m->names.count; i++, s = helper_next(s))
+        names[i] = keep(f, s);
+    *p = (struct policy_program){
+        .trust = trust_of(m->trust),
+        .path = keep(f, m->path),
+        .dev = m->dev,
+        .ino = m->ino,
+        .names = names,
+        .names_count = m->names.count,
+        .script = keep(f, m->script),
+        .script_trust = trust_of(m->script_trust),
+        .interpreter = keep(f, m->interpreter),
+        .digest = keep(f, m->digest),
+        .why_unknown = keep(f, m->why_unknown),
+    };
+}
+
+static void fill_paths(struct facts *f, const struct lookup *l, const struct helper_resolved *m)
+{
+    struct policy_path *paths =
+        facts_keep(f, mem_new_array(struct policy_path, l->paths_count + 1));
+    const char *s = m->paths.packed;
+    for (size_t i = 0; i < l->paths_count; i++) {
+        paths[i].arg = l->paths[i];
+        if (i < m->paths.count) {
+            paths[i].resolved = keep(f, s);
+            s = helper_next(s);
+        }
+    }
+    f->paths = paths;
+    f->paths_count = l->paths_count;
+}
+
+static void fill(struct request *r, const struct lookup *l, const struct helper_resolved *m)
+{
+    struct facts *f = &r->facts;
+    facts_done(f);
+    f->cwd = m->cwd[0] ? mem_strdup(m->cwd) : NULL;
+    f->cwd_dev = m->cwd_dev;
+    f->cwd_ino = m->cwd_ino;
+    f->cwd_mnt = m->cwd_mnt;
+    f->exec_path = m->exec_path[0] ? mem_strdup(m->exec_path) : NULL;
+    fill_program(f, m);
+    fill_paths(f, l, m);
+    f->known = true;
+}
+
+static struct lookup *find(struct resolve *x, uint64_t job)
+{
+    list_foreach(it, &x->flying)
+    {
+        struct lookup *l = list_item(it, struct lookup, link);
+        if (l->job == job)
+            return l;
+    }
+    return NULL;
+}
+
+static bool on_message(void *arg, const struct helper_head *h, const uint8_t *body)
+{
+    struct resolve *x = arg;
+    struct helper_resolved m;
+    if (h->type != HELPER_RESOLVED)
+        return false;
+    struct lookup *l = find(x, h->job);
+    if (!l)
+        return true; /* it was cancelled */
+    char words[HELPER_TEXT_MAX] = "";
+    int error = helper_resolved_decode(body, h->len, &m);
+    if (error < 0) {
+        (void)snprintf(words, sizeof(words), "the helper's answer makes no sense");
+    } else if (m.error) {
+        error = -(int)m.error;
+        (void)snprintf(words, sizeof(words), "%s", m.words);
+    } else {
+        fill(l->r, l, &m);
+    }
+    answer(x, l, error, words);
+    launch_waiting(x);
+    return true;
+}
+
+static void on_lost(void *arg, const char *words)
+{
+    struct resolve *x = arg;
+    while (!list_empty(&x->flying))
+        answer(x, list_item(x->flying.next, struct lookup, link), -EIO, words);
+    launch_waiting(x);
+}
+
+/* ---- */
+
+struct resolver *resolve_new(struct mirror *m)
+{
+    struct resolve *x = mem_new(struct resolve);
+    x->port = (struct resolver){.resolve = resolve, .cancel = cancel};
+    x->mirror = m;
+    x->listener = (struct mirror_listener){.message = on_message, .lost = on_lost, .arg = x};
+    list_init(&x->waiting);
+    list_init(&x->flying);
+    mirror_listen(m, &x->listener);
+    return &x->port;
+}
+
+void resolve_set_warden(struct resolver *port, struct warden *w)
+{
+    container_of(port, struct resolve, port)->warden = w;
+}
+
+static void forget_all(struct list *l)
+{
+    while (!list_empty(l)) {
+        struct lookup *k = list_item(l->next, struct lookup, link);
+        k->r->lookup = NULL;
+        list_remove(&k->link);
+        free(k);
+    }
+}
+
+struct resolver *resolve_free(struct resolver *port)
+{
+    if (!port)
+        return NULL;
+    struct resolve *x = container_of(port, struct resolve, port);
+    list_remove(&x->listener.link);
+    forget_all(&x->waiting);
+    forget_all(&x->flying);
+    free(x);
+    return NULL;
+}

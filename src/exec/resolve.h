@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The resolver of core/ports.h: asks the helper for the facts of a request. Few lookups of one user
+ * are under way at a time, so that a hung file system of his holds up nobody else. */
+#pragma once
+
+#include "core/ports.h"
+#include "core/warden.h"
+#include "exec/mirror.h"
+
+/* Borrows the mirror; answers to the warden by warden_resolved(). */
+struct resolver *resolve_new(struct mirror *m);
+/* Answers come only after this. */
+void resolve_set_warden(struct resolver *x, struct warden *w);
+struct resolver *resolve_free(struct resolver *x); /* returns NULL */
