@@ -17,3 +17,6 @@ int cmd_policy_explain(struct cli *c, const struct args *a);
 int cmd_policy_reload(struct cli *c, const struct args *a);
 int cmd_policy_show(struct cli *c, const struct args *a);
 int cmd_init(struct cli *c, const struct args *a);
+int cmd_audit_verify(struct cli *c, const struct args *a);
+int cmd_audit_tail(struct cli *c, const struct args *a);
+int cmd_audit_export(struct cli *c, const struct args *a);

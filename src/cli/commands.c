@@ -47,6 +47,32 @@ static const struct cli_option init_options[] = {
     {0},
 };
 
+static const struct cli_option audit_verify_options[] = {
+    {"head", 0, "FILE",
+     "the head file (audit.head in the state directory, when it is of this log)"},
+    {"key", 0, "FILE", "the key that the log is written with (CLAWRDEN_AUDIT_KEY)"},
+    {"single", 0, NULL, "this very file, without the rotated files before it"},
+    {0},
+};
+
+static const struct cli_option audit_tail_options[] = {
+    {"lines", 'n', "N", "the last N records (20)"},
+    {"follow", 'f', NULL, "go on with the records that come"},
+    {0},
+};
+
+static const struct cli_option audit_export_options[] = {
+    {"csv", 0, NULL, "a table for spreadsheets instead of a JSON array"},
+    {"since", 0, "WHEN", "not older: 2h, or 2026-01-31T08:00:00Z"},
+    {"until", 0, "WHEN", "not newer"},
+    {0},
+};
+
+#define AUDIT_HELP                                                                                 \
+    "FILE is the active log; rotated files beside it belong to it. Without FILE: CLAWRDEN_AUDIT, " \
+    "else\n/var/log/clawrden/audit.jsonl as root, else audit.jsonl in the state directory. Needs " \
+    "no warden."
+
 #define ID_HELP "ID is a whole id, or at least 4 characters of its beginning or end."
 
 const struct command commands[] = {
@@ -72,6 +98,18 @@ const struct command commands[] = {
     {"kill", "[--signal NAME] [--yes] ID [REASON]...", "end a running or waiting command",
      ID_HELP "\nKILL ends every process of the command; REASON is recorded.", kill_options, 1,
      UINT_MAX, false, cmd_kill},
+    {"audit verify", "[--head FILE] [--key FILE] [--single] [FILE]",
+     "check that the audit log is whole and unchanged",
+     "Exits with 0: it is; 1: it is not, and each problem is named; 2: it could not be read.\n"
+     "May be used while the warden writes. " AUDIT_HELP,
+     audit_verify_options, 0, 1, false, cmd_audit_verify},
+    {"audit tail", "[-n N] [-f] [FILE]", "show the last records",
+     "With --json the records as they stand in the log. " AUDIT_HELP, audit_tail_options, 0, 1,
+     false, cmd_audit_tail},
+    {"audit export", "[--csv] [--since WHEN] [--until WHEN] [FILE]",
+     "write records for other programs",
+     "A JSON array of the records of all files, or CSV. " AUDIT_HELP, audit_export_options, 0, 1,
+     false, cmd_audit_export},
     {"policy check", "FILE", "check a policy file",
      "Prints one line and exits with 0, or FILE:LINE:COLUMN and what is wrong, and exits with 1.",
      NULL, 1, 1, false, cmd_policy_check},

@@ -77,9 +77,9 @@ void jsonl_own_start(struct jsonl *j, const struct recovery *rec)
 {
     /* First: it opens a file that has lost its beginning. */
     if (rec->breaks > 0) {
-        log_error(NULL, "audit: the chain of '%s' is broken (%" PRIu64 " problems): %s", j->c.path,
-                  rec->breaks, rec->break_text);
-        jsonl_own_break(j, rec->fresh, "%" PRIu64 " problems found at the start; the first: %s",
+        log_error(NULL, "audit: the chain of '%s' is broken (%" PRIu64 " problem(s)): %s",
+                  j->c.path, rec->breaks, rec->break_text);
+        jsonl_own_break(j, rec->fresh, "found at the start: %" PRIu64 " problem(s), the first: %s",
                         rec->breaks, rec->break_text);
     }
     if (rec->torn > 0)

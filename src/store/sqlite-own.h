@@ -29,7 +29,7 @@ struct question {
     sqlite_history_fn *fn;   /* NULL: forgotten */
     void *arg;
     int result;
-    struct history_page page;
+    struct pages_page page;
     struct err words;
 };
 

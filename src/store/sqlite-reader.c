@@ -28,7 +28,7 @@ static int ask(struct sqlite *s, struct reader *r, unsigned generation, struct q
             return e;
         r->generation = generation;
     }
-    return history_read(r->db, q->q, &q->page, &q->words);
+    return pages_read(r->db, q->q, &q->page, &q->words);
 }
 
 static void answer_one(struct sqlite *s, struct reader *r)

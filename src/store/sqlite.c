@@ -124,13 +124,13 @@ struct sqlite_stats sqlite_stats(struct sqlite *s)
 int sqlite_history(struct sqlite *s, const struct history_query *q, sqlite_history_fn *fn,
                    void *arg, struct err *err)
 {
-    int r = history_check(q, err);
+    int r = pages_check(q, err);
     if (r < 0)
         return r;
     if (s->questions >= s->c.questions_max)
         return err_set(err, -EAGAIN, "too many searches are waiting; try again");
     struct question *n = mem_new(struct question);
-    *n = (struct question){.q = history_copy(q), .fn = fn, .arg = arg};
+    *n = (struct question){.q = pages_copy(q), .fn = fn, .arg = arg};
     if (s->questions++ == 0)
         uv_ref((uv_handle_t *)&s->async);
     (void)pthread_mutex_lock(&s->lock);

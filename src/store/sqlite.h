@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "core/ports.h"
-#include "store/history.h"
+#include "store/pages.h"
 
 struct uv_loop_s;
 struct sqlite;

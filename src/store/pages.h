@@ -10,9 +10,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define HISTORY_LIMIT_MAX 1000
-#define HISTORY_LIMIT_DEFAULT 50
-#define HISTORY_CURSOR_SIZE 48
+#define PAGES_LIMIT_MAX 1000
+#define PAGES_LIMIT_DEFAULT 50
+#define PAGES_CURSOR_SIZE 48
 
 struct history_query {
     unsigned limit;     /* 0: the default; above the maximum: the maximum */
@@ -26,15 +26,15 @@ struct history_query {
     const char *q;         /* part of the command line, any case */
 };
 
-struct history_page {
-    struct buf json;                /* an array of objects that begin with "id" */
-    char next[HISTORY_CURSOR_SIZE]; /* "": this was the last page */
+struct pages_page {
+    struct buf json;              /* an array of objects that begin with "id" */
+    char next[PAGES_CURSOR_SIZE]; /* "": this was the last page */
 };
 
 /* -EINVAL: the cursor is none of ours. */
-int history_check(const struct history_query *q, struct err *err) MUST_CHECK;
-struct history_query *history_copy(const struct history_query *q); /* one allocation: free() */
+int pages_check(const struct history_query *q, struct err *err) MUST_CHECK;
+struct history_query *pages_copy(const struct history_query *q); /* one allocation: free() */
 
 struct sqlite3;
-int history_read(struct sqlite3 *db, const struct history_query *q, struct history_page *ret,
-                 struct err *err) MUST_CHECK;
+int pages_read(struct sqlite3 *db, const struct history_query *q, struct pages_page *ret,
+               struct err *err) MUST_CHECK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Builds the query from the filters that are set; values are always bound, never pasted. */
-#include "store/history.h"
+#include "store/pages.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -57,7 +57,7 @@ static bool parse_cursor(const char *s, int64_t *ret_time, int64_t *ret_seq)
     return true;
 }
 
-int history_check(const struct history_query *q, struct err *err)
+int pages_check(const struct history_query *q, struct err *err)
 {
     int64_t t, n;
     if (q->before && !parse_cursor(q->before, &t, &n))
@@ -77,7 +77,7 @@ static const char *copy_text(char **at, const char *s)
     return copy;
 }
 
-struct history_query *history_copy(const struct history_query *q)
+struct history_query *pages_copy(const struct history_query *q)
 {
     const char *const texts[] = {q->before, q->id, q->command, q->decision, q->container, q->q};
     size_t n = sizeof(*q);
@@ -98,8 +98,8 @@ struct history_query *history_copy(const struct history_query *q)
 static unsigned page_size(const struct history_query *q)
 {
     if (q->limit == 0)
-        return HISTORY_LIMIT_DEFAULT;
-    return q->limit < HISTORY_LIMIT_MAX ? q->limit : HISTORY_LIMIT_MAX;
+        return PAGES_LIMIT_DEFAULT;
+    return q->limit < PAGES_LIMIT_MAX ? q->limit : PAGES_LIMIT_MAX;
 }
 
 static void build_sql(const struct history_query *q, struct buf *sql)
@@ -218,7 +218,7 @@ static void put_row(struct json_writer *w, sqlite3_stmt *s)
     json_object_end(w);
 }
 
-static int read_rows(sqlite3_stmt *s, unsigned limit, struct history_page *ret, struct err *err)
+static int read_rows(sqlite3_stmt *s, unsigned limit, struct pages_page *ret, struct err *err)
 {
     struct json_writer w = JSON_WRITER(&ret->json);
     int code;
@@ -248,10 +248,10 @@ static int out_of_time(void *arg)
     return clock_monotonic() > *(uint64_t *)arg;
 }
 
-int history_read(struct sqlite3 *db, const struct history_query *q, struct history_page *ret,
-                 struct err *err)
+int pages_read(struct sqlite3 *db, const struct history_query *q, struct pages_page *ret,
+               struct err *err)
 {
-    *ret = (struct history_page){.json = BUF_INIT(JSON_MAX)};
+    *ret = (struct pages_page){.json = BUF_INIT(JSON_MAX)};
     _cleanup_buf_ struct buf sql = BUF_INIT(16384);
     sqlite3_stmt *s = NULL;
     build_sql(q, &sql);
