@@ -13,19 +13,20 @@
 
 void notice_put(struct buf *out, const char *s, size_t max)
 {
-    _cleanup_buf_ struct buf escaped = BUF_INIT(SIZE_MAX / 4);
-    size_t len = strlen(s);
-    bool cut = len > max; /* an escape is never shorter than its byte */
-    (void)str_escape(&escaped, s, cut ? max : len);
-    size_t n = escaped.len;
-    if (n > max) {
-        cut = true;
-        for (n = max; n > 0 && ((unsigned char)escaped.data[n] & 0xC0) == 0x80; n--)
-            ; /* not inside a character */
+    size_t len = strlen(s), put = 0;
+    for (size_t i = 0, n; i < len; i += n) {
+        _cleanup_buf_ struct buf one = BUF_INIT(32);
+        uint32_t code_point;
+        n = str_utf8_next(s + i, len - i, &code_point);
+        n = n ? n : 1;
+        (void)str_escape(&one, s + i, n);
+        if (put + one.len > max) {
+            (void)buf_append_str(out, "...");
+            return;
+        }
+        (void)buf_append(out, buf_str(&one), one.len);
+        put += one.len;
     }
-    (void)buf_append(out, buf_str(&escaped), n);
-    if (cut)
-        (void)buf_append_str(out, "...");
 }
 
 static void put_line(struct buf *out, const char *before, const char *s, size_t max)
