@@ -25,6 +25,13 @@ static int choose_protocol(struct session *s, uint8_t first, struct err *err)
     return 0;
 }
 
+void intake_guess(struct session *s, uint8_t first)
+{
+    struct err err;
+    if (!s->protocol_known && choose_protocol(s, first, &err) < 0)
+        return; /* it will hear nothing */
+}
+
 static int decode_v1_head(struct session *s, struct err *err)
 {
     int r = v1_length_decode(s->head, &s->body_len);

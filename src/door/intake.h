@@ -11,6 +11,9 @@
 int intake_head(struct session *s, const uint8_t *p, size_t n, size_t *ret_used,
                 struct err *err) MUST_CHECK;
 
+/* The version that a first byte stands for, only to say a refusal in it. */
+void intake_guess(struct session *s, uint8_t first);
+
 /* Owns `payload`, also when it fails; pointers of `ret` lead into it. */
 int intake_v2(char *payload, size_t len, struct ask *ret, struct err *err) MUST_CHECK;
 

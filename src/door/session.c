@@ -22,6 +22,7 @@
 #include "door/watch.h"
 
 #define READ_CHUNK (64u << 10)
+#define NO_PROTOCOL 0xff /* begins neither version */
 #define OUT_MAX (32u << 10)
 #define LINGER (2 * CLOCK_NS_PER_SEC)
 
@@ -397,12 +398,13 @@ static void received(struct session *s, const uint8_t *p, size_t n)
 static void read_once(struct session *s)
 {
     static uint8_t chunk[READ_CHUNK]; /* one thread, and nothing of it is kept */
-    struct err err;
-    err.text[0] = '\0';
+    struct err err = {.text = ""};
+    chunk[0] = NO_PROTOCOL;
     ssize_t n = receive_from(s->fd, &s->who, chunk, sizeof(chunk), s->room->disposer, &err);
     if (n == -EAGAIN)
         return;
     if (n == -EPERM) {
+        intake_guess(s, chunk[0]);
         refuse_peer(s, METRICS_ERROR_IDENTITY, err.text);
         if (s->state != SESSION_CLOSED)
             close_connection(s); /* whoever sent that is told, and not listened to */
