@@ -55,8 +55,8 @@ def test_the_manual_page_has_the_defaults():
     if os.geteuid() != 0:
         return  # the page has root's
     for name, default in re.findall(r"^  --([a-z0-9-]+) .*\n +.* \[(.*)\]$", program("--help").stdout, re.M):
-        block = page[page.index(f"*--{name}*"):]
-        block = block[:block.index("\n\n")]
+        head = re.search(rf"^\*--.*--{name}\*|^\*--{name}\*", page, re.M)
+        block = page[head.start():page.index("\n\n", head.start())]
         assert default in block.replace("\n\t", " "), (name, default)
 
 
