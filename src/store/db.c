@@ -48,7 +48,7 @@ int db_error(struct sqlite3 *db, const char *what, struct err *err)
 
 int db_exec(struct sqlite3 *db, const char *sql, struct err *err)
 {
-    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_error(db, "index", err);
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_error(db, "database", err);
 }
 
 int db_prepare(struct sqlite3 *db, const char *sql, struct sqlite3_stmt **ret, struct err *err)
@@ -57,7 +57,7 @@ int db_prepare(struct sqlite3 *db, const char *sql, struct sqlite3_stmt **ret, s
         return 0;
     /* Our SQL is sound: a table or a column that it names is not there. */
     bool not_ours = sqlite3_errcode(db) == SQLITE_ERROR;
-    int r = db_error(db, "index", err);
+    int r = db_error(db, "database", err);
     return not_ours ? -EBADMSG : r;
 }
 
@@ -72,7 +72,7 @@ int db_run(struct sqlite3_stmt *s, struct err *err)
     int code = sqlite3_step(s);
     int r = code == SQLITE_DONE || code == SQLITE_ROW
                 ? 0
-                : db_error(sqlite3_db_handle(s), "index", err);
+                : db_error(sqlite3_db_handle(s), "database", err);
     (void)sqlite3_reset(s);
     (void)sqlite3_clear_bindings(s);
     return r;
@@ -89,7 +89,7 @@ static int version(struct sqlite3 *db, int *ret, struct err *err)
     if (sqlite3_step(s) == SQLITE_ROW)
         *ret = sqlite3_column_int(s, 0);
     else
-        r = db_error(db, "index", err);
+        r = db_error(db, "database", err);
     (void)sqlite3_finalize(s);
     return r;
 }
@@ -120,8 +120,8 @@ static int upgrade(struct sqlite3 *db, struct err *err)
     if (r < 0 || have == want)
         return r;
     if (have > want)
-        return err_set(err, -EPROTO, "index: made by a newer version (schema %d, this knows %d)",
-                       have, want);
+        return err_set(err, -EPROTO, "made by a newer version (schema %d, this knows %d)", have,
+                       want);
     char set[64];
     (void)snprintf(set, sizeof(set), "PRAGMA user_version = %d", want);
     r = db_exec(db, "BEGIN IMMEDIATE", err);

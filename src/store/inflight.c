@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "store/record.h"
+#include "store/value.h"
 
 #define OPEN_NODES_MAX 3000000 /* of an "open" member: three values for each of a million */
 
@@ -58,12 +59,10 @@ static void note_carried(struct inflight *f, const char *members, size_t len)
     for (size_t i = 0; i < json_count(root); i++) {
         const struct json *item = json_at(root, i);
         const char *id = json_string(json_get(item, "id"), NULL);
-        size_t command_len;
-        const char *command = json_string(json_get(item, "command"), &command_len);
-        _cleanup_buf_ struct buf raw = BUF_INIT(RECORD_LINE_MAX);
+        _cleanup_buf_ struct buf raw = BUF_INIT(RECORD_LINE_MAX), bytes = BUF_INIT(RECORD_LINE_MAX);
         struct json_writer w = JSON_WRITER(&raw);
-        if (command)
-            json_put_bytes(&w, command, command_len);
+        if (value_bytes(json_get(item, "command"), &bytes))
+            json_put_bytes(&w, buf_str(&bytes), bytes.len);
         else
             json_put_null(&w);
         if (id && !raw.failed)

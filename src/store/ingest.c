@@ -159,7 +159,7 @@ int ingest_reload(struct ingest *g, struct err *err)
             g->last_seq = (uint64_t)sqlite3_column_int64(s, 0);
         }
     } else {
-        r = db_error(g->db, "index", err);
+        r = db_error(g->db, "database", err);
     }
     (void)sqlite3_finalize(s);
     return r;

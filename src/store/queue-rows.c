@@ -82,7 +82,7 @@ int queue_rows_load(struct sqlite3 *db, struct queue_row **ret, size_t *ret_coun
         rows[n++] = row;
     }
     if (code != SQLITE_DONE)
-        r = db_error(db, "index", err);
+        r = db_error(db, "database", err);
     (void)sqlite3_finalize(s);
     if (r < 0) {
         queue_rows_free(rows, n);

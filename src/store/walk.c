@@ -49,11 +49,13 @@ static int read_file(struct walk *w, const char *name, int fd, struct err *err)
     if (w->ops->file)
         w->ops->file(w->arg, name);
     w->first_seq = 0;
+    bool grows = false; /* a line that had no end got one: a writer is at work */
     for (int tries = 0;;) {
         int n = lines_next(&lines, &line, &len);
         if (n < 0)
             return err_errno(err, n, "cannot read '%s'", name);
         if (n == 1) {
+            grows = tries > 0;
             if (w->first_seq == 0 && line && record_split(line, len, &rec) == 0)
                 w->first_seq = rec.seq;
             int r = w->ops->line(w->arg, line, len);
@@ -61,7 +63,7 @@ static int read_file(struct walk *w, const char *name, int fd, struct err *err)
                 return r;
             continue;
         }
-        if (len == 0 || !w->ops->torn)
+        if (len == 0 || grows || !w->ops->torn)
             return 0;
         if (tries++ >= TORN_TRIES) {
             w->ops->torn(w->arg, len);

@@ -101,9 +101,8 @@ static void append(struct fixture *f, const char *members)
         fail_msg("append: %s", err.text);
 }
 
-/* Request `n`: a decision, `n` seconds after the epoch. */
-static void decide(struct fixture *f, int n, const char *decision, const char *command,
-                   unsigned uid, const char *container)
+static void decide_at(struct fixture *f, int n, int seconds, const char *decision,
+                      const char *command, unsigned uid, const char *container)
 {
     char time[32];
     _cleanup_free_ char *m = mem_printf(
@@ -112,9 +111,16 @@ static void decide(struct fixture *f, int n, const char *decision, const char *c
         "\"args\":[\"push\",\"it's %d\"],\"cwd\":\"/app\",\"uid\":%u,\"gid\":%u,\"pid\":7,"
         "\"container\":%s%s%s,\"rule\":\"r\",\"verdict\":\"allow\",\"decision\":\"%s\","
         "\"approver\":null,\"waited_ms\":5,\"executor\":\"local\",\"error\":null",
-        clock_format((uint64_t)n * CLOCK_NS_PER_SEC, time), n, command, command, n, uid, uid,
+        clock_format((uint64_t)seconds * CLOCK_NS_PER_SEC, time), n, command, command, n, uid, uid,
         container ? "\"" : "", container ? container : "null", container ? "\"" : "", decision);
     append(f, m);
+}
+
+/* Request `n`: a decision, `n` seconds after the epoch. */
+static void decide(struct fixture *f, int n, const char *decision, const char *command,
+                   unsigned uid, const char *container)
+{
+    decide_at(f, n, n, decision, command, uid, container);
 }
 
 static void end(struct fixture *f, int n)
@@ -208,10 +214,517 @@ static void a_request_becomes_a_row(void **state)
     assert_null(f->next);
 }
 
+static void bytes_that_are_not_utf8_come_back_tagged(void **state)
+{
+    struct fixture *f = *state;
+    open_both(f);
+    append(f, "\"time\":\"1970-01-01T00:00:01Z\",\"id\":\"x\",\"event\":\"decision\",\"command\":"
+              "{\"bytes\":\"/w==\"},\"args\":[{\"bytes\":\"/g==\"}],\"cwd\":\"/a\\u0000b\"");
+    settle(f);
+    _cleanup_(json_freep) struct json *page = ask(f, &(struct history_query){0});
+    assert_non_null(strstr(f->json, "\"command\":{\"bytes\":\"/w==\"}"));
+    assert_non_null(strstr(f->json, "\"args\":[{\"bytes\":\"/g==\"}]"));
+    assert_non_null(strstr(f->json, "\"cwd\":\"/a\\u0000b\""));
+    assert_string_equal(text(page, 0, "command_line"), "$'\\377' $'\\376'");
+}
+
+static void ends_change_the_row_of_their_request(void **state)
+{
+    struct fixture *f = *state;
+    open_both(f);
+    decide(f, 1, "allow", "git", 1, NULL);
+    append(f, "\"time\":\"1970-01-01T00:00:09Z\",\"id\":\"00000000-0000-7000-8000-000000000001\","
+              "\"event\":\"end\",\"command\":\"git\",\"signal\":15,\"duration_ms\":1,"
+              "\"timeout_violation\":true,\"killed_by\":\"ana\",\"error\":\"why\"");
+    decide(f, 2, "allow", "ls", 1, NULL);
+    append(f, "\"time\":\"1970-01-01T00:00:09Z\",\"id\":\"00000000-0000-7000-8000-000000000002\","
+              "\"event\":\"end\",\"command\":\"ls\",\"decision\":\"interrupted\",\"error\":\"w\"");
+    append(
+        f,
+        "\"time\":\"1970-01-01T00:00:09Z\",\"id\":\"nobody\",\"event\":\"end\",\"command\":\"x\"");
+    settle(f);
+    _cleanup_(json_freep) struct json *page = ask(f, &(struct history_query){0});
+    assert_int_equal(json_count(page), 3);
+    assert_string_equal(text(page, 0, "id"),
+                        "nobody"); /* its decision is not in the log any more */
+    assert_string_equal(text(page, 1, "decision"), "interrupted");
+    assert_string_equal(text(page, 1, "error"), "w");
+    assert_string_equal(text(page, 2, "decision"), "allow");
+    assert_int_equal(json_integer(json_get(json_at(page, 2), "signal"), 0), 15);
+    assert_true(json_bool(json_get(json_at(page, 2), "timeout_violation"), false));
+    assert_string_equal(text(page, 2, "killed_by"), "ana");
+    assert_string_equal(text(page, 2, "error"), "why");
+    assert_string_equal(text(page, 2, "end_time"), "1970-01-01T00:00:09.000000000Z");
+}
+
+/* ---- pages ---- */
+
+static void pages_are_stable_while_new_requests_come(void **state)
+{
+    struct fixture *f = *state;
+    open_both(f);
+    for (int i = 1; i <= 25; i++)
+        decide_at(f, i, i / 2, "allow", "git", 1, NULL); /* pairs at the same moment */
+    settle(f);
+    char seen[64] = {0};
+    _cleanup_free_ char *before = NULL;
+    int rows = 0, pages = 0;
+    do {
+        _cleanup_(json_freep) struct json *page =
+            ask(f, &(struct history_query){.limit = 7, .before = before});
+        for (size_t i = 0; i < json_count(page); i++, rows++) {
+            int64_t seq = json_integer(json_get(json_at(page, i), "seq"), 0);
+            assert_true(seq > 0 && seq < 64);
+            assert_int_equal(seen[seq], 0);
+            seen[seq] = 1;
+        }
+        free(before);
+        before = mem_strdup(f->next);
+        decide(f, 100 + pages, "allow", "new", 1, NULL);
+        settle(f);
+        pages++;
+    } while (before);
+    assert_int_equal(rows, 25);
+    assert_int_equal(pages, 4);
+}
+
+static void assert_rows(struct fixture *f, const struct history_query *q, size_t n)
+{
+    _cleanup_(json_freep) struct json *page = ask(f, q);
+    assert_int_equal(json_count(page), n);
+}
+
+static void filters_choose(void **state)
+{
+    struct fixture *f = *state;
+    open_both(f);
+    decide(f, 10, "allow", "git", 1000, "box");
+    decide(f, 20, "deny", "git", 1001, NULL);
+    decide(f, 30, "deny", "rm", 1000, NULL);
+    settle(f);
+#define Q(...) assert_rows(f, &(struct history_query){__VA_ARGS__}
+    Q(.command = "git"), 2);
+    Q(.command = "gi"), 0);
+    Q(.command = "git' OR 1=1 --"), 0);
+    Q(.decision = "deny"), 2);
+    Q(.decision = "deny", .command = "git"), 1);
+    Q(.has_uid = true, .uid = 1000), 2);
+    Q(.uid = 1000), 3);
+    Q(.container = "box"), 1);
+    Q(.container = ""), 2);
+    Q(.since = 20 * CLOCK_NS_PER_SEC), 2);
+    Q(.until = 20 * CLOCK_NS_PER_SEC), 2);
+    Q(.since = 11 * CLOCK_NS_PER_SEC, .until = 29 * CLOCK_NS_PER_SEC), 1);
+    Q(.id = "00000000-0000-7000-8000-000000000020"), 1);
+    Q(.q = "PUSH"), 3);
+    Q(.q = "rm push"), 1);
+    Q(.q = "s 30"), 1);
+    Q(.q = "%"), 0); /* no wild card */
+    Q(.q = "_"), 0);
+    Q(.limit = 1), 1);
+    Q(.limit = 100000), 3);
+#undef Q
+}
+
+static void a_cursor_of_somebody_else_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    static const char *const bad[] = {"",     "x",     "1",     "-1-2",
+                                      "1-",   "-1",    "1-2-3", "1-2 ",
+                                      "1 -2", "0x1-2", "1--2",  "ffffffffffffffff-1",
+                                      "1-2\n"};
+    open_both(f);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct history_query q = {.before = bad[i]};
+        if (sqlite_history(f->s, &q, answered, f, &err) != -EINVAL)
+            fail_msg("'%s'", bad[i]);
+    }
+    assert_int_equal(f->answers, 0);
+}
+
+static void too_many_questions_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct history_query q = {0};
+    f->c.questions_max = 3;
+    open_both(f);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(sqlite_history(f->s, &q, answered, f, &err), 0);
+    assert_int_equal(sqlite_history(f->s, &q, answered, f, &err), -EAGAIN);
+    (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(f->answers, 3);
+    assert_int_equal(sqlite_history(f->s, &q, answered, f, &err), 0);
+    (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(f->answers, 4);
+}
+
+static void who_was_forgotten_hears_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct history_query q = {0};
+    open_both(f);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(sqlite_history(f->s, &q, answered, f, &err), 0);
+    sqlite_forget(f->s, f);
+    (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(f->answers, 0);
+}
+
+static void closing_answers_every_question(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct history_query q = {0};
+    open_both(f);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(sqlite_history(f->s, &q, answered, f, &err), 0);
+    close_index(f);
+    assert_int_equal(f->answers, 20);
+    assert_true(f->error == 0 || f->error == -ECANCELED);
+}
+
+/* ---- catching up ---- */
+
+static void what_was_written_without_the_index_is_read_from_the_log(void **state)
+{
+    struct fixture *f = *state;
+    f->lc.rotate_size = 5000;
+    open_both(f);
+    decide(f, 1, "allow", "git", 1, NULL);
+    settle(f);
+    close_index(f);
+    for (int i = 2; i <= 50; i++) /* over several files */
+        decide(f, i, "allow", "git", 1, NULL);
+    open_index(f);
+    settle(f);
+    assert_rows(f, &(struct history_query){.limit = 1000}, 50);
+    close_both(f);
+    open_both(f);
+    settle(f);
+    assert_rows(f, &(struct history_query){.limit = 1000}, 50);
+}
+
+static void a_full_queue_costs_nothing_but_time(void **state)
+{
+    struct fixture *f = *state;
+    f->c.jobs_max = 3;
+    open_both(f);
+    for (int i = 1; i <= 3000; i++)
+        decide(f, i, "allow", "git", 1, NULL);
+    settle(f);
+    decide(f, 3001, "allow", "git", 1, NULL);
+    settle(f);
+    _cleanup_(json_freep) struct json *page = ask(f, &(struct history_query){.limit = 1000});
+    assert_int_equal(json_count(page), 1000);
+    assert_string_equal(text(page, 0, "id"), "00000000-0000-7000-8000-000000003001");
+    assert_string_equal(text(page, 999, "id"), "00000000-0000-7000-8000-000000002002");
+    assert_int_equal(sqlite_stats(f->s).dropped, 0);
+}
+
+static int64_t number(struct fixture *f, const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *s = NULL;
+    assert_int_equal(sqlite3_open(f->db, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(s, 0);
+    (void)sqlite3_finalize(s);
+    (void)sqlite3_close(db);
+    return n;
+}
+
+static void run_sql(struct fixture *f, const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(f->db, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+}
+
+static void it_can_be_made_anew_from_the_log(void **state)
+{
+    struct fixture *f = *state;
+    open_both(f);
+    for (int i = 1; i <= 10; i++)
+        decide(f, i, "allow", "git", 1, NULL);
+    settle(f);
+    close_index(f);
+    run_sql(f, "UPDATE requests SET decision = 'deny'; DELETE FROM requests WHERE seq > 5");
+    open_index(f);
+    settle(f);
+    assert_rows(f, &(struct history_query){.decision = "deny"}, 4);
+    sqlite_rebuild(f->s);
+    uint64_t until = clock_monotonic() + PATIENCE;
+    size_t n = 0;
+    while (n != 10 && clock_monotonic() < until) {
+        _cleanup_(json_freep) struct json *page =
+            ask(f, &(struct history_query){.decision = "allow"});
+        n = json_count(page);
+    }
+    assert_int_equal(n, 10);
+    settle(f);
+}
+
+static void an_index_of_another_log_is_put_aside(void **state)
+{
+    struct fixture *f = *state;
+    open_both(f);
+    for (int i = 1; i <= 10; i++)
+        decide(f, i, "allow", "git", 1, NULL);
+    settle(f);
+    close_both(f);
+    assert_int_equal(unlink(f->t->log), 0);
+    open_log(f);
+    decide(f, 99, "allow", "ls", 1, NULL);
+    open_index(f);
+    settle(f);
+    assert_rows(f, &(struct history_query){0}, 1);
+    _cleanup_free_ char *aside = help_find(f->t, ".stale-");
+    assert_non_null(aside);
+}
+
+/* ---- a file that is no use ---- */
+
+static void a_damaged_file_is_put_aside_and_made_anew(void **state)
+{
+    struct fixture *f = *state;
+    help_write(f->db,
+               "this is not a database, and it is longer than a header of one needs to be, so "
+               "that SQLite reads all of it ......",
+               120);
+    open_log(f);
+    decide(f, 1, "allow", "git", 1, NULL);
+    open_index(f);
+    settle(f);
+    assert_rows(f, &(struct history_query){0}, 1);
+    _cleanup_free_ char *aside = help_find(f->t, "index.db.damaged-");
+    assert_non_null(aside);
+    assert_int_equal(sqlite_stats(f->s).rebuilt, 1);
+}
+
+static void damage_behind_the_header_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    open_both(f);
+    for (int i = 1; i <= 500; i++)
+        decide(f, i, "allow", "git", 1, NULL);
+    settle(f);
+    close_both(f);
+    struct stat st;
+    assert_int_equal(stat(f->db, &st), 0);
+    _cleanup_close_ int fd = open(f->db, O_WRONLY | O_CLOEXEC);
+    _cleanup_free_ char *junk = mem_zalloc((size_t)st.st_size - 4096);
+    memset(junk, 0xa5, (size_t)st.st_size - 4096);
+    assert_int_equal(pwrite(fd, junk, (size_t)st.st_size - 4096, 4096), st.st_size - 4096);
+    open_both(f);
+    for (int i = 501; i <= 505; i++)
+        decide(f, i, "allow", "git", 1, NULL);
+    settle(f);
+    assert_rows(f, &(struct history_query){.limit = 1000}, 505);
+    _cleanup_free_ char *aside = help_find(f->t, "index.db.damaged-");
+    assert_non_null(aside);
+}
+
+static void a_file_of_a_newer_version_is_put_aside(void **state)
+{
+    struct fixture *f = *state;
+    run_sql(f, "PRAGMA user_version = 1000");
+    open_log(f);
+    decide(f, 1, "allow", "git", 1, NULL);
+    open_index(f);
+    settle(f);
+    assert_rows(f, &(struct history_query){0}, 1);
+    _cleanup_free_ char *aside = help_find(f->t, "index.db.newer-");
+    assert_non_null(aside);
+    assert_int_equal(number(f, "PRAGMA user_version"), 1);
+}
+
+static void another_database_is_put_aside(void **state)
+{
+    struct fixture *f = *state;
+    run_sql(f, "PRAGMA user_version = 1; CREATE TABLE requests (x)");
+    open_log(f);
+    decide(f, 1, "allow", "git", 1, NULL);
+    open_index(f);
+    settle(f);
+    assert_rows(f, &(struct history_query){0}, 1);
+}
+
+static void a_locked_database_delays_nothing_but_itself(void **state)
+{
+    struct fixture *f = *state;
+    open_both(f);
+    decide(f, 1, "allow", "git", 1, NULL);
+    settle(f);
+    sqlite3 *other = NULL;
+    assert_int_equal(sqlite3_open(f->db, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    uint64_t start = clock_monotonic();
+    for (int i = 2; i <= 100; i++)
+        decide(f, i, "allow", "git", 1, NULL);
+    assert_true(clock_monotonic() - start < CLOCK_NS_PER_SEC);
+    uint64_t until = start + PATIENCE;
+    while (sqlite_stats(f->s).errors == 0 && clock_monotonic() < until)
+        pause_a_moment();
+    assert_true(sqlite_stats(f->s).errors > 0);
+    assert_false(sqlite_stats(f->s).working);
+    assert_rows(f, &(struct history_query){0}, 1); /* what is there can be read */
+    (void)sqlite3_close(other);
+    settle(f);
+    assert_rows(f, &(struct history_query){.limit = 1000}, 100);
+}
+
+static void a_database_that_cannot_be_made_stops_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    f->c.path = "/dev/null/index.db";
+    open_both(f);
+    decide(f, 1, "allow", "git", 1, NULL);
+    struct history_query q = {0};
+    assert_int_equal(sqlite_history(f->s, &q, answered, f, &err), 0);
+    (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(f->answers, 1);
+    assert_true(f->error < 0);
+    assert_true(strlen(f->json) > 0);
+    assert_false(sqlite_stats(f->s).working);
+}
+
+static void the_file_is_for_its_owner_only(void **state)
+{
+    struct fixture *f = *state;
+    mode_t before = umask(0);
+    open_both(f);
+    decide(f, 1, "allow", "git", 1, NULL);
+    settle(f);
+    (void)umask(before);
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        _cleanup_free_ char *p = mem_printf("%s%s", f->db, ends[i]);
+        struct stat st;
+        assert_int_equal(stat(p, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+    }
+}
+
+/* ---- the queue ---- */
+
+#define DIGEST "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static void put_row(struct fixture *f, uint8_t id, uint64_t waiting_at)
+{
+    char summary[] = "{\"command\":\"git\"}";
+    struct queue_row row = {.id = {id},
+                            .digest = DIGEST,
+                            .pid = 77,
+                            .start_time = 123456,
+                            .waiting_at = waiting_at,
+                            .deadline = UINT64_C(1769847300000000001),
+                            .summary = summary};
+    struct index *x = sqlite_index(f->s);
+    x->queue_put(x, &row);
+    memset(summary, 'x', sizeof(summary)); /* it was copied */
+}
+
+static void what_waited_is_there_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    struct queue_row *rows = NULL;
+    size_t n = 9;
+    open_both(f);
+    sqlite_take_rows(f->s, &rows, &n);
+    assert_int_equal(n, 0);
+    queue_rows_free(rows, n);
+    put_row(f, 1, 300);
+    put_row(f, 2, 100);
+    put_row(f, 3, 200);
+    put_row(f, 2, 150); /* changed */
+    uint8_t third[16] = {3}, nobody[16] = {9};
+    struct index *x = sqlite_index(f->s);
+    x->queue_remove(x, third);
+    x->queue_remove(x, nobody);
+    close_index(f);
+    open_index(f);
+    sqlite_take_rows(f->s, &rows, &n);
+    assert_int_equal(n, 2);
+    assert_int_equal(rows[0].id[0], 2); /* the oldest first */
+    assert_int_equal(rows[0].waiting_at, 150);
+    assert_int_equal(rows[1].id[0], 1);
+    assert_int_equal(rows[1].pid, 77);
+    assert_int_equal(rows[1].start_time, 123456);
+    assert_int_equal(rows[1].deadline, UINT64_C(1769847300000000001));
+    assert_string_equal(rows[1].digest, DIGEST);
+    assert_string_equal(rows[1].summary, "{\"command\":\"git\"}");
+    queue_rows_free(rows, n);
+}
+
+static void rows_that_make_no_sense_are_left_out(void **state)
+{
+    struct fixture *f = *state;
+    struct queue_row *rows = NULL;
+    size_t n = 0;
+    open_both(f);
+    put_row(f, 1, 300);
+    close_index(f);
+    run_sql(
+        f,
+        "INSERT INTO queue VALUES (x'01', '" DIGEST "', 1, 1, 1, 1, '{}');"
+        "INSERT INTO queue VALUES (x'00112233445566778899aabbccddeeff', 'short', 1, 1, 1, 1, '');"
+        "INSERT INTO queue VALUES (x'00112233445566778899aabbccddee00', '" DIGEST
+        "', -1, 1, 1, 1, '')");
+    open_index(f);
+    sqlite_take_rows(f->s, &rows, &n);
+    assert_int_equal(n, 1);
+    queue_rows_free(rows, n);
+}
+
+static void the_queue_survives_a_stale_index(void **state)
+{
+    struct fixture *f = *state;
+    open_both(f);
+    decide(f, 1, "allow", "git", 1, NULL);
+    decide(f, 2, "allow", "git", 1, NULL);
+    put_row(f, 1, 300);
+    settle(f);
+    close_both(f);
+    assert_int_equal(unlink(f->t->log), 0);
+    open_both(f);
+    settle(f);
+    assert_int_equal(number(f, "SELECT count(*) FROM queue"), 1);
+    assert_int_equal(number(f, "SELECT count(*) FROM requests"), 0);
+}
+
 int main(void)
 {
+#define TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_request_becomes_a_row, set_up, tear_down),
+        TEST(a_request_becomes_a_row),
+        TEST(bytes_that_are_not_utf8_come_back_tagged),
+        TEST(ends_change_the_row_of_their_request),
+        TEST(pages_are_stable_while_new_requests_come),
+        TEST(filters_choose),
+        TEST(a_cursor_of_somebody_else_is_refused),
+        TEST(too_many_questions_are_refused),
+        TEST(who_was_forgotten_hears_nothing),
+        TEST(closing_answers_every_question),
+        TEST(what_was_written_without_the_index_is_read_from_the_log),
+        TEST(a_full_queue_costs_nothing_but_time),
+        TEST(it_can_be_made_anew_from_the_log),
+        TEST(an_index_of_another_log_is_put_aside),
+        TEST(a_damaged_file_is_put_aside_and_made_anew),
+        TEST(damage_behind_the_header_is_noticed),
+        TEST(a_file_of_a_newer_version_is_put_aside),
+        TEST(another_database_is_put_aside),
+        TEST(a_locked_database_delays_nothing_but_itself),
+        TEST(a_database_that_cannot_be_made_stops_nothing),
+        TEST(the_file_is_for_its_owner_only),
+        TEST(what_waited_is_there_after_a_restart),
+        TEST(rows_that_make_no_sense_are_left_out),
+        TEST(the_queue_survives_a_stale_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
