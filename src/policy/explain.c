@@ -216,7 +216,7 @@ static void text_decision(struct buf *out, const struct explained *x)
     text_line(out, "instead", d->instead);
     text_line(out, "timeout", str_format_duration(d->timeout, text));
     if (d->verdict == VERDICT_ASK)
-        text_line(out, "answer within", str_format_duration(d->approval_timeout, text));
+        text_line(out, "answer in", str_format_duration(d->approval_timeout, text));
     text_line(out, "executor", d->executor ? d->executor : "by the door");
 }
 

@@ -141,10 +141,12 @@ bool glob_is_literal(const char *pattern)
 bool glob_valid(const char *pattern)
 {
     for (const char *p = pattern; *p; p++) {
-        if (*p == '\\' && !*++p)
+        if (*p == '\\') {
+            if (!*++p)
+                return false;
+        } else if (*p == '[' && !(p = set_end(p))) {
             return false;
-        if (*p == '[' && !(p = set_end(p)))
-            return false;
+        }
     }
     return true;
 }

@@ -31,6 +31,8 @@ struct grammar_option {
     size_t spellings_count;
     enum grammar_value value;
     bool path;     /* its value names a file */
+    bool shared;   /* from a group */
+    bool moves;    /* other relative paths are taken from there */
     bool operand;  /* its value is an operand like any other (curl --url) */
     bool replaces; /* with it there is no leading operand to skip (chmod --reference) */
     bool careful;  /* changes what the program does: an allow rule with args has to name it */
@@ -87,6 +89,7 @@ struct grammar {
     bool negatable;       /* --no-X takes --X back */
     bool short_equals;    /* -e=value is -e value */
     bool command_prefix;  /* subcommands may be shortened */
+    bool bool_values;     /* a flag may be followed by "true" or "false" */
     bool dashed;          /* "git-push" is "git push" */
     bool multicall;       /* acts by the name it is called by (busybox) */
     bool runs;            /* the first operand behind `runs_skip` begins another command (env) */

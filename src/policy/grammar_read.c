@@ -2,7 +2,8 @@
 /* Reads one grammar file. An option is written as its spellings and marks behind them:
  *   "-f --force"       no value        "-m --message ="   a value       "--color [=]"  attached
  * only
- *   "-C =PATH"         a file          "--url =OPERAND"   an operand    "-exec =;"     up to ";"
+ *   "-o =PATH"         a file          "--url =OPERAND"   an operand    "-exec =;"     up to ";"
+ *   "-C =DIR"          the directory that relative paths are taken from
  *   "!"  an allow rule has to name it  "^"  there is no leading operand to skip
  * or as a mapping {option: "...", safe: [globs], implies: "-X POST"}. */
 #include "policy/grammar.h"
@@ -18,6 +19,7 @@
 #define GRAMMAR_COMMANDS_MAX 512
 
 struct reader {
+    bool in_group; /* the options at hand are those of a group */
     struct pool *pool;
     struct doc doc;
     struct grammar *g;
@@ -42,6 +44,12 @@ static void make_room(struct reader *s, struct grammar_command *c)
     c->longs = longs;
 }
 
+/* A command's own options go before those of the groups that it uses. */
+static bool overrides(const struct grammar_option *o, const struct grammar_option *there)
+{
+    return there->shared && !o->shared;
+}
+
 static int put_spelling(struct reader *s, const struct doc_node *n, const char *text,
                         struct grammar_option *o, struct err *err)
 {
@@ -56,7 +64,7 @@ static int put_spelling(struct reader *s, const struct doc_node *n, const char *
         s->g->words = true;
     if (len == 2 && text[0] == '-' && text[1] != '-') {
         unsigned char u = (unsigned char)text[1];
-        if (u >= 128 || c->shorts[u])
+        if (u >= 128 || (c->shorts[u] && !overrides(o, c->shorts[u])))
             return doc_fail(&s->doc, n, err, "option '%s' is here twice", text);
         c->shorts[u] = o;
         return 0;
@@ -67,8 +75,12 @@ static int put_spelling(struct reader *s, const struct doc_node *n, const char *
     size_t at = c->longs_count;
     while (at > 0 && strcmp(c->longs[at - 1].text, text) > 0)
         at--;
-    if (at > 0 && str_eq(c->longs[at - 1].text, text))
-        return doc_fail(&s->doc, n, err, "option '%s' is here twice", text);
+    if (at > 0 && str_eq(c->longs[at - 1].text, text)) {
+        if (!overrides(o, c->longs[at - 1].option))
+            return doc_fail(&s->doc, n, err, "option '%s' is here twice", text);
+        c->longs[at - 1].option = o;
+        return 0;
+    }
     memmove(&c->longs[at + 1], &c->longs[at], (c->longs_count - at) * sizeof(*c->longs));
     c->longs[at] = (struct grammar_spelling){text, o};
     c->longs_count++;
@@ -80,17 +92,22 @@ static bool put_mark(struct grammar_option *o, const char *word)
     static const struct {
         const char *word;
         enum grammar_value value;
-        bool path, operand;
+        bool path, operand, moves;
     } values[] = {
-        {"=", GRAMMAR_REQUIRED, false, false},       {"=PATH", GRAMMAR_REQUIRED, true, false},
-        {"[=]", GRAMMAR_OPTIONAL, false, false},     {"[=PATH]", GRAMMAR_OPTIONAL, true, false},
-        {"=OPERAND", GRAMMAR_REQUIRED, false, true}, {"=;", GRAMMAR_UNTIL, false, false},
+        {"=", GRAMMAR_REQUIRED, false, false, false},
+        {"=PATH", GRAMMAR_REQUIRED, true, false, false},
+        {"=DIR", GRAMMAR_REQUIRED, true, false, true},
+        {"[=]", GRAMMAR_OPTIONAL, false, false, false},
+        {"[=PATH]", GRAMMAR_OPTIONAL, true, false, false},
+        {"=OPERAND", GRAMMAR_REQUIRED, false, true, false},
+        {"=;", GRAMMAR_UNTIL, false, false, false},
     };
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
         if (str_eq(values[i].word, word)) {
             o->value = values[i].value;
             o->path = values[i].path;
             o->operand = values[i].operand;
+            o->moves = values[i].moves;
             return true;
         }
     }
@@ -111,10 +128,12 @@ static int read_spec(struct reader *s, const struct doc_node *n, struct grammar_
     const char **spellings = pool_new_array(s->pool, const char *, strlen(text) / 2 + 1);
     for (const char *p = text; *p;) {
         size_t len = strcspn(p, " ");
-        char *word = pool_strndup(s->pool, p, len);
+        const char *word = pool_strndup(s->pool, p, len);
         p += len + strspn(p + len, " ");
         if (!*word || put_mark(o, word))
             continue;
+        if (str_eq(word, "\\!"))
+            word++;
         r = put_spelling(s, n, word, o, err);
         if (r < 0)
             return r;
@@ -130,6 +149,7 @@ static int read_option(struct reader *s, const struct doc_node *n, struct err *e
 {
     struct grammar_option *o = pool_alloc(s->pool, sizeof(*o));
     o->id = s->g->options_count++;
+    o->shared = s->in_group;
     if (n->kind != DOC_MAP)
         return read_spec(s, n, o, err);
     const struct doc_node *spec = doc_get(n, "option"), *safe = doc_get(n, "safe"),
@@ -172,8 +192,10 @@ static int read_use(void *arg, const struct doc_node *n, struct err *err)
     int r = doc_strings(&s->doc, s->pool, n, "use", &names, &count, err);
     for (size_t i = 0; r == 0 && i < count; i++) {
         const struct doc_node *group = s->groups ? doc_get(s->groups, names[i]) : NULL;
+        s->in_group = true;
         r = group ? read_options(s, group, err)
                   : doc_fail(&s->doc, n, err, "no group '%s'", names[i]);
+        s->in_group = false;
     }
     return r;
 }
@@ -343,6 +365,7 @@ READ_BOOL(negatable)
 READ_BOOL(short_equals)
 READ_BOOL(command_prefix)
 READ_BOOL(dashed)
+READ_BOOL(bool_values)
 READ_BOOL(multicall)
 
 static int read_names(void *arg, const struct doc_node *n, struct err *err)
@@ -388,6 +411,7 @@ static const struct doc_key tool_keys[] = {
     {"short_equals", read_short_equals},
     {"command_prefix", read_command_prefix},
     {"dashed", read_dashed},
+    {"bool_values", read_bool_values},
     {"multicall", read_multicall},
     {"runs", read_runs},
     {"same", read_same},

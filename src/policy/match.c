@@ -89,13 +89,9 @@ static void compile_operands(struct pool *pool, const struct tokens *t, struct m
     for (size_t i = 0; i < t->operands.count; i++) {
         const struct token *o = &t->operands.at[i];
         /* As written: what an operand implies is the request's affair ("push +main"). */
-        operands[i] = i < t->words || o->attached ? o->text : t->args[o->arg];
+        operands[i] =
+            i < t->words || o->attached ? o->text : tokens_same(t->grammar, t->args[o->arg]);
     }
-    for (size_t i = t->words; i < t->operands.count; i++)
-        for (size_t k = 0; k < t->grammar->same_count; k++)
-            for (const char *const *s = t->grammar->same[k]; *s; s++)
-                if (str_eq(*s, operands[i]))
-                    operands[i] = t->grammar->same[k][0];
     m->operands = operands;
     m->operands_count = t->operands.count;
 }
@@ -309,7 +305,7 @@ static bool careful_named(const struct match_item *m, const struct match_query *
     const struct token_list *l = &q->tokens->options;
     for (size_t i = 0; i < l->count; i++) {
         const struct token *t = &l->at[i];
-        if (!t->option->careful ||
+        if (!t->option->careful || t->negated ||
             (t->text && glob_match_any(t->option->safe, t->option->safe_count, t->text, q->budget)))
             continue;
         bool named = false;

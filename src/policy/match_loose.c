@@ -140,7 +140,7 @@ static bool text_could_be(const struct match_item *m, size_t i, const char *text
         const struct grammar_command *c = word_command(m, i);
         return c && names_command(q->tokens->grammar, c, text);
     }
-    return glob_match(m->operands[i], text, q->budget);
+    return glob_match(m->operands[i], tokens_same(q->tokens->grammar, text), q->budget);
 }
 
 /* How argument `arg` was resolved, when it was taken for a path. */

@@ -134,6 +134,8 @@ static void put_claims(struct eval *e)
 {
     const struct policy_request *q = e->request;
     put_name(e, str_basename(q->command), false);
+    if (strchr(q->command, '/'))
+        put_path(e, q->command, false);
     put_name(e, e->called, false);
     if (q->argc)
         put_name(e, str_basename(q->argv[0]), false);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which rules may concern a program: by name without looking at all of them. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/str.h"
 #include "policy/glob.h"
@@ -18,7 +20,7 @@ static void append(struct model_list *l, uint32_t rule)
 
 static void index_command(struct policy *p, const char *command, uint32_t rule)
 {
-    if (!glob_is_literal(command)) {
+    if (!glob_is_literal(command) || strchr(command, '/')) { /* paths are not looked up by name */
         append(&p->globs, rule);
         return;
     }

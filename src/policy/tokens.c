@@ -53,7 +53,7 @@ static void put_implied(struct walk *w, const struct grammar_option *o, const ch
 
 /* ---- operands ---- */
 
-static const char *same(const struct grammar *g, const char *text)
+const char *tokens_same(const struct grammar *g, const char *text)
 {
     for (size_t i = 0; i < g->same_count; i++)
         for (const char *const *s = g->same[i]; *s; s++)
@@ -65,7 +65,8 @@ static const char *same(const struct grammar *g, const char *text)
 static void put_operand(struct walk *w, const char *text, size_t arg, bool attached)
 {
     const struct grammar_command *c = w->t->command;
-    struct token token = {.text = same(w->t->grammar, text), .arg = arg, .attached = attached};
+    struct token token = {
+        .text = tokens_same(w->t->grammar, text), .arg = arg, .attached = attached};
     for (size_t i = 0; c && i < c->implied_count; i++) {
         const struct grammar_implied *m = &c->implied[i];
         if (!glob_match(m->operand, text, NULL))
@@ -219,6 +220,18 @@ static bool take_negation(struct walk *w, const char *name, size_t n)
     return true;
 }
 
+/* npm: --dry-run false is --no-dry-run. Too clever to be followed: noted as not understood. */
+static void take_bool_value(struct walk *w)
+{
+    const struct tokens *t = w->t;
+    const char *next = w->i + 1 < t->argc ? t->args[w->i + 1] : "";
+    if (!t->grammar->bool_values ||
+        !(str_eq(next, "true") || str_eq(next, "false") || str_eq(next, "null")))
+        return;
+    w->i++;
+    put_unknown(w);
+}
+
 /* "--name", "--name=value", and single-dash words that the grammar lists ("-delete"). */
 static bool take_long(struct walk *w)
 {
@@ -232,6 +245,8 @@ static bool take_long(struct walk *w)
             take_next(w, o);
         else
             put_option(w, o, NULL, w->i, false);
+        if (!takes_next(o))
+            take_bool_value(w);
         return true;
     }
     if (o->value == GRAMMAR_FLAG || o->value == GRAMMAR_UNTIL) {
@@ -298,6 +313,31 @@ static void mark_operands(struct tokens *t)
     }
 }
 
+/* git -C DIR add x: x is relative to DIR, which nobody has resolved. */
+static void mark_moved(struct token_list *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        struct token *k = &l->at[i];
+        if (k->path && k->text[0] != '/' && !(k->option && k->option->moves))
+            k->attached = true;
+    }
+}
+
+static void mark_paths(struct tokens *t)
+{
+    size_t moves = 0;
+    mark_operands(t);
+    for (size_t i = 0; i < t->options.count; i++)
+        moves += t->options.at[i].option->moves && t->options.at[i].text;
+    if (!moves)
+        return;
+    mark_moved(&t->options);
+    mark_moved(&t->operands);
+    /* The second one is relative to the first. */
+    for (size_t i = 0; moves > 1 && i < t->options.count; i++)
+        t->options.at[i].attached |= t->options.at[i].option->moves;
+}
+
 void tokens_parse(const struct grammar *g, const char *const *args, size_t argc, struct tokens *ret)
 {
     *ret = (struct tokens){.grammar = g, .command = &g->root, .args = args, .argc = argc};
@@ -313,7 +353,7 @@ void tokens_parse(const struct grammar *g, const char *const *args, size_t argc,
             option(&w);
     }
     free(w.noted);
-    mark_operands(ret);
+    mark_paths(ret);
 }
 
 void tokens_done(struct tokens *t)

@@ -17,7 +17,7 @@ struct token {
     size_t arg;       /* index in `args` of the text (of the option when there is none) */
     bool negated;     /* --no-X */
     bool implied;     /* not written, but meant by what is */
-    bool attached;    /* the text is only a part of that argument */
+    bool attached;    /* the text is not that whole argument, or is relative to elsewhere */
     bool path;        /* the text names a file */
     bool target;
 };
@@ -46,6 +46,8 @@ static inline bool tokens_uncertain(const struct tokens *t)
 void tokens_parse(const struct grammar *g, const char *const *args, size_t argc,
                   struct tokens *ret);
 void tokens_done(struct tokens *t);
+/* The first of the operands that mean the same ("0777" is "777"), or `text`. */
+const char *tokens_same(const struct grammar *g, const char *text);
 
 /* Splits a line like a shell does: blanks, '...', "...", backslash; nothing is expanded. With
  * `patterns`, what was quoted is literal for glob_match(): its special bytes get a backslash.
