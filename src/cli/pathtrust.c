@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/str.h"
 
 #define LINKS_MAX 40 /* symlinks on one way, as in the kernel */
 #define GROUPS_MAX 65536
@@ -23,7 +24,7 @@ void pathtrust_user_init(struct pathtrust_user *u, uid_t uid)
 {
     const struct passwd *pw = getpwuid(uid);
     *u = (struct pathtrust_user){
-        .uid = uid, .gid = pw ? pw->pw_gid : (gid_t)uid, .groups_count = 64};
+        .uid = uid, .own = geteuid(), .gid = pw ? pw->pw_gid : (gid_t)uid, .groups_count = 64};
     u->groups = mem_new_array(gid_t, (size_t)u->groups_count);
     while (pw && getgrouplist(pw->pw_name, pw->pw_gid, u->groups, &u->groups_count) < 0 &&
            u->groups_count < GROUPS_MAX)
@@ -48,29 +49,28 @@ static bool is_member(const struct pathtrust_user *u, gid_t gid)
     return false;
 }
 
-/* An owner can give himself the right to write. Root can do so everywhere, which says nothing:
- * what others may write is what counts then. */
-static bool may_change(const struct pathtrust_user *u, const struct stat *st)
+/* Why `st` does not deserve trust, or NULL. */
+static const char *doubt(const struct pathtrust_user *u, const struct stat *st)
 {
     if (u->uid != 0 && st->st_uid == u->uid)
-        return true;
-    if (u->uid == 0 && st->st_uid != 0)
-        return true;
+        return "the caller owns";
+    if (st->st_uid != 0 && st->st_uid != u->own)
+        return "another user owns";
+    if (S_ISLNK(st->st_mode))
+        return NULL; /* its mode says nothing */
+    if (st->st_mode & S_IWOTH)
+        return "everybody may write";
     if ((st->st_mode & S_IWGRP) && (u->uid == 0 ? st->st_gid != 0 : is_member(u, st->st_gid)))
-        return true;
-    return st->st_mode & S_IWOTH;
+        return "a group of the caller may write";
+    return NULL;
 }
 
-/* In a sticky directory only owners replace entries: it does not count as writable for what is in
- * it and belongs to somebody else. */
 static void judge(const struct pathtrust_user *u, const char *at, const struct stat *st,
                   char why[256])
 {
-    bool sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) && st->st_uid != u->uid;
-    if (!why[0] && !sticky && !S_ISLNK(st->st_mode) && may_change(u, st))
-        (void)snprintf(why, 256, "uid %u may write %.200s", (unsigned)u->uid, at);
-    if (!why[0] && S_ISLNK(st->st_mode) && u->uid != 0 && st->st_uid == u->uid)
-        (void)snprintf(why, 256, "the link %.200s belongs to uid %u", at, (unsigned)u->uid);
+    const char *words = doubt(u, st);
+    if (words && !why[0])
+        (void)snprintf(why, 256, "%s %.200s", words, at);
 }
 
 /* Replaces `*path` by what it is when the link of `prefix` bytes is followed. */
@@ -100,8 +100,31 @@ static size_t drop_dots(char *path, size_t at, size_t end)
     return keep;
 }
 
+/* What is behind the missing component at `at` is taken by its names, unless it climbs. */
+static int take_names(char *path, size_t at, char why[256])
+{
+    if (!why[0])
+        (void)snprintf(why, 256, "it does not exist");
+    while (path[at]) {
+        size_t end = at + 1 + strcspn(path + at + 1, "/"), n = end - at;
+        if (n == 3 && memcmp(path + at, "/..", 3) == 0)
+            return -ENOENT;
+        if (n == 1 || (n == 2 && path[at + 1] == '.'))
+            at = drop_dots(path, at, end);
+        else
+            at = end;
+    }
+    return 0;
+}
+
+static bool is_dots(const char *component, size_t n)
+{
+    return n == 1 || (n == 2 && component[1] == '.') ||
+           (n == 3 && component[1] == '.' && component[2] == '.');
+}
+
 /* Walks `*path` from its beginning; 1 when a link was followed and it has to begin again. */
-static int walk(const struct pathtrust_user *u, char **path, char why[256])
+static int walk(const struct pathtrust_user *u, char **path, bool may_miss, char why[256])
 {
     struct stat st;
     size_t at = 0;
@@ -109,9 +132,7 @@ static int walk(const struct pathtrust_user *u, char **path, char why[256])
         judge(u, "/", &st, why);
     while ((*path)[at]) {
         size_t end = at + 1 + strcspn(*path + at + 1, "/");
-        size_t n = end - at;
-        if (n == 1 || (n == 2 && (*path)[at + 1] == '.') ||
-            (n == 3 && (*path)[at + 1] == '.' && (*path)[at + 2] == '.')) {
+        if (is_dots(*path + at, end - at)) {
             at = drop_dots(*path, at, end);
             continue;
         }
@@ -121,6 +142,8 @@ static int walk(const struct pathtrust_user *u, char **path, char why[256])
         if (r == 0)
             judge(u, *path, &st, why);
         (*path)[end] = rest;
+        if (r == -ENOENT && may_miss)
+            return take_names(*path, at, why);
         if (r < 0)
             return r;
         if (S_ISLNK(st.st_mode)) {
@@ -132,19 +155,32 @@ static int walk(const struct pathtrust_user *u, char **path, char why[256])
     return 0;
 }
 
-int pathtrust_follow(const struct pathtrust_user *u, const char *path, char **ret_real,
-                     char why[256])
+/* Root can change anything: what it did not get with the system is not trusted for it. */
+static void judge_for_root(const char *real, char why[256])
+{
+    static const char *const system[] = {"/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/"};
+    for (size_t i = 0; i < ARRAY_LEN(system); i++)
+        if (str_starts(real, system[i]))
+            return;
+    if (!why[0])
+        (void)snprintf(why, 256, "the caller is root, and it is in no directory of the system");
+}
+
+int pathtrust_follow(const struct pathtrust_user *u, const char *path, bool may_miss,
+                     char **ret_real, char why[256])
 {
     _cleanup_free_ char *p = mem_strdup(path);
     why[0] = '\0';
     for (int links = 0; links <= LINKS_MAX; links++) {
-        int r = walk(u, &p, why);
+        int r = walk(u, &p, may_miss, why);
         if (r < 0)
             return r;
-        if (r == 0) {
-            *ret_real = p[0] ? TAKE_PTR(p) : mem_strdup("/");
-            return 0;
-        }
+        if (r > 0)
+            continue;
+        if (u->uid == 0)
+            judge_for_root(p, why);
+        *ret_real = p[0] ? TAKE_PTR(p) : mem_strdup("/");
+        return 0;
     }
     return -ELOOP;
 }
