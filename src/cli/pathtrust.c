@@ -52,12 +52,13 @@ static bool is_member(const struct pathtrust_user *u, gid_t gid)
 /* Why `st` does not deserve trust, or NULL. */
 static const char *doubt(const struct pathtrust_user *u, const struct stat *st)
 {
+    if (S_ISLNK(st->st_mode))
+        return NULL; /* its owner cannot change it, only replace it, if he may write the directory
+                      */
     if (u->uid != 0 && st->st_uid == u->uid)
         return "the caller owns";
     if (st->st_uid != 0 && st->st_uid != u->own)
         return "another user owns";
-    if (S_ISLNK(st->st_mode))
-        return NULL; /* its mode says nothing */
     if (st->st_mode & S_IWOTH)
         return "everybody may write";
     if ((st->st_mode & S_IWGRP) && (u->uid == 0 ? st->st_gid != 0 : is_member(u, st->st_gid)))

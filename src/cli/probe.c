@@ -3,7 +3,6 @@
  * what it may not read it does not know, and says so. */
 #include "cli/probe.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,33 +13,49 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "cli/pathtrust.h"
+#include "mirror/script.h"
 
 extern char **environ;
 
-#define NAMES_MAX 256
+#define NAMES_MAX 2
 #define PATHS_MAX 256
-#define LINE_MAX_ 256 /* of "#!..." */
+#define NESTED_MAX 4 /* interpreters of interpreters, as in the kernel */
+#define SHIM_MARK "CLAWRDEN-SHIM-v2"
 
 struct probe {
     struct policy_request q;
     struct pathtrust_user user;
     char *cwd, *path, *interpreter, *script; /* owned */
-    char *names[NAMES_MAX];                  /* owned */
+    const char *names[NAMES_MAX];            /* borrowed: argv[0] and `path` */
     struct policy_path paths[PATHS_MAX];
     char *resolved[PATHS_MAX]; /* owned */
-    char why[256];
+    char why[512];
 };
+
+/* A file that was followed to. */
+struct found {
+    char *real; /* owned */
+    struct stat st;
+    char why[256];
+    char head[SCRIPT_HEAD_MAX];
+    size_t head_len;
+};
+
+static void found_done(struct found *f)
+{
+    free(f->real);
+    f->real = NULL;
+}
 
 struct probe *probe_free(struct probe *x)
 {
     if (!x)
         return NULL;
-    for (size_t i = 0; i < NAMES_MAX; i++)
-        free(x->names[i]);
     for (size_t i = 0; i < PATHS_MAX; i++)
         free(x->resolved[i]);
     pathtrust_user_done(&x->user);
@@ -57,128 +72,201 @@ const struct policy_request *probe_request(const struct probe *x)
     return &x->q;
 }
 
-static bool is_program(const char *path, struct stat *ret)
+static void because(struct probe *x, const char *prefix, const char *why)
 {
-    return stat(path, ret) == 0 && S_ISREG(ret->st_mode) && (ret->st_mode & 0111);
+    if (!x->why[0])
+        (void)snprintf(x->why, sizeof(x->why), "%s%s", prefix, why);
+    x->q.program.why_unknown = x->why;
 }
 
-/* The first `name` on the search path; owned, NULL when there is none. */
-static char *search(const struct policy *p, const char *name, struct stat *ret)
-{
-    const char *const *dir = policy_search_path(p);
-    for (; *dir; dir++) {
-        char *path = path_join(*dir, name);
-        if (is_program(path, ret))
-            return path;
-        free(path);
-    }
-    return NULL;
-}
+/* ---- files ---- */
 
-/* Every name by which the search path leads to this very file. */
-static void find_names(struct probe *x, const struct policy *p)
+/* 0, or a negative errno with nothing to release. */
+static int follow(const struct probe *x, const char *path, struct found *ret)
 {
-    const char *const *dir = policy_search_path(p);
-    size_t n = 0;
-    for (; *dir; dir++) {
-        DIR *d = opendir(*dir);
-        const struct dirent *e;
-        while (d && n < NAMES_MAX && (e = readdir(d))) {
-            struct stat st;
-            bool known = false;
-            for (size_t i = 0; i < n; i++)
-                known = known || str_eq(x->names[i], e->d_name);
-            if (known || fstatat(dirfd(d), e->d_name, &st, 0) < 0 ||
-                st.st_ino != x->q.program.ino || st.st_dev != x->q.program.dev)
-                continue;
-            _cleanup_free_ char *first = search(p, e->d_name, &st);
-            if (first && st.st_ino == x->q.program.ino && st.st_dev == x->q.program.dev)
-                x->names[n++] = mem_strdup(e->d_name);
-        }
-        if (d)
-            closedir(d);
-    }
-    x->q.program.names = (const char *const *)x->names;
-    x->q.program.names_count = n;
-}
-
-/* The interpreter of "#!/path arg" at the head of `path`; owned, NULL when it is no script. */
-static char *read_interpreter(const char *path)
-{
-    char line[LINE_MAX_ + 1] = {0};
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || read(fd, line, LINE_MAX_) < 3 || line[0] != '#' || line[1] != '!')
-        return NULL;
-    line[strcspn(line, "\n")] = '\0';
-    char *s = line + 2 + strspn(line + 2, " \t");
-    s[strcspn(s, " \t")] = '\0';
-    char why[256], *real = NULL;
-    struct pathtrust_user nobody = {.uid = (uid_t)-1};
-    return s[0] == '/' && pathtrust_follow(&nobody, s, &real, why) == 0 ? real : NULL;
-}
-
-static int find_program(struct probe *x, const struct policy *p)
-{
-    struct policy_program *program = &x->q.program;
-    const char *called = x->q.argv[0];
-    struct stat st;
-    program->trust = PROGRAM_NOT_FOUND;
-    _cleanup_free_ char *found = NULL;
-    if (strchr(called, '/'))
-        found = path_join(x->cwd, called);
-    else
-        found = search(p, called, &st);
-    if (!found || !is_program(found, &st))
-        return 0;
-    int r = pathtrust_follow(&x->user, found, &x->path, x->why);
+    _cleanup_free_ char *whole = path_join(x->cwd, path);
+    *ret = (struct found){0};
+    int r = pathtrust_follow(&x->user, whole, false, &ret->real, ret->why);
     if (r < 0)
         return r;
-    program->trust = x->why[0] ? PROGRAM_UNKNOWN : PROGRAM_TRUSTED;
-    program->path = x->path;
-    program->dev = st.st_dev;
-    program->ino = st.st_ino;
-    program->why_unknown = x->why[0] ? x->why : NULL;
-    x->interpreter = read_interpreter(x->path);
-    program->interpreter = x->interpreter;
-    find_names(x, p);
+    if (stat(ret->real, &ret->st) < 0) {
+        r = -errno;
+        found_done(ret);
+        return r;
+    }
+    _cleanup_close_ int fd = open(ret->real, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? 0 : read(fd, ret->head, sizeof(ret->head));
+    ret->head_len = n > 0 ? (size_t)n : 0;
     return 0;
 }
 
-/* An interpreter's first operand is the program that counts. */
-static void find_script(struct probe *x)
+static bool is_shim(const struct found *f)
 {
-    static const char *const interpreters[] = {"sh",   "bash", "dash",    "zsh",  "ksh",   "python",
-                                               "node", "perl", "python3", "ruby", "nodejs"};
-    bool known = false;
-    for (size_t i = 0; i < ARRAY_LEN(interpreters); i++)
-        known = known || str_eq(x->q.command, interpreters[i]);
-    if (!known || x->q.argc < 2 || x->q.argv[1][0] == '-')
-        return;
-    _cleanup_free_ char *path = path_join(x->cwd, x->q.argv[1]);
-    char why[256];
-    if (pathtrust_follow(&x->user, path, &x->script, why) < 0)
-        return;
-    x->q.program.script = x->script;
-    x->q.program.script_trust = why[0] ? PROGRAM_UNKNOWN : PROGRAM_TRUSTED;
+    return f->head_len > 4 && memcmp(f->head, "\177ELF", 4) == 0 &&
+           memmem(f->head, f->head_len, SHIM_MARK, strlen(SHIM_MARK));
 }
 
-/* The last component need not exist. Owned; NULL when it leads nowhere that can be told. */
-static char *resolve(const char *cwd, const char *operand)
+static bool is_program(const struct found *f)
 {
-    char real[PATH_MAX];
-    _cleanup_free_ char *path = path_join(cwd, operand);
-    if (realpath(path, real))
-        return mem_strdup(real);
-    if (errno != ENOENT)
-        return NULL;
-    struct stat st;
-    const char *base = str_basename(path);
-    _cleanup_free_ char *dir = path_dirname(path);
-    /* A link that dangles would be created where it points to. */
-    if (!base[0] || lstat(path, &st) == 0 || !realpath(dir, real))
-        return NULL;
-    return path_join(real, base);
+    return S_ISREG(f->st.st_mode) && (f->st.st_mode & 0111) && !is_shim(f);
 }
+
+/* The first program of that name on the search path that is not the shim. */
+static bool search(const struct probe *x, const struct policy *p, const char *name,
+                   struct found *ret)
+{
+    if (strchr(name, '/'))
+        return false;
+    for (const char *const *dir = policy_search_path(p); *dir; dir++) {
+        _cleanup_free_ char *path = path_join(*dir, name);
+        if (follow(x, path, ret) < 0)
+            continue;
+        if (is_program(ret))
+            return true;
+        found_done(ret);
+    }
+    return false;
+}
+
+static bool find_program(const struct probe *x, const struct policy *p, struct found *ret)
+{
+    const char *called = x->q.argv[0];
+    if (strchr(called, '/')) {
+        if (follow(x, called, ret) < 0)
+            return false;
+        if (is_program(ret))
+            return true;
+        bool shim = is_shim(ret);
+        found_done(ret);
+        if (!shim)
+            return false; /* a path to nothing stays one */
+    }
+    return search(x, p, x->q.command, ret);
+}
+
+/* Names by which the search path leads to this very file: what it was called, and its own. */
+static void find_names(struct probe *x, const struct policy *p, const struct stat *st)
+{
+    const char *candidates[NAMES_MAX] = {x->q.command, str_basename(x->path)};
+    for (size_t i = 0; i < NAMES_MAX; i++) {
+        struct found f;
+        if ((i > 0 && str_eq(candidates[0], candidates[1])) || !search(x, p, candidates[i], &f))
+            continue;
+        if (!f.why[0] && f.st.st_ino == st->st_ino && f.st.st_dev == st->st_dev)
+            x->names[x->q.program.names_count++] = candidates[i];
+        found_done(&f);
+    }
+    x->q.program.names = x->names;
+}
+
+/* ---- scripts ---- */
+
+/* One step of "#!". */
+static bool find_interpreter(const struct probe *x, const struct policy *p,
+                             const struct script_line *line, struct found *ret)
+{
+    char name[SCRIPT_LINE_MAX];
+    if (follow(x, line->interpreter, ret) < 0)
+        return false;
+    if (!str_eq(str_basename(ret->real), "env"))
+        return true;
+    bool trusted = !ret->why[0];
+    found_done(ret);
+    return trusted && script_env_name(line->argument, name, sizeof(name)) == 0 &&
+           search(x, p, name, ret);
+}
+
+/* The program begins with "#!": it is the script, and somebody else reads it. */
+static void follow_interpreters(struct probe *x, const struct policy *p,
+                                const struct found *program)
+{
+    struct policy_program *g = &x->q.program;
+    struct script_line line;
+    struct found f = {.head_len = program->head_len};
+    memcpy(f.head, program->head, program->head_len);
+    int r;
+    for (int i = 0; (r = script_line_parse(f.head, f.head_len, &line)) != 0; i++) {
+        found_done(&f);
+        if (r < 0 || i == NESTED_MAX || !find_interpreter(x, p, &line, &f)) {
+            because(x, "its interpreter: ", "it cannot be told what it is");
+            g->trust = PROGRAM_UNKNOWN;
+            break;
+        }
+        if (f.why[0]) {
+            because(x, "its interpreter: ", f.why);
+            g->trust = PROGRAM_UNKNOWN;
+        }
+        free(x->interpreter);
+        x->interpreter = mem_strdup(f.real);
+    }
+    found_done(&f);
+    g->interpreter = x->interpreter;
+    g->script = x->script = mem_strdup(x->path);
+    g->script_trust = g->trust;
+}
+
+/* What script.c reads: strings one behind the other. */
+static enum script_operand find_operand(const struct probe *x, const char *tool, struct buf *packed,
+                                        const char **ret)
+{
+    size_t n = x->q.argc < HELPER_ARGS_MAX ? x->q.argc : HELPER_ARGS_MAX;
+    buf_clear(packed);
+    for (size_t i = 0; i < n; i++)
+        (void)buf_append(packed, x->q.argv[i], strlen(x->q.argv[i]) + 1);
+    struct helper_strings args = {
+        .packed = buf_str(packed), .size = packed->len, .count = (uint32_t)n};
+    return script_operand_find(tool, &args, n < x->q.argc, ret);
+}
+
+/* An interpreter that is told which file to read. */
+static void follow_operand(struct probe *x, const struct policy *p)
+{
+    struct policy_program *g = &x->q.program;
+    _cleanup_buf_ struct buf packed = BUF_INIT(16u << 20);
+    const char *tool = str_basename(x->path), *name = NULL;
+    enum script_operand o = find_operand(x, tool, &packed, &name);
+    if (o == SCRIPT_NONE) {
+        tool = x->q.command;
+        o = find_operand(x, tool, &packed, &name);
+    }
+    if (o == SCRIPT_NONE)
+        return;
+    struct found f;
+    bool known = o == SCRIPT_OPERAND && name[0];
+    bool found = known && (follow(x, name, &f) == 0 ||
+                           (script_searches_path(tool) && search(x, p, name, &f)));
+    g->script = x->script = mem_strdup(found ? f.real : known ? name : "?");
+    g->script_trust = found && !f.why[0] ? PROGRAM_TRUSTED : PROGRAM_UNKNOWN;
+    if (!found)
+        because(x, "its script: ", known ? "it was not found" : "it cannot be told which");
+    else if (f.why[0])
+        because(x, "its script: ", f.why);
+    if (found)
+        found_done(&f);
+}
+
+static void describe_program(struct probe *x, const struct policy *p)
+{
+    struct policy_program *g = &x->q.program;
+    struct found f;
+    g->trust = PROGRAM_NOT_FOUND;
+    if (!find_program(x, p, &f))
+        return;
+    g->path = x->path = mem_strdup(f.real);
+    g->dev = f.st.st_dev;
+    g->ino = f.st.st_ino;
+    g->trust = f.why[0] ? PROGRAM_UNKNOWN : PROGRAM_TRUSTED;
+    if (f.why[0])
+        because(x, "", f.why);
+    find_names(x, p, &f.st);
+    if (f.head_len >= 2 && memcmp(f.head, "#!", 2) == 0)
+        follow_interpreters(x, p, &f);
+    else
+        follow_operand(x, p);
+    found_done(&f);
+}
+
+/* ---- paths ---- */
 
 static void find_paths(struct probe *x, const struct policy *p)
 {
@@ -187,7 +275,10 @@ static void find_paths(struct probe *x, const struct policy *p)
     if (n > PATHS_MAX)
         n = 0; /* as the helper does: none is resolved, so all are outside everything */
     for (size_t i = 0; i < n; i++) {
-        x->resolved[i] = resolve(x->cwd, x->q.argv[args[i]]);
+        char why[256];
+        _cleanup_free_ char *path = path_join(x->cwd, x->q.argv[args[i]]);
+        if (x->q.argv[args[i]][0])
+            (void)pathtrust_follow(&x->user, path, true, &x->resolved[i], why);
         x->paths[i] = (struct policy_path){.arg = args[i], .resolved = x->resolved[i]};
     }
     x->q.paths = x->paths;
@@ -212,12 +303,7 @@ int probe_new(const struct policy *p, uint32_t uid, const char *cwd, const char 
     x->q.env = (const char *const *)environ;
     while (environ[x->q.envc])
         x->q.envc++;
-    int r = find_program(x, p);
-    if (r < 0) {
-        (void)probe_free(x);
-        return err_errno(err, r, "cannot look at '%s'", argv[0]);
-    }
-    find_script(x);
+    describe_program(x, p);
     find_paths(x, p);
     *ret = x;
     return 0;
