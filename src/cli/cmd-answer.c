@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include "base/str.h"
-#include "cli/answer.h"
 #include "cli/cmd.h"
+#include "cli/reply.h"
 #include "cli/request-text.h"
 #include "cli/show.h"
 
-static int answer_one(struct cli *c, const char *typed, enum answer_kind kind, const char *comment,
+static int answer_one(struct cli *c, const char *typed, enum reply_kind kind, const char *comment,
                       bool whole)
 {
     _cleanup_remote_ struct remote_answer request = REMOTE_ANSWER_INIT, answer = REMOTE_ANSWER_INIT;
@@ -21,7 +21,7 @@ static int answer_one(struct cli *c, const char *typed, enum answer_kind kind, c
         request_text_print(request.root, stdout);
         (void)fflush(stdout);
     }
-    r = answer_send(c, request.root, kind, comment, &answer);
+    r = reply_send(c, request.root, kind, comment, &answer);
     if (r != CLI_OK)
         return r;
     _cleanup_free_ char *id = show_text(request.root, "id"), *command = show_command(request.root);
@@ -33,12 +33,12 @@ static int answer_one(struct cli *c, const char *typed, enum answer_kind kind, c
     if (c->json)
         show_json_line(answer.root);
     else
-        printf("%s %s: %s\n", kind == ANSWER_APPROVE ? "approved" : "denied", id, command);
+        printf("%s %s: %s\n", kind == REPLY_APPROVE ? "approved" : "denied", id, command);
     return CLI_OK;
 }
 
 /* Goes on after a refusal, so that one stale id does not hold up the others. */
-static int answer_all(struct cli *c, const struct args *a, enum answer_kind kind)
+static int answer_all(struct cli *c, const struct args *a, enum reply_kind kind)
 {
     bool whole = a->count == 1 && !c->json && isatty(STDOUT_FILENO);
     int result = CLI_OK;
@@ -54,10 +54,10 @@ static int answer_all(struct cli *c, const struct args *a, enum answer_kind kind
 
 int cmd_approve(struct cli *c, const struct args *a)
 {
-    return answer_all(c, a, ANSWER_APPROVE);
+    return answer_all(c, a, REPLY_APPROVE);
 }
 
 int cmd_deny(struct cli *c, const struct args *a)
 {
-    return answer_all(c, a, ANSWER_DENY);
+    return answer_all(c, a, REPLY_DENY);
 }

@@ -96,13 +96,13 @@ int cmd_history(struct cli *c, const struct args *a)
         return cli_fail(CLI_USAGE, "the filters are too long");
 
     _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
-    int r = remote_ask(c, "GET", buf_str(&path), NULL, &answer);
+    const struct json *list;
+    int r = remote_get_list(c, buf_str(&path), "history", &answer, &list);
     if (r != CLI_OK)
         return r;
-    const struct json *list = remote_list(&answer, "history");
     if (c->json)
         show_json_lines(list);
-    else if (!list || json_count(list) == 0)
+    else if (json_count(list) == 0)
         printf("nothing recorded that matches\n");
     else
         print_table(list);

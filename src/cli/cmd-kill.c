@@ -37,17 +37,16 @@ static int find(struct cli *c, const char *typed, struct remote_answer *running,
                 struct remote_answer *queue, const struct json **ret)
 {
     struct err err = {0};
-    int code = 0, code2 = 0, r = remote_ask(c, "GET", "/api/running", NULL, running);
+    const struct json *list, *waiting;
+    int code, code2, r = remote_get_list(c, "/api/running", "running", running, &list);
     if (r == CLI_OK)
-        r = remote_ask(c, "GET", "/api/queue", NULL, queue);
+        r = remote_get_list(c, "/api/queue", "queue", queue, &waiting);
     if (r != CLI_OK)
         return r;
-    const struct json *list = remote_list(running, "running");
-    const struct json *waiting = remote_list(queue, "queue");
-    const struct json *a = list ? ids_find(list, typed, &code, &err) : NULL;
+    const struct json *a = ids_find(list, typed, &code, &err);
     if (code != 0 && code != -ENOENT)
         return cli_fail(CLI_REFUSED, "%s", err.text);
-    const struct json *b = waiting ? ids_find(waiting, typed, &code2, &err) : NULL;
+    const struct json *b = ids_find(waiting, typed, &code2, &err);
     if (code2 == -ENOTUNIQ || (a && b))
         return cli_fail(CLI_REFUSED, "'%s' names several requests: type more of the id", typed);
     *ret = a ? a : b;

@@ -12,9 +12,9 @@
 #include "cli/ids.h"
 #include "cli/remote.h"
 #include "cli/request-text.h"
+#include "cli/screen.h"
 #include "cli/show.h"
 #include "cli/table.h"
-#include "cli/watch.h"
 
 static void print_table(const struct json *list)
 {
@@ -35,13 +35,13 @@ static void print_table(const struct json *list)
 static int show_all(struct cli *c)
 {
     _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
-    int r = remote_ask(c, "GET", "/api/queue", NULL, &answer);
+    const struct json *list;
+    int r = remote_get_list(c, "/api/queue", "queue", &answer, &list);
     if (r != CLI_OK)
         return r;
-    const struct json *list = remote_list(&answer, "queue");
     if (c->json)
         show_json_lines(list);
-    else if (!list || json_count(list) == 0)
+    else if (json_count(list) == 0)
         printf("nothing waits\n");
     else
         print_table(list);
@@ -65,6 +65,6 @@ int cmd_queue(struct cli *c, const struct args *a)
 {
     if (args_flag(a, "watch"))
         return a->count || c->json ? cli_fail(CLI_USAGE, "--watch takes neither an id nor --json")
-                                   : watch_run(c);
+                                   : screen_run(c);
     return a->count ? show_one(c, a->words[0]) : show_all(c);
 }

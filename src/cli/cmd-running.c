@@ -11,15 +11,15 @@ int cmd_running(struct cli *c, const struct args *a)
 {
     static const char *const titles[] = {"ID", "AGE", "LEFT", "UID", "PID", "COMMAND", NULL};
     _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
-    int r = remote_ask(c, "GET", "/api/running", NULL, &answer);
+    const struct json *list;
+    int r = remote_get_list(c, "/api/running", "running", &answer, &list);
     if (r != CLI_OK)
         return r;
-    const struct json *list = remote_list(&answer, "running");
     if (c->json) {
         show_json_lines(list);
         return CLI_OK;
     }
-    if (!list || json_count(list) == 0) {
+    if (json_count(list) == 0) {
         printf("nothing runs\n");
         return CLI_OK;
     }

@@ -71,7 +71,7 @@ int ids_missing(struct cli *c, const char *typed, const char *what)
     if (r != CLI_OK)
         return r;
     int code;
-    const struct json *list = a.root ? remote_list(&a, "history") : NULL;
+    const struct json *list = remote_list(&a, "history"); /* without a history: NULL */
     const struct json *o = list ? ids_find(list, typed, &code, NULL) : NULL;
     if (!o)
         return cli_fail(CLI_REFUSED, "no request '%s' is in %s", buf_str(&shown), what);

@@ -142,3 +142,15 @@ const struct json *remote_list(const struct remote_answer *a, const char *name)
     const struct json *j = json_is_object(a->root) ? json_get(a->root, name) : NULL;
     return j && json_is_array(j) ? j : NULL;
 }
+
+int remote_get_list(struct cli *c, const char *path, const char *name, struct remote_answer *ret,
+                    const struct json **ret_list)
+{
+    int r = remote_ask(c, "GET", path, NULL, ret);
+    if (r != CLI_OK)
+        return r;
+    *ret_list = remote_list(ret, name);
+    if (!*ret_list) /* and not "nothing waits" */
+        return cli_fail(CLI_UNREACHABLE, "what answers there is no warden of this version");
+    return CLI_OK;
+}

@@ -28,3 +28,6 @@ int remote_refused(const struct remote_answer *a);
 
 /* The array in an answer: the root itself, or its member `name`; NULL when there is none. */
 const struct json *remote_list(const struct remote_answer *a, const char *name);
+/* Asks for a list: 0 with *ret_list in `ret`, else an enum cli_exit with the words out. */
+int remote_get_list(struct cli *c, const char *path, const char *name, struct remote_answer *ret,
+                    const struct json **ret_list) MUST_CHECK;

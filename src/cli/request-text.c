@@ -15,19 +15,19 @@
 
 static int find_id(struct cli *c, const char *typed, char **ret_id)
 {
-    _cleanup_remote_ struct remote_answer list = REMOTE_ANSWER_INIT;
-    int r = remote_ask(c, "GET", "/api/queue", NULL, &list);
+    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
+    const struct json *list;
+    int r = remote_get_list(c, "/api/queue", "queue", &answer, &list);
     if (r != CLI_OK)
         return r;
     struct err err = {0};
     int code;
-    const struct json *array = remote_list(&list, "queue");
-    const struct json *o = array ? ids_find(array, typed, &code, &err) : NULL;
+    const struct json *o = ids_find(list, typed, &code, &err);
     if (o) {
         *ret_id = mem_strdup(json_string(json_get(o, "id"), NULL));
         return CLI_OK;
     }
-    if (!array || code == -ENOENT)
+    if (code == -ENOENT)
         return ids_missing(c, typed, "the queue");
     return cli_fail(CLI_REFUSED, "%s", err.text);
 }
@@ -36,7 +36,7 @@ int request_text_fetch(struct cli *c, const char *typed, struct remote_answer *r
 {
     _cleanup_free_ char *id = NULL;
     int r = find_id(c, typed, &id);
-    if (r != CLI_OK)
+    if (r != CLI_OK || !id)
         return r;
     _cleanup_buf_ struct buf path = BUF_INIT(4096);
     (void)buf_append_str(&path, "/api/queue/");
@@ -92,7 +92,7 @@ static void print_names(const struct json *o, FILE *out, const char *name, const
     line(out, name, buf_str(&b));
 }
 
-void request_text_print(const struct json *o, FILE *out)
+void request_text_print(const struct json *request, FILE *out)
 {
     static const struct {
         const char *name, *key;
@@ -120,16 +120,16 @@ void request_text_print(const struct json *o, FILE *out)
         {"policy", "policy"},
         {"digest", "digest"},
     };
-    _cleanup_free_ char *command = show_command(o), *age = show_age(o, "waiting_at"),
-                        *left = show_left(o, "deadline");
-    _cleanup_free_ char *argv = show_raw(o, "command_line");
+    _cleanup_free_ char *command = show_command(request), *age = show_age(request, "waiting_at"),
+                        *left = show_left(request, "deadline");
+    _cleanup_free_ char *argv = show_raw(request, "command_line");
     line(out, "command", command);
     if (argv[0] && !str_eq(argv, command)) /* its argv[0] is not the name it was called by */
         line(out, "as", argv);
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        print_field(o, out, fields[i].name, fields[i].key);
-    print_paths(o, out);
-    print_names(o, out, "environment", "env_passed");
+        print_field(request, out, fields[i].name, fields[i].key);
+    print_paths(request, out);
+    print_names(request, out, "environment", "env_passed");
     line(out, "waits", age);
     line(out, "expires in", left);
 }

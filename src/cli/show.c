@@ -50,7 +50,7 @@ static char *decode_base64(const char *s, size_t n, size_t *ret_len)
 
 char *show_bytes(const struct json *j, size_t *ret_len)
 {
-    size_t n = 0, ignored;
+    size_t n = 0, ignored = 0;
     size_t *len = ret_len ? ret_len : &ignored;
     const char *s = json_string(j, &n);
     *len = n;

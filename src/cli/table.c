@@ -152,10 +152,11 @@ void table_print(const struct table *t, FILE *out, size_t width)
     size_t *widths = mem_new_array(size_t, t->columns), left = 0;
     for (size_t i = 0; i < t->columns; i++)
         widths[i] = table_width(t->titles[i]);
-    for (size_t i = 0; i < t->count; i++) {
-        size_t w = table_width(t->cells[i]), *max = &widths[i % t->columns];
-        if (w > *max)
-            *max = w;
+    for (size_t i = 0, column = 0; i < t->count; i++) {
+        size_t w = table_width(t->cells[i]);
+        if (w > widths[column])
+            widths[column] = w;
+        column = column + 1 == t->columns ? 0 : column + 1;
     }
     for (size_t i = 0; i + 1 < t->columns; i++)
         left += widths[i] + GAP;

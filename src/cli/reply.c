@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* A person's answer to one waiting request. */
-#include "cli/answer.h"
+#include "cli/reply.h"
 
 #include <string.h>
 
 #include "http/client.h"
 
-#define ANSWER_BODY_MAX (64u << 10)
+#define REPLY_BODY_MAX (64u << 10)
 
-int answer_send(struct cli *c, const struct json *request, enum answer_kind kind,
-                const char *comment, struct remote_answer *ret)
+int reply_send(struct cli *c, const struct json *request, enum reply_kind kind, const char *comment,
+               struct remote_answer *ret)
 {
     const char *id = json_string(json_get(request, "id"), NULL);
     const char *digest = json_string(json_get(request, "digest"), NULL);
     if (!id || !digest) /* without it the answer would not be bound to what was shown */
         return cli_fail(CLI_UNREACHABLE, "the warden's answer has no id or no digest");
-    _cleanup_buf_ struct buf path = BUF_INIT(4096), body = BUF_INIT(ANSWER_BODY_MAX);
+    _cleanup_buf_ struct buf path = BUF_INIT(4096), body = BUF_INIT(REPLY_BODY_MAX);
     (void)buf_append_str(&path, "/api/queue/");
     (void)client_encode(&path, id, strlen(id));
-    (void)buf_append_str(&path, kind == ANSWER_APPROVE ? "/approve" : "/deny");
+    (void)buf_append_str(&path, kind == REPLY_APPROVE ? "/approve" : "/deny");
     struct json_writer w = JSON_WRITER(&body);
     json_object_begin(&w);
     json_field_string(&w, "digest", digest);

@@ -2,7 +2,7 @@
 /* clawrden queue --watch. The selection is an id, not a row: when that request leaves, nothing is
  * selected, so that a key meant for one command never answers another. An answer is given only to
  * what stands whole on the screen, bound to the digest that was read with it. */
-#include "cli/watch.h"
+#include "cli/screen.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,8 +17,8 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "cli/answer.h"
 #include "cli/remote.h"
+#include "cli/reply.h"
 #include "cli/show.h"
 #include "cli/table.h"
 
@@ -26,7 +26,7 @@
 #define SCREEN_MAX (4u << 20) /* bytes of one picture */
 #define DETAIL_LINES 4        /* around the selected command */
 
-struct watch {
+struct screen {
     struct cli *c;
     struct remote_answer answer; /* the last one */
     const struct json *list;     /* in it */
@@ -50,7 +50,7 @@ static const char *id_of(const struct json *o)
     return id ? id : "";
 }
 
-static size_t selected_row(const struct watch *w)
+static size_t selected_row(const struct screen *w)
 {
     for (size_t i = 0; w->selected && w->list && i < json_count(w->list); i++)
         if (str_eq(id_of(json_at(w->list, i)), w->selected))
@@ -58,7 +58,7 @@ static size_t selected_row(const struct watch *w)
     return SIZE_MAX;
 }
 
-static void select_row(struct watch *w, size_t i)
+static void select_row(struct screen *w, size_t i)
 {
     free(w->selected);
     w->selected =
@@ -67,7 +67,7 @@ static void select_row(struct watch *w, size_t i)
 
 /* ---- the picture ---- */
 
-static void measure(struct watch *w)
+static void measure(struct screen *w)
 {
     struct winsize ws = {0};
     (void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws);
@@ -95,7 +95,7 @@ static void put_line(struct buf *out, const char *s, size_t columns)
     (void)buf_append_str(out, s[n] ? " >>>\r\n" : "\r\n");
 }
 
-static void put_row(struct watch *w, struct buf *out, const struct json *o, bool selected)
+static void put_row(struct screen *w, struct buf *out, const struct json *o, bool selected)
 {
     _cleanup_free_ char *id = show_id(o), *age = show_age(o, "waiting_at"),
                         *left = show_left(o, "deadline"), *uid = show_text(o, "uid"),
@@ -106,7 +106,7 @@ static void put_row(struct watch *w, struct buf *out, const struct json *o, bool
 }
 
 /* The selected command, wrapped; sets w->whole. */
-static void put_selected(struct watch *w, struct buf *out, const struct json *o, size_t lines)
+static void put_selected(struct screen *w, struct buf *out, const struct json *o, size_t lines)
 {
     _cleanup_free_ char *command = show_command(o), *cwd = show_text(o, "cwd"),
                         *rule = show_text(o, "rule"), *reason = show_text(o, "reason"),
@@ -126,7 +126,7 @@ static void put_selected(struct watch *w, struct buf *out, const struct json *o,
     w->whole = !*s && !show_is_short(o);
 }
 
-static void draw(struct watch *w)
+static void draw(struct screen *w)
 {
     _cleanup_buf_ struct buf out = BUF_INIT(SCREEN_MAX);
     measure(w);
@@ -150,7 +150,7 @@ static void draw(struct watch *w)
 /* ---- what happens ---- */
 
 /* A warden that is away is waited for: it may be starting anew. */
-static void refresh(struct watch *w)
+static void refresh(struct screen *w)
 {
     struct remote_answer next = REMOTE_ANSWER_INIT;
     int r = remote_call(w->c, "GET", "/api/queue", NULL, &next);
@@ -169,7 +169,7 @@ static void refresh(struct watch *w)
     }
 }
 
-static void answer(struct watch *w, enum answer_kind kind)
+static void answer(struct screen *w, enum reply_kind kind)
 {
     size_t at = selected_row(w);
     const struct json *o = at == SIZE_MAX ? NULL : json_at(w->list, at);
@@ -177,14 +177,14 @@ static void answer(struct watch *w, enum answer_kind kind)
         (void)snprintf(w->said, sizeof(w->said), "select one by j and k first");
         return;
     }
-    if (kind == ANSWER_APPROVE && !w->whole) {
+    if (kind == REPLY_APPROVE && !w->whole) {
         (void)snprintf(w->said, sizeof(w->said),
                        "too long for this screen: clawrden queue %s shows all of it", id_of(o));
         return;
     }
     _cleanup_remote_ struct remote_answer a = REMOTE_ANSWER_INIT;
-    const char *word = kind == ANSWER_APPROVE ? "approved" : "denied";
-    int r = answer_send(w->c, o, kind, NULL, &a);
+    const char *word = kind == REPLY_APPROVE ? "approved" : "denied";
+    int r = reply_send(w->c, o, kind, NULL, &a);
     if (r == CLI_OK && a.status / 100 == 2)
         (void)snprintf(w->said, sizeof(w->said), "%s %s", word, id_of(o));
     else
@@ -194,7 +194,7 @@ static void answer(struct watch *w, enum answer_kind kind)
     refresh(w);
 }
 
-static void key(struct watch *w, char k)
+static void key(struct screen *w, char k)
 {
     size_t n = w->list ? json_count(w->list) : 0, at = selected_row(w);
     w->said[0] = '\0';
@@ -208,10 +208,10 @@ static void key(struct watch *w, char k)
             select_row(w, at == SIZE_MAX ? n - 1 : at > 0 ? at - 1 : 0);
         return;
     case 'a':
-        answer(w, ANSWER_APPROVE);
+        answer(w, REPLY_APPROVE);
         return;
     case 'd':
-        answer(w, ANSWER_DENY);
+        answer(w, REPLY_DENY);
         return;
     case 'q':
     case 3: /* Ctrl-C */
@@ -222,7 +222,7 @@ static void key(struct watch *w, char k)
 }
 
 /* Waits for a key, a signal or the next look. */
-static void step(struct watch *w)
+static void step(struct screen *w)
 {
     struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
     char k;
@@ -237,7 +237,7 @@ static void step(struct watch *w)
         stop = 1;
 }
 
-static int run_screen(struct watch *w)
+static int run_screen(struct screen *w)
 {
     struct termios before, raw;
     if (tcgetattr(STDIN_FILENO, &before) < 0)
@@ -259,16 +259,15 @@ static int run_screen(struct watch *w)
     return CLI_OK;
 }
 
-int watch_run(struct cli *c)
+int screen_run(struct cli *c)
 {
-    struct watch w = {.c = c};
+    struct screen w = {.c = c};
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return cli_fail(CLI_USAGE,
                         "--watch needs a terminal; clawrden queue --json is for programs");
     /* The first look says aloud what is wrong; after it the screen does. */
-    int r = remote_ask(c, "GET", "/api/queue", NULL, &w.answer);
+    int r = remote_get_list(c, "/api/queue", "queue", &w.answer, &w.list);
     if (r == CLI_OK) {
-        w.list = remote_list(&w.answer, "queue");
         c->quiet = true;
         r = run_screen(&w);
     }

@@ -5,4 +5,4 @@
 #include "cli/cli.h"
 
 /* Until 'q', Ctrl-C or the end of the terminal; an enum cli_exit. Without a terminal: refused. */
-int watch_run(struct cli *c);
+int screen_run(struct cli *c);
