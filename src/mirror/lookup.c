@@ -51,6 +51,7 @@ static struct {
     char words_text[256];
     char paths[HELPER_PATHS_MAX * WALK_PATH_MAX];
     size_t paths_len;
+    bool searched; /* the program was found by its name */
     volatile bool complete;
 } l;
 
@@ -92,7 +93,7 @@ static int reopen(const struct walk *w)
     words_add_number(&p, (uint64_t)w->fd);
     if ((w->st.mode & S_IFMT) != S_IFREG)
         return -1;
-    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
 static size_t read_head(const struct walk *w, char head[SCRIPT_HEAD_MAX])
@@ -136,6 +137,7 @@ static void hash(const struct walk *w)
 static bool search(const char *name, struct walk *ret, char path[WALK_PATH_MAX])
 {
     const char *dir = l.ask.search.packed;
+    struct compat_statx st;
     if (strchr(name, '/') || strlen(name) > 255 || !strcmp(name, ".") || !strcmp(name, ".."))
         return false;
     for (uint32_t i = 0; i < l.ask.search.count; i++, dir = helper_next(dir)) {
@@ -146,7 +148,9 @@ static bool search(const char *name, struct walk *ret, char path[WALK_PATH_MAX])
         words_add(&w, dir);
         words_add(&w, "/");
         words_add(&w, name);
-        if (walk_path(&l.caller, -1, "/", path, false, ret) < 0)
+        /* Mostly it is not there: one call tells. */
+        if (walk_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st) < 0 ||
+            walk_path(&l.caller, -1, "/", path, false, ret) < 0)
             continue;
         l.head_len = read_head(ret, l.head);
         if (executable(ret) && !is_shim(l.head, l.head_len))
@@ -187,12 +191,13 @@ static bool find_program(void)
         if (!shim)
             return false;
     }
-    return search(base_name(name), &l.program, l.exec_path);
+    l.searched = search(base_name(name), &l.program, l.exec_path);
+    return l.searched;
 }
 
 /* Names by which the trusted directories lead to this very file: what it was called, and its own.
  */
-static void find_names(void)
+static void find_names(bool searched)
 {
     static char path[WALK_PATH_MAX];
     static char packed[2 * 256];
@@ -202,12 +207,14 @@ static void find_names(void)
     memcpy(head, l.head, head_len);
     l.answer.names = (struct helper_strings){.packed = packed};
     for (int i = 0; i < 2; i++) {
-        struct walk w;
-        if ((i == 1 && strcmp(candidates[0], candidates[1]) == 0) ||
-            !search(candidates[i], &w, path))
+        struct walk w = {.fd = -1};
+        bool same = i == 0 && searched;
+        if (i == 1 && strcmp(candidates[0], candidates[1]) == 0)
             continue;
-        if (w.trusted && w.st.ino == l.program.st.ino &&
-            walk_dev(&w.st) == walk_dev(&l.program.st)) {
+        if (!same && search(candidates[i], &w, path))
+            same = w.trusted && w.st.ino == l.program.st.ino &&
+                   walk_dev(&w.st) == walk_dev(&l.program.st);
+        if (same) {
             size_t n = strlen(candidates[i]) + 1;
             memcpy(packed + len, candidates[i], n);
             len += n;
@@ -320,7 +327,7 @@ static void describe_program(void)
     l.answer.trust = l.program.trusted ? HELPER_TRUST_TRUSTED : HELPER_TRUST_UNKNOWN;
     if (!l.program.trusted)
         because("", l.program.why);
-    find_names();
+    find_names(l.searched && l.program.trusted);
     if (l.head_len >= 2 && l.head[0] == '#' && l.head[1] == '!')
         follow_interpreters();
     else
@@ -414,7 +421,7 @@ static int look_at_caller(int pidfd)
         walls = subject_check_walls(pid, &s, &why);
     }
     if (!(l.ask.flags & HELPER_PEER_V1)) {
-        l.cwd_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        l.cwd_fd = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (l.cwd_fd < 0 && r == 0)
             r = -errno;
         char link[40];
@@ -458,6 +465,7 @@ static void find(struct worker *w, int pidfd)
 void lookup_run(struct worker *w, struct packet *p)
 {
     l.cwd_fd = -1;
+    l.searched = false;
     l.program.fd = l.other.fd = -1;
     l.cwd[0] = l.why[0] = l.exec_path[0] = l.script[0] = l.interpreter[0] = 0;
     l.answer = (struct helper_resolved){.script = "", .digest = ""};

@@ -54,6 +54,8 @@ static void clean_up(void)
     (void)syscall(SYS_close_range, CONTROL + 1, ~0U, 0);
     (void)fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    /* Commands of our own user must not look into us; those that we start are dumpable again. */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)setsid();
     (void)chdir("/");
     (void)umask(022);

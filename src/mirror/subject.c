@@ -25,7 +25,7 @@ static ssize_t read_proc(pid_t pid, const char *what, char *buf, size_t size)
 {
     char path[64];
     proc_path(pid, what, path, sizeof(path));
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     ssize_t n = read(fd, buf, size - 1);
@@ -135,37 +135,56 @@ void subject_read_limits(pid_t pid, struct subject *ret)
     }
 }
 
-static bool same_file(pid_t pid, const char *what)
+#define WALLS 5
+
+static const char *const walls[WALLS][2] = {
+    {"/ns/mnt", "the caller is in a mount namespace of its own"},
+    {"/ns/user", "the caller is in a user namespace of its own"},
+    {"/ns/pid", "the caller is in a pid namespace of its own"},
+    {"/ns/net", "the caller is in a network namespace of its own"},
+    {"/root", "the caller has a root directory of its own"},
+};
+
+/* The helper's own, which do not change. */
+static struct {
+    bool known;
+    struct stat walls[WALLS];
+    struct subject status;
+} own;
+
+static int look_at(pid_t pid, const char *what, struct stat *ret)
 {
-    char theirs[64], ours[64];
-    struct stat a, b;
-    proc_path(pid, what, theirs, sizeof(theirs));
-    proc_path(0, what, ours, sizeof(ours));
-    return stat(theirs, &a) == 0 && stat(ours, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
+    char path[64];
+    proc_path(pid, what, path, sizeof(path));
+    return stat(path, ret) < 0 ? -errno : 0;
+}
+
+static int know_own(void)
+{
+    int r = subject_read_status(0, &own.status);
+    for (int i = 0; i < WALLS && r == 0 && !own.known; i++)
+        r = look_at(0, walls[i][0], &own.walls[i]);
+    own.known = r == 0;
+    return r;
 }
 
 int subject_check_walls(pid_t pid, const struct subject *s, struct words *why)
 {
-    static const char *const walls[][2] = {
-        {"/ns/mnt", "the caller is in a mount namespace of its own"},
-        {"/ns/user", "the caller is in a user namespace of its own"},
-        {"/ns/pid", "the caller is in a pid namespace of its own"},
-        {"/ns/net", "the caller is in a network namespace of its own"},
-        {"/root", "the caller has a root directory of its own"},
-    };
-    struct subject own = {0};
-    for (size_t i = 0; i < sizeof(walls) / sizeof(walls[0]); i++) {
-        if (!same_file(pid, walls[i][0])) {
-            words_add(why, walls[i][1]);
-            words_add(why, "; the executor 'local' would run its command outside of it");
-            return -EPERM;
-        }
-    }
-    int r = subject_read_status(0, &own);
-    if (r < 0)
+    struct stat st;
+    int r = own.known ? 0 : know_own();
+    if (r < 0) {
+        words_add(why, "the helper cannot look at itself");
         return r;
-    if (s->filters > own.filters) {
+    }
+    for (int i = 0; i < WALLS; i++) {
+        if (look_at(pid, walls[i][0], &st) == 0 && st.st_dev == own.walls[i].st_dev &&
+            st.st_ino == own.walls[i].st_ino)
+            continue;
+        words_add(why, walls[i][1]);
+        words_add(why, "; the executor 'local' would run its command outside of it");
+        return -EPERM;
+    }
+    if (s->filters > own.status.filters) {
         words_add(why, "the caller is under a seccomp filter; the executor 'local' would run its "
                        "command without it");
         return -EPERM;
@@ -176,17 +195,17 @@ int subject_check_walls(pid_t pid, const struct subject *s, struct words *why)
 static void apply_limits(const struct subject *s)
 {
     for (int i = 0; i < SUBJECT_LIMITS; i++) {
-        struct rlimit own;
-        if (!s->limit_known[i] || prlimit(0, i, NULL, &own) < 0)
+        struct rlimit have;
+        if (!s->limit_known[i] || prlimit(0, i, NULL, &have) < 0)
             continue;
-        if (own.rlim_cur == s->limits[i].rlim_cur && own.rlim_max == s->limits[i].rlim_max)
+        if (have.rlim_cur == s->limits[i].rlim_cur && have.rlim_max == s->limits[i].rlim_max)
             continue;
         if (prlimit(0, i, &s->limits[i], NULL) == 0)
             continue;
         /* Not privileged: as much as we may give. */
         struct rlimit most = s->limits[i];
-        if (most.rlim_max > own.rlim_max)
-            most.rlim_max = own.rlim_max;
+        if (most.rlim_max > have.rlim_max)
+            most.rlim_max = have.rlim_max;
         if (most.rlim_cur > most.rlim_max)
             most.rlim_cur = most.rlim_max;
         (void)prlimit(0, i, &most, NULL);
@@ -198,12 +217,12 @@ void subject_apply(const struct subject *s, bool root)
     if (getpriority(PRIO_PROCESS, 0) != s->nice)
         (void)setpriority(PRIO_PROCESS, 0, s->nice);
     char text[8];
-    int own = 0;
+    int have = 0;
     if (read_proc(0, "/oom_score_adj", text, sizeof(text)) > 0) {
         int sign = text[0] == '-';
-        own = (int)words_number(text + sign, NULL) * (sign ? -1 : 1);
+        have = (int)words_number(text + sign, NULL) * (sign ? -1 : 1);
     }
-    if (own != s->oom_score) {
+    if (have != s->oom_score) {
         char out[16] = "";
         struct words w = WORDS(out);
         if (s->oom_score < 0)

@@ -76,10 +76,11 @@ static bool has_acl(int fd)
  */
 static void judge_mount(struct walk *w, int fd, const struct compat_statx *st)
 {
+    static struct compat_statx root; /* ours does not change */
     struct statfs fs;
-    struct compat_statx root;
-    if (walk_stat(AT_FDCWD, "/", 0, &root) == 0 && walk_dev(&root) == walk_dev(st) &&
-        root.mnt_id == st->mnt_id)
+    if (root.mask == 0 && walk_stat(AT_FDCWD, "/", 0, &root) < 0)
+        root.mask = 0;
+    if (root.mask && walk_dev(&root) == walk_dev(st) && root.mnt_id == st->mnt_id)
         return;
     if (fstatfs(fd, &fs) < 0)
         distrust(w, "it is on a file system that does not answer");
@@ -110,27 +111,31 @@ static void judge(const struct walk_caller *c, struct walk *w, int fd,
 }
 
 /* Takes over `fd` as the place where we stand. */
+static void stand(struct state *s, int fd, const struct compat_statx *st)
+{
+    if (s->dir < 0 || st->mnt_id != s->st.mnt_id || walk_dev(st) != walk_dev(&s->st))
+        judge_mount(s->w, fd, st);
+    judge(s->c, s->w, fd, st);
+    if (s->dir >= 0)
+        close(s->dir);
+    s->dir = fd;
+    s->st = *st;
+}
+
 static int enter(struct state *s, int fd)
 {
     struct compat_statx st;
     int r = walk_stat(fd, "", AT_EMPTY_PATH, &st);
-    if (r < 0) {
+    if (r < 0)
         close(fd);
-        return r;
-    }
-    if (s->dir < 0 || st.mnt_id != s->st.mnt_id || walk_dev(&st) != walk_dev(&s->st))
-        judge_mount(s->w, fd, &st);
-    judge(s->c, s->w, fd, &st);
-    if (s->dir >= 0)
-        close(s->dir);
-    s->dir = fd;
-    s->st = st;
-    return 0;
+    else
+        stand(s, fd, &st);
+    return r;
 }
 
 static int enter_path(struct state *s, const char *path)
 {
-    int fd = open(path, O_PATH | O_CLOEXEC | O_DIRECTORY);
+    int fd = openat(AT_FDCWD, path, O_PATH | O_CLOEXEC | O_DIRECTORY);
     return fd < 0 ? -errno : enter(s, fd);
 }
 
@@ -242,7 +247,8 @@ static int step(struct state *s, const char *name, bool may_miss, bool *ret_miss
         close(fd);
         return r;
     }
-    return enter(s, fd);
+    stand(s, fd, &st);
+    return 0;
 }
 
 /* Root can change anything: what it did not get with the system is not trusted for it. */
