@@ -1,451 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The executor `local` and the resolver with the real helper, a fake core and fake shims. */
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <poll.h>
-#include <pty.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
+/* The executor `local` with the real helper: what a command gets, and how it ends. */
+#include "exec-case.h"
+
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <setjmp.h>
-
-#include <cmocka.h>
-
-#include "base/clock.h"
-#include "base/mem.h"
-#include "base/path.h"
-#include "base/str.h"
-#include "core/warden.h"
-#include "exec/local.h"
-#include "exec/mirror.h"
-#include "exec/resolve.h"
-#include "wire/bytes.h"
-#include "wire/v1.h"
-#include "wire/v2.h"
-
-#define WAIT_MS 10000
-
-/* ---- a fake core ---- */
-
-struct seen {
-    bool resolved, started, ended;
-    int error;
-    char words[512];
-    pid_t pid;
-    struct end end;
-};
-
-static const char *search_path[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin",
-                                    "/sbin", "/bin", NULL, NULL};
-static size_t operands[8], operands_count;
-
-const char *const *policy_search_path(const struct policy *p)
-{
-    return search_path;
-}
-
-size_t policy_path_operands(const struct policy *p, const char *command, const char *const *argv,
-                            size_t argc, size_t *ret, size_t max)
-{
-    for (size_t i = 0; i < operands_count; i++)
-        ret[i] = operands[i];
-    return operands_count;
-}
-
-struct policy *policy_unref(struct policy *p)
-{
-    return NULL;
-}
-
-struct policy *policy_ref(struct policy *p)
-{
-    return p;
-}
-
-static struct seen *seen_of(struct request *r)
-{
-    return (struct seen *)(void *)r->track;
-}
-
-void warden_resolved(struct warden *w, struct request *r, int error, const char *words)
-{
-    struct seen *s = seen_of(r);
-    assert_false(s->resolved);
-    s->resolved = true;
-    s->error = error;
-    (void)snprintf(s->words, sizeof(s->words), "%s", words ? words : "");
-}
-
-void warden_started(struct warden *w, struct request *r, pid_t pid)
-{
-    seen_of(r)->started = true;
-    seen_of(r)->pid = pid;
-}
-
-void warden_ended(struct warden *w, struct request *r, const struct end *end)
-{
-    struct seen *s = seen_of(r);
-    assert_false(s->ended);
-    s->ended = true;
-    s->end = *end;
-    r->end = *end;
-}
-
-/* ---- the fixture ---- */
-
-struct fixture {
-    uv_loop_t loop;
-    struct mirror *mirror;
-    struct resolver *resolver;
-    struct executor *local;
-    char dir[64]; /* a directory of the agent's, uid 1234 */
-};
-
-static struct fixture *f;
-
-static uint64_t now_ms(void)
-{
-    return clock_monotonic() / CLOCK_NS_PER_MS;
-}
-
-static void pump(int ms)
-{
-    uint64_t end = now_ms() + (uint64_t)ms;
-    do {
-        struct pollfd p = {.fd = uv_backend_fd(&f->loop), .events = POLLIN};
-        (void)poll(&p, 1, 1);
-        (void)uv_run(&f->loop, UV_RUN_NOWAIT);
-    } while (now_ms() < end);
-}
-
-#define pump_until(cond)                                                                           \
-    do {                                                                                           \
-        bool met_ = false;                                                                         \
-        for (uint64_t end_ = now_ms() + WAIT_MS; !met_ && now_ms() < end_;) {                      \
-            pump(0);                                                                               \
-            met_ = (cond);                                                                         \
-        }                                                                                          \
-        assert_true(met_);                                                                         \
-    } while (0)
-
-static const char *binary(void)
-{
-    const char *b = getenv("CLAWRDEN_MIRROR");
-    assert_non_null(b);
-    return b;
-}
-
-static int setup(void **state)
-{
-    struct err err = {0};
-    struct fixture *x = mem_new(struct fixture);
-    f = x;
-    operands_count = 0;
-    search_path[6] = NULL;
-    assert_int_equal(uv_loop_init(&x->loop), 0);
-    if (mirror_new(&x->loop, binary(), &x->mirror, &err) < 0)
-        fail_msg("%s", err.text);
-    x->resolver = resolve_new(x->mirror);
-    x->local = local_new(x->mirror);
-    pump_until(mirror_ready(x->mirror));
-    strcpy(x->dir, "/tmp/clawrden-test-XXXXXX");
-    assert_non_null(mkdtemp(x->dir));
-    assert_int_equal(chmod(x->dir, 0755), 0);
-    if (geteuid() == 0)
-        assert_int_equal(chown(x->dir, 1234, 1234), 0);
-    *state = x;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    char *cmd = mem_printf("rm -rf %s", f->dir);
-    resolve_free(f->resolver);
-    local_free(f->local);
-    mirror_close(f->mirror);
-    while (uv_run(&f->loop, UV_RUN_DEFAULT) > 0)
-        ;
-    assert_int_equal(uv_loop_close(&f->loop), 0);
-    (void)!system(cmd);
-    free(cmd);
-    return 0;
-}
-
-/* ---- a fake agent and its shim ---- */
-
-struct shim {
-    pid_t agent; /* stands in for the shim's process */
-    struct request *r;
-    struct seen seen;
-    int conn; /* the shim's end */
-    int theirs;
-    int out; /* read end of the command's output */
-    int out_w;
-    int in;
-};
-
-static bool root(void)
-{
-    return geteuid() == 0;
-}
-
-/* A process with that uid in that directory, which waits. */
-static pid_t agent_new(uid_t uid, const char *cwd, void (*setup_fn)(void))
-{
-    int ready[2];
-    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (setup_fn)
-            setup_fn();
-        if (root() && uid != 0 &&
-            (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0))
-            _exit(9);
-        prctl(PR_SET_DUMPABLE, 1);
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (chdir(cwd) < 0)
-            _exit(8);
-        (void)!write(ready[1], "", 1);
-        for (;;)
-            pause();
-    }
-    char c;
-    close(ready[1]);
-    assert_int_equal(read(ready[0], &c, 1), 1);
-    close(ready[0]);
-    return pid;
-}
-
-static void (*agent_setup)(void); /* for the next shim_new() */
-
-static struct shim *shim_new(enum door_kind door, uid_t uid, const char *cwd, const char *const *argv)
-{
-    struct shim *s = mem_new(struct shim);
-    int sv[2], out[2];
-    struct request *r = request_new();
-    s->agent = agent_new(uid, cwd, agent_setup);
-    agent_setup = NULL;
-    s->r = r;
-    r->track = (void *)&s->seen;
-    r->peer.pid = s->agent;
-    r->peer.pidfd = (int)syscall(SYS_pidfd_open, s->agent, 0);
-    r->peer.uid = root() ? uid : getuid();
-    r->peer.gid = root() ? uid : getgid();
-    r->ask.door = door;
-    r->ask.name = argv[0];
-    r->ask.cwd = cwd;
-    r->ask.umask = 022;
-    while (argv[r->ask.argc])
-        r->ask.argc++;
-    r->ask.argv = mem_new_array(const char *, r->ask.argc + 1);
-    for (size_t i = 0; i < r->ask.argc; i++)
-        r->ask.argv[i] = argv[i];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
-    assert_int_equal(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
-    (void)fcntl(out[1], F_SETFL, 0);
-    s->conn = sv[0];
-    s->theirs = sv[1];
-    s->out = out[0];
-    s->out_w = out[1];
-    s->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return s;
-}
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-static void shim_free(struct shim *s)
-{
-    if (s->r->job) {
-        s->r->end = s->seen.end;
-        f->local->release(f->local, s->r);
-        pump(20);
-    }
-    kill(s->agent, SIGKILL);
-    waitpid(s->agent, NULL, 0);
-    close_fd(&s->conn);
-    close_fd(&s->theirs);
-    close_fd(&s->out);
-    close_fd(&s->out_w);
-    close_fd(&s->in);
-    s->r->track = NULL;
-    request_free(s->r);
-    free(s);
-}
-
-static void shim_resolve(struct shim *s)
-{
-    struct err err = {0};
-    s->seen.resolved = false;
-    assert_int_equal(f->resolver->resolve(f->resolver, s->r, &err), 0);
-    pump_until(s->seen.resolved);
-}
-
-static void shim_start(struct shim *s)
-{
-    static const char env[] = "PATH=/usr/bin:/bin\0A=b";
-    struct err err = {0};
-    if (!s->r->facts.known)
-        shim_resolve(s);
-    if (s->seen.error)
-        fail_msg("%s", s->seen.words);
-    if (f->local->start(f->local, s->r, s->theirs, env, sizeof(env), 2, &err) < 0)
-        fail_msg("%s", err.text);
-    s->theirs = -1;
-}
-
-static ssize_t shim_read(struct shim *s, void *p, size_t n)
-{
-    size_t done = 0;
-    uint64_t end = now_ms() + WAIT_MS;
-    while (done < n && now_ms() < end) {
-        ssize_t r = recv(s->conn, (char *)p + done, n - done, MSG_DONTWAIT);
-        if (r == 0 || (r < 0 && errno != EAGAIN))
-            return done ? (ssize_t)done : r;
-        if (r > 0)
-            done += (size_t)r;
-        else
-            pump(0);
-    }
-    return (ssize_t)done;
-}
-
-/* The next message; its type, or 0 at the end of the connection. */
-static uint8_t shim_message(struct shim *s, uint8_t payload[8192], uint32_t *ret_len)
-{
-    uint8_t head[V2_HEAD_SIZE];
-    struct v2_head h;
-    if (shim_read(s, head, sizeof(head)) != (ssize_t)sizeof(head))
-        return 0;
-    assert_int_equal(v2_head_decode(head, 8192, &h), 0);
-    assert_int_equal(shim_read(s, payload, h.len), h.len);
-    *ret_len = h.len;
-    return h.type;
-}
-
-static void send_fds(struct shim *s, uint32_t flags, const int *fds, unsigned n)
-{
-    uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE];
-    char control[CMSG_SPACE(sizeof(int) * 253)] = {0};
-    struct iovec iov = {bytes, sizeof(bytes)};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    v2_head_encode(V2_FDS, V2_FDS_SIZE, bytes);
-    bytes_put_u32(bytes + V2_HEAD_SIZE, flags);
-    if (n) {
-        m.msg_control = control;
-        m.msg_controllen = CMSG_SPACE(sizeof(int) * n);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * n);
-        memcpy(CMSG_DATA(c), fds, sizeof(int) * n);
-    }
-    assert_int_equal(sendmsg(s->conn, &m, MSG_NOSIGNAL), sizeof(bytes));
-}
-
-static void shim_hand_over(struct shim *s)
-{
-    uint8_t payload[8192];
-    uint32_t len;
-    assert_int_equal(shim_message(s, payload, &len), V2_GO);
-    assert_int_equal(len, V2_GO_SIZE);
-    assert_memory_equal(payload, s->r->id, 16);
-    int fds[3] = {s->in, s->out_w, s->out_w};
-    send_fds(s, 0, fds, 3);
-    close_fd(&s->out_w);
-}
-
-static void shim_send(struct shim *s, enum v2_type type, uint32_t value)
-{
-    uint8_t out[V2_HEAD_SIZE + 4];
-    v2_head_encode(type, 4, out);
-    bytes_put_u32(out + V2_HEAD_SIZE, value);
-    assert_int_equal(send(s->conn, out, sizeof(out), MSG_NOSIGNAL), sizeof(out));
-}
-
-static void release(struct shim *s)
-{
-    pump_until(s->seen.ended);
-    f->local->release(f->local, s->r);
-}
-
-/* Waits for the end and returns what the shim is told of it: code, or 1000 + signal. */
-static uint32_t shim_exit(struct shim *s)
-{
-    uint8_t payload[8192];
-    uint32_t len;
-    release(s);
-    assert_int_equal(shim_message(s, payload, &len), V2_EXIT);
-    uint32_t value = bytes_get_u32(payload + 4);
-    return bytes_get_u32(payload) == V2_EXIT_SIGNAL ? 1000 + value : value;
-}
-
-/* What the command wrote, up to the end of the stream. */
-static char *shim_output(struct shim *s)
-{
-    static char text[65536];
-    size_t n = 0;
-    uint64_t end = now_ms() + WAIT_MS;
-    while (now_ms() < end) {
-        ssize_t r = read(s->out, text + n, sizeof(text) - 1 - n);
-        if (r == 0)
-            break;
-        if (r > 0)
-            n += (size_t)r;
-        pump(0);
-    }
-    text[n] = 0;
-    return text;
-}
-
-#define ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define UID 1234
-
-static struct shim *run(const char *const *argv)
-{
-    struct shim *s = shim_new(DOOR_SHIM_V2, UID, f->dir, argv);
-    shim_start(s);
-    shim_hand_over(s);
-    return s;
-}
-
-static struct shim *run_sh(const char *script)
-{
-    return run(ARGV("sh", "-c", script));
-}
-
-static bool gone(pid_t pid)
-{
-    char path[64], text[256] = "";
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return true;
-    (void)!read(fd, text, sizeof(text) - 1);
-    close(fd);
-    const char *p = strrchr(text, ')');
-    return !p || p[2] == 'Z' || p[2] == 'X';
-}
 
 /* ---- running ---- */
 
@@ -472,8 +29,8 @@ static void streams_directory_ids_and_environment_are_the_callers(void **state)
 {
     struct shim *s = run_sh("pwd; id -u; id -G; umask; env | sort; ls -l /proc/self/fd | wc -l");
     char *out = shim_output(s);
-    char *want = mem_printf("%s\n%u\n%u\n0022\n", f->dir, root() ? UID : getuid(),
-                            root() ? UID : getgid());
+    char *want =
+        mem_printf("%s\n%u\n%u\n0022\n", f->dir, root() ? UID : getuid(), root() ? UID : getgid());
     assert_int_equal(shim_exit(s), 0);
     if (root())
         assert_memory_equal(out, want, strlen(want));
@@ -529,8 +86,9 @@ static void two_megabytes_of_arguments_arrive(void **state)
 
 static void a_closed_descriptor_stays_closed(void **state)
 {
-    struct shim *s = shim_new(DOOR_SHIM_V2, UID, f->dir,
-                              ARGV("sh", "-c", "[ -e /proc/self/fd/0 ] && echo open || echo closed"));
+    struct shim *s =
+        shim_new(DOOR_SHIM_V2, UID, f->dir,
+                 ARGV("sh", "-c", "[ -e /proc/self/fd/0 ] && echo open || echo closed"));
     uint8_t payload[8192];
     uint32_t len;
     shim_start(s);
@@ -545,7 +103,8 @@ static void a_closed_descriptor_stays_closed(void **state)
 
 static void signals_of_the_shim_reach_the_command(void **state)
 {
-    struct shim *s = run_sh("exec 2>/dev/null; trap 'echo got; exit 3' USR1; echo ready; while :; do sleep 0.05; done");
+    struct shim *s = run_sh(
+        "exec 2>/dev/null; trap 'echo got; exit 3' USR1; echo ready; while :; do sleep 0.05; done");
     char c[7] = "";
     pump_until(read(s->out, c, 6) == 6);
     shim_send(s, V2_SIGNAL, SIGUSR1);
@@ -558,7 +117,8 @@ static void a_stop_is_told_and_cont_goes_on(void **state)
 {
     uint8_t payload[8192];
     uint32_t len;
-    struct shim *s = run_sh("echo ready; exec sleep 0.3"); /* dash waits for vfork, and would not stop */
+    struct shim *s =
+        run_sh("echo ready; exec sleep 0.3"); /* dash waits for vfork, and would not stop */
     char c[7] = "";
     pump_until(read(s->out, c, 6) == 6);
     shim_send(s, V2_SIGNAL, SIGTSTP);
@@ -629,24 +189,22 @@ static void a_daemon_outlives_a_command_that_ended(void **state)
 
 int main(int argc, char **argv)
 {
+    const struct CMUnitTest tests[] = {
+        EXEC_TEST(an_exit_code_reaches_the_shim),
+        EXEC_TEST(a_death_by_signal_reaches_the_shim),
+        EXEC_TEST(streams_directory_ids_and_environment_are_the_callers),
+        EXEC_TEST(input_arrives_unchanged),
+        EXEC_TEST(argv0_and_odd_bytes_survive),
+        EXEC_TEST(two_megabytes_of_arguments_arrive),
+        EXEC_TEST(a_closed_descriptor_stays_closed),
+        EXEC_TEST(signals_of_the_shim_reach_the_command),
+        EXEC_TEST(a_stop_is_told_and_cont_goes_on),
+        EXEC_TEST(limits_and_umask_of_the_caller_are_carried),
+        EXEC_TEST(a_kill_ends_the_whole_tree),
+        EXEC_TEST(a_hang_up_ends_the_whole_tree),
+        EXEC_TEST(a_daemon_outlives_a_command_that_ended),
+    };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
-
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-    const struct CMUnitTest tests[] = {
-        T(an_exit_code_reaches_the_shim),
-        T(a_death_by_signal_reaches_the_shim),
-        T(streams_directory_ids_and_environment_are_the_callers),
-        T(input_arrives_unchanged),
-        T(argv0_and_odd_bytes_survive),
-        T(two_megabytes_of_arguments_arrive),
-        T(a_closed_descriptor_stays_closed),
-        T(signals_of_the_shim_reach_the_command),
-        T(a_stop_is_told_and_cont_goes_on),
-        T(limits_and_umask_of_the_caller_are_carried),
-        T(a_kill_ends_the_whole_tree),
-        T(a_hang_up_ends_the_whole_tree),
-        T(a_daemon_outlives_a_command_that_ended),
-    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

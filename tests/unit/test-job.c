@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* The hand-over between shim, helper and command: hostile callers, and what changed after the
+ * judgement. */
+#include "exec-case.h"
+
+#include <netinet/in.h>
+
+/* ---- hostile hand-overs ---- */
+
+/* A command that starts only if somebody was careless. */
+static struct shim *before_fds(void)
+{
+    uint8_t payload[8192];
+    uint32_t len;
+    struct shim *s = shim_new(DOOR_SHIM_V2, UID, f->dir, ARGV("sh", "-c", "echo ran"));
+    shim_start(s);
+    assert_int_equal(shim_message(s, payload, &len), V2_GO);
+    return s;
+}
+
+static void must_fail(struct shim *s, uint32_t code)
+{
+    assert_int_equal(shim_exit(s), code);
+    assert_false(s->seen.started);
+    assert_int_equal(s->seen.end.kind, END_FAILED);
+    assert_true(str_starts(s->seen.end.text, "clawrden: "));
+    close_fd(&s->out_w);
+    assert_string_equal(shim_output(s), "");
+    shim_free(s);
+}
+
+static void a_wrong_number_of_descriptors_starts_nothing(void **state)
+{
+    const unsigned counts[] = {0, 1, 2, 4, 200};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        struct shim *s = before_fds();
+        int fds[200];
+        for (unsigned k = 0; k < 200; k++)
+            fds[k] = s->in;
+        send_fds(s, 0, fds, counts[i]);
+        must_fail(s, 125);
+    }
+}
+
+static void descriptors_that_claim_to_be_a_pty_are_looked_at(void **state)
+{
+    struct shim *s = before_fds();
+    int fds[4] = {s->in, s->out_w, s->out_w, s->out_w};
+    send_fds(s, V2_FDS_PTY, fds, 4);
+    must_fail(s, 125);
+}
+
+static void unknown_flags_and_types_start_nothing(void **state)
+{
+    uint8_t junk[V2_HEAD_SIZE + 4] = {V2_SIGNAL, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 15};
+    struct shim *s = before_fds();
+    int fds[3] = {s->in, s->out_w, s->out_w};
+    send_fds(s, V2_FDS_FLAGS_ALL + 1, fds, 3);
+    must_fail(s, 125);
+    s = before_fds();
+    assert_int_equal(send(s->conn, junk, sizeof(junk), 0), sizeof(junk));
+    must_fail(s, 125);
+    s = before_fds();
+    assert_int_equal(send(s->conn, junk, 3, 0), 3);
+    must_fail(s, 125);
+}
+
+static void a_caller_that_hangs_up_before_its_descriptors_starts_nothing(void **state)
+{
+    struct shim *s = before_fds();
+    close_fd(&s->conn);
+    pump_until(s->seen.ended);
+    assert_false(s->seen.started);
+    assert_true(s->seen.end.caller_gone);
+    shim_free(s);
+}
+
+static void a_kill_before_the_descriptors_starts_nothing(void **state)
+{
+    struct shim *s = before_fds();
+    f->local->kill(f->local, s->r, SIGTERM);
+    must_fail(s, 125);
+}
+
+static void nonsense_while_it_runs_ends_the_command(void **state)
+{
+    const uint8_t junk[3][12] = {
+        {V2_SIGNAL, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, SIGKILL}, /* not one that shims forward */
+        {V2_FDS, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0},
+        {V2_SIGNAL, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, SIGTERM},
+    };
+    for (int i = 0; i < 3; i++) {
+        struct shim *s = run_sh("sleep 1000");
+        pump_until(s->seen.started);
+        assert_int_equal(send(s->conn, junk[i], 12, 0), 12);
+        pump_until(s->seen.ended);
+        assert_int_equal(s->seen.end.kind, END_SIGNAL);
+        assert_true(s->seen.end.caller_gone);
+        shim_free(s);
+    }
+}
+
+/* A TCP socket whose last close waits `seconds` for data that nobody takes. */
+static int lingering_socket(int *ret_listener, int *ret_peer, int seconds)
+{
+    static char data[1 << 20];
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(a);
+    struct linger l = {1, seconds};
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int small = 4096;
+    (void)setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    assert_int_equal(bind(listener, (struct sockaddr *)&a, n), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &n), 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, n), 0);
+    *ret_peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    *ret_listener = listener;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)), 0);
+    for (int i = 0; i < 20; i++) {
+        while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
+            ;
+        usleep(5000); /* some of it goes on to the other side */
+    }
+    return fd;
+}
+
+/* The trap must be one, or the test below tests nothing: whoever closes it last, waits. */
+static void assert_close_blocks(void)
+{
+    int listener, peer, go[2], fd = lingering_socket(&listener, &peer, 8);
+    char c;
+    assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(go[1]);
+        (void)!read(go[0], &c, 1);
+        close(fd);
+        _exit(0);
+    }
+    close(fd);
+    close(go[1]);
+    close(go[0]);
+    usleep(300000);
+    assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(peer);
+    close(listener);
+}
+
+/* Others run while somebody's last close is waited for; a refused hand-over is reported at once. */
+static void a_lingering_socket_blocks_nobody(void **state)
+{
+    assert_close_blocks();
+    for (int surplus = 0; surplus < 2; surplus++) {
+        int listener, peer;
+        uint8_t payload[8192];
+        uint32_t len;
+        struct shim *s = shim_new(DOOR_SHIM_V2, UID, f->dir, ARGV("true"));
+        shim_start(s);
+        assert_int_equal(shim_message(s, payload, &len), V2_GO);
+        int fd = lingering_socket(&listener, &peer, 8);
+        int fds[4] = {s->in, fd, s->out_w, fd};
+        uint64_t begin = now_ms();
+        send_fds(s, 0, fds, surplus ? 4 : 3);
+        close(fd);  /* the helper's side is the last now */
+        release(s); /* with the surplus one the worker that closes the connection waits now */
+        assert_int_equal(s->seen.end.kind, surplus ? END_FAILED : END_EXIT);
+        for (int i = 0; i < 4; i++) {
+            struct shim *other = run_sh("exit 6");
+            assert_int_equal(shim_exit(other), 6);
+            shim_free(other);
+        }
+        assert_true(now_ms() - begin < 4000);
+        close(peer);
+        close(listener);
+        shim_free(s);
+    }
+}
+
+/* ---- what was judged is what runs ---- */
+
+static void a_directory_that_changed_after_the_judgement_is_refused(void **state)
+{
+    char *a = mem_printf("%s/a", f->dir), *b = mem_printf("%s/b", f->dir);
+    assert_int_equal(mkdir(a, 0755), 0);
+    struct shim *s = shim_new(DOOR_SHIM_V2, UID, a, ARGV("sh", "-c", "echo ran"));
+    shim_resolve(s);
+    assert_string_equal(s->r->facts.cwd, a);
+    assert_int_equal(rename(a, b), 0); /* the same inode at another place */
+    shim_start(s);
+    shim_hand_over(s);
+    must_fail(s, 125);
+    s = shim_new(DOOR_SHIM_V1, UID, b, ARGV("sh", "-c", "echo ran"));
+    shim_resolve(s);
+    assert_int_equal(rename(b, a), 0);
+    assert_int_equal(mkdir(b, 0755), 0); /* another inode at the same place */
+    shim_start(s);
+    release(s);
+    assert_int_equal(s->seen.end.kind, END_FAILED);
+    assert_non_null(strstr(s->seen.end.text, "not the one that was judged"));
+    shim_free(s);
+    free(a);
+    free(b);
+}
+
+static void a_program_that_was_swapped_or_rewritten_is_refused(void **state)
+{
+    char *path = mem_printf("%s/tool", f->dir);
+    for (int how = 0; how < 3; how++) {
+        write_file(path, "#!/bin/sh\necho good\n", 0755);
+        struct shim *s = shim_new(DOOR_SHIM_V1, UID, f->dir, ARGV("./tool"));
+        shim_resolve(s);
+        assert_int_equal(s->r->facts.program.trust, PROGRAM_UNKNOWN);
+        assert_non_null(s->r->facts.program.digest);
+        if (how == 0)
+            write_file(path, "#!/bin/sh\necho evil\n", 0755); /* the same inode */
+        if (how == 1) {
+            char *other = mem_printf("%s/other", f->dir);
+            write_file(other, "#!/bin/sh\necho good\n", 0755);
+            assert_int_equal(rename(other, path), 0);
+            free(other);
+        }
+        shim_start(s);
+        release(s);
+        if (how == 2) {
+            assert_int_equal(s->seen.end.kind, END_EXIT);
+        } else {
+            assert_int_equal(s->seen.end.kind, END_FAILED);
+            assert_non_null(strstr(s->seen.end.text, "program is not the one"));
+        }
+        shim_free(s);
+    }
+    free(path);
+}
+
+static void a_tool_that_went_away_or_cannot_run_has_the_codes_of_a_shell(void **state)
+{
+    char *path = mem_printf("%s/tool", f->dir);
+    write_file(path, "#!/bin/sh\n", 0755);
+    struct shim *s = shim_new(DOOR_SHIM_V1, UID, f->dir, ARGV("./tool"));
+    shim_resolve(s);
+    assert_int_equal(unlink(path), 0);
+    shim_start(s);
+    release(s);
+    assert_int_equal(s->seen.end.kind, END_FAILED);
+    assert_int_equal(s->seen.end.value, 127);
+    shim_free(s);
+    write_file(path, "#!/nowhere/sh\n", 0755);
+    s = shim_new(DOOR_SHIM_V1, UID, f->dir, ARGV("./tool"));
+    shim_start(s);
+    release(s);
+    assert_int_equal(s->seen.end.value, 127);
+    shim_free(s);
+    write_file(path, "\177ELF and nothing", 0755);
+    s = shim_new(DOOR_SHIM_V1, UID, f->dir, ARGV("./tool"));
+    shim_start(s);
+    release(s);
+    assert_int_equal(s->seen.end.value, 126);
+    shim_free(s);
+    free(path);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        EXEC_TEST(a_wrong_number_of_descriptors_starts_nothing),
+        EXEC_TEST(descriptors_that_claim_to_be_a_pty_are_looked_at),
+        EXEC_TEST(unknown_flags_and_types_start_nothing),
+        EXEC_TEST(a_caller_that_hangs_up_before_its_descriptors_starts_nothing),
+        EXEC_TEST(a_kill_before_the_descriptors_starts_nothing),
+        EXEC_TEST(nonsense_while_it_runs_ends_the_command),
+        EXEC_TEST(a_lingering_socket_blocks_nobody),
+        EXEC_TEST(a_directory_that_changed_after_the_judgement_is_refused),
+        EXEC_TEST(a_program_that_was_swapped_or_rewritten_is_refused),
+        EXEC_TEST(a_tool_that_went_away_or_cannot_run_has_the_codes_of_a_shell),
+    };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
