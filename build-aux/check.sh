@@ -69,7 +69,7 @@ asan_unit() {
 }
 # The whole programs once more, warden and CLI built with the sanitizers; a report ends the process with 99.
 asan_system() {
-    CLAWRDEN_BIN=$build/asan-bin ASAN_OPTIONS=detect_leaks=1:exitcode=99 UBSAN_OPTIONS=halt_on_error=1:exitcode=99 \
+    CLAWRDEN_TEST_BIN=$PWD/$build/asan-bin ASAN_OPTIONS=detect_leaks=1:exitcode=99 UBSAN_OPTIONS=halt_on_error=1:exitcode=99 \
         stage_pytest asan-system tests/system -m "not slow and not timing"
 }
 asan_bin() {
