@@ -1,6 +1,6 @@
 #!/bin/bash
-# The main job on real tools, in about ten seconds: an agent's script runs git, npm, ls, cat, rm and curl
-# through shims; the warden judges, holds, runs and records them; a person answers what waits.
+# The main job on real tools, in about ten seconds: an agent's script runs git, npm, ls, cat, rm, curl
+# and env through shims; the warden judges, holds, runs and records them; a person answers what waits.
 # Prints what the agent saw beside what the warden recorded, verifies the audit chain, and exits with 1
 # if anything was not as it should be. Needs `make` first; touches nothing outside its own directory.
 #   INTERACTIVE=1   leaves you in a governed shell instead
@@ -18,7 +18,8 @@ for p in git npm; do
     command -v $p >/dev/null || { echo "demo: $p is missing; run make deps first" >&2; exit 2; }
 done
 
-top=$(mktemp -d /tmp/clawrden-demo.XXXXXX) || exit 2
+# Not below /tmp: the starter policy lets the agent delete there.
+top=$(mktemp -d /var/tmp/clawrden-demo.XXXXXX) || exit 2
 home=$top/agent work=$top/agent/project outside=$top/precious shims=$top/shims
 warden_pid='' reviewer_pid=''
 
@@ -50,7 +51,7 @@ mkdir -p "$work/src" "$outside" "$shims" "$top/run" "$top/state" "$top/person"
 chmod 700 "$top/state" "$top/person"
 echo "the only copy" >"$outside/data"
 git init -q --bare --initial-branch=main "$home/remote.git"
-for tool in git npm rm ls cat curl; do ln -s "$bin/clawrden-shim" "$shims/$tool"; done
+for tool in git npm rm ls cat curl env; do ln -s "$bin/clawrden-shim" "$shims/$tool"; done
 cp "$here/scripts/demo-agent.sh" "$home/agent.sh"
 if [ "$(id -u)" = 0 ]; then
     # What the agent must not change is root's; its own is its own, also what lies outside its workspace.
@@ -63,8 +64,9 @@ else
 fi
 agent() { # command...
     (cd "$work" && exec "${as_agent[@]}" env -i PATH="$shims:/usr/local/bin:/usr/bin:/bin" HOME="$home" LANG=C.UTF-8 \
-        TERM="${TERM:-dumb}" USER=agent CLAWRDEN_SOCKET="$top/run/warden.sock" OUTSIDE="$outside" SHIMS="$shims" \
-        DEPLOY_TOKEN=s3cret LD_PRELOAD_DEMO=1 "$@")
+        TERM="${TERM:-dumb}" USER=agent CLAWRDEN_SOCKET="$top/run/warden.sock" OUTSIDE="$outside" SHIMS="$shims" TRY_ROOT="${try_root:-0}" WEB="${web:-}" \
+        GIT_AUTHOR_NAME=agent GIT_AUTHOR_EMAIL=agent@example.org GIT_COMMITTER_NAME=agent \
+        GIT_COMMITTER_EMAIL=agent@example.org DEPLOY_TOKEN=s3cret "$@")
 }
 
 export CLAWRDEN_API=unix:$top/state/api.sock
@@ -82,6 +84,8 @@ for _ in $(seq 100); do
 done
 grep -q 'clawrden-warden: ready' "$top/warden.log" ||
     { echo "demo: the warden did not start:" >&2; cat "$top/warden.log" >&2; exit 2; }
+
+web=$(sed -n 's/^api \(http[^ ]*\).*/\1/p' "$top/warden.out")
 
 if [ "${INTERACTIVE:-}" = 1 ]; then
     cat <<TEXT
@@ -129,28 +133,29 @@ member() { sed -nE "s/.*[{,]\"$1\": ?(\"([^\"\\\\]|\\\\.)*\"|[0-9]+).*/\1/p" | s
 
 # ---- what the warden has on record ----
 
-# The newest request of the history, once its end is there. $1: how many requests there must be.
-newest_record() {
-    local lines last
+# The n-th request since the warden began, once its end is there. The agent may be further already.
+record() { # n
+    local lines count it=
     for _ in $(seq 50); do
-        lines=$(clawrden history --json --limit 100 2>/dev/null | grep '^{')
-        if [ "$(grep -c . <<<"$lines")" -ge "$1" ]; then
-            last=$(head -n 1 <<<"$lines")
-            case $(member decision <<<"$last") in
-                allow | ask-approved) [ -n "$(member exit_code <<<"$last")" ] && break ;;
+        lines=$(clawrden history --json --limit 100 2>/dev/null | grep '^{') # the newest first
+        count=$(grep -c . <<<"$lines")
+        if [ "$count" -ge "$1" ]; then
+            it=$(sed -n "$((count - $1 + 1))p" <<<"$lines")
+            case $(member decision <<<"$it") in
+                allow | ask-approved) [ -n "$(member exit_code <<<"$it")" ] && break ;;
                 *) break ;;
             esac
         fi
         sleep 0.1
     done
-    printf '%s\n' "$last"
+    printf '%s\n' "$it"
 }
 
 show_record() { # the record as a sentence
     local decision rule approver comment code waited
     decision=$(member decision <<<"$1") rule=$(member rule <<<"$1") approver=$(member approver <<<"$1")
     comment=$(member comment <<<"$1") code=$(member exit_code <<<"$1") waited=$(member waited_ms <<<"$1")
-    printf '  warden     %s by rule "%s" (line %s)' "$decision" "$rule" "$(member line <<<"$1")"
+    printf '  warden     %s by rule "%s"' "$decision" "$rule"
     case $decision in
         ask-*) printf ', answered by %s after %s ms: "%s"' "$approver" "$waited" "$comment" ;;
     esac
@@ -169,13 +174,15 @@ play() {
     while IFS= read -r line; do
         case $line in
             '@run '*)
+                line=${line//$top/DEMO}
                 n=$((n + 1)) lines=0
                 want=${line#@run } want=${want%% *}
                 printf '\n%2d  $ %s\n' "$n" "${line#@run * }"
                 ;;
             '@end '*)
                 [ $lines -le 6 ] || printf '  agent saw  ... %d more lines\n' $((lines - 6))
-                record=$(newest_record "$n")
+                printf '  agent saw  exit %s\n' "${line#@end }"
+                record=$(record "$n")
                 show_record "$record"
                 expect "wanted $want, the agent saw exit ${line#@end }" [ "${want#*/}" = "${line#@end }" ]
                 expect "wanted ${want%/*}, recorded $(member decision <<<"$record")" \
@@ -186,7 +193,7 @@ play() {
             '') ;;
             *)
                 lines=$((lines + 1))
-                [ $lines -gt 6 ] || printf '  agent saw  %s\n' "$line"
+                [ $lines -gt 6 ] || printf '  agent saw  %s\n' "${line//$top/DEMO}"
                 ;;
         esac
     done
@@ -200,18 +207,19 @@ expect "policy explain says deny to rm -rf /" [ $explained = 0 ]
 [ $explained = 0 ] && try_root=1 || try_root=0
 
 echo "The agent is $who."
-echo "Its git, npm, rm, ls, cat and curl are shims; the policy is the one of 'clawrden init'."
+echo "Its git, npm, rm, ls, cat, curl and env are shims; the policy is the one of 'clawrden init'."
+echo "DEMO stands for $top."
 reviewer &
 reviewer_pid=$!
 # Not in a pipe: the counters are this shell's.
-play < <(agent TRY_ROOT=$try_root bash "$home/agent.sh" 2>&1)
+play < <(agent bash "$home/agent.sh" 2>&1)
 kill "$reviewer_pid" 2>/dev/null; wait "$reviewer_pid" 2>/dev/null; reviewer_pid=''
 
 # ---- what must be true now ----
 
 echo
 echo "The person's terminal:"
-sed 's/^/  /' "$top/person/said"
+sed "s|$top|DEMO|g; s/^/  /" "$top/person/said"
 echo
 expect "the approved push arrived" [ "$(git -C "$home/remote.git" -c safe.directory='*' rev-list --count main 2>/dev/null)" = 1 ]
 expect "what lies outside the workspace is untouched" [ "$(cat "$outside/data")" = "the only copy" ]
@@ -219,12 +227,12 @@ expect "the build directory inside the workspace was deleted" [ ! -e "$work/dist
 expect "nothing waits any more" [ "$(clawrden queue --json)" = "[]" ]
 clawrden audit verify "$top/state/audit.jsonl" >"$top/verify.out" 2>&1
 expect "the audit chain is whole: $(cat "$top/verify.out")" [ $? = 0 ]
-echo "The audit log: $(head -n 1 "$top/verify.out")"
-# A changed byte is found.
-sed '3s/"decision"/"Decision"/' "$top/state/audit.jsonl" >"$top/person/forged.jsonl"
+echo "The audit log: $(head -n 1 "$top/verify.out" | sed "s|$top|DEMO|")"
+# Whoever turns a refusal into a permission afterwards is found out.
+sed '0,/"decision":"deny"/s//"decision":"allow"/' "$top/state/audit.jsonl" >"$top/person/forged.jsonl"
 clawrden audit verify "$top/person/forged.jsonl" >"$top/forged.out" 2>&1
 expect "a changed record is found" [ $? = 1 ]
-echo "With one byte changed: $(head -n 1 "$top/forged.out" | sed "s|$top/person/||")"
+echo "With one refusal turned into a permission: $(head -n 1 "$top/forged.out" | sed "s|$top/person/||")"
 echo
 echo "What shims do not stop: a program called by its absolute path. See 'What it does not stop' in README.md."
 [ $failed = 0 ] || { echo; echo "the warden's log:"; tail -n 40 "$top/warden.log"; }
