@@ -152,21 +152,19 @@ int conn_send_fds(struct conn *c, uint32_t flags, const int *fds, unsigned n)
     uint8_t msg[V2_HEAD_SIZE + V2_FDS_SIZE];
     struct iovec v = {.iov_base = msg, .iov_len = sizeof(msg)};
     union {
-        struct cmsghdr align;
+        struct cmsghdr head;
         char bytes[CMSG_SPACE(CONN_FDS_MAX * sizeof(int))];
     } ctl;
     struct msghdr m = {.msg_iov = &v,
                        .msg_iovlen = 1,
                        .msg_control = ctl.bytes,
                        .msg_controllen = CMSG_SPACE(n * sizeof(int))};
-    struct cmsghdr *h;
 
     memset(&ctl, 0, sizeof(ctl));
-    h = CMSG_FIRSTHDR(&m);
-    h->cmsg_level = SOL_SOCKET;
-    h->cmsg_type = SCM_RIGHTS;
-    h->cmsg_len = CMSG_LEN(n * sizeof(int));
-    memcpy(CMSG_DATA(h), fds, n * sizeof(int));
+    ctl.head.cmsg_level = SOL_SOCKET;
+    ctl.head.cmsg_type = SCM_RIGHTS;
+    ctl.head.cmsg_len = CMSG_LEN(n * sizeof(int));
+    memcpy(CMSG_DATA(&ctl.head), fds, n * sizeof(int));
     v2_head_encode(V2_FDS, V2_FDS_SIZE, msg);
     bytes_put_u32(msg + V2_HEAD_SIZE, flags);
     return send_all(c->fd, &m);

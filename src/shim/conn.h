@@ -30,7 +30,7 @@ int conn_open(struct conn *c, const char *path);
 void conn_close(struct conn *c);
 
 /* -E2BIG: a limit of the protocol is passed, and nothing was sent. */
-int conn_send_request(struct conn *c, const struct conn_request *r);
+int conn_send_request(struct conn *c, const struct conn_request *q);
 /* A message whose payload is one number. */
 int conn_send_u32(struct conn *c, uint8_t type, uint32_t value);
 /* V2_FDS: `fds` are the three, or four with V2_FDS_PTY in flags. */

@@ -62,11 +62,12 @@ struct v2_head {
  *   u32 flags | u32 umask | u32 argc | u32 envc | u8 claim[16]
  * then the NUL-terminated strings: name, cwd, argv[0..argc), env[0..envc), and nothing after. */
 #define V2_REQUEST_HEAD_SIZE 32
-#define V2_REQ_TTY0 1u /* stdin, stdout, stderr are terminals: for the record only, */
-#define V2_REQ_TTY1 2u /* nothing rests on it */
+/* Stdin, stdout, stderr are terminals: for the record only, nothing rests on it. */
+#define V2_REQ_TTY0 1u
+#define V2_REQ_TTY1 2u
 #define V2_REQ_TTY2 4u
-#define V2_REQ_CLAIM 8u /* `claim` is the id of a request that waited before the warden restarted  \
-                         */
+/* `claim` is the id of a request that waited before the warden restarted. */
+#define V2_REQ_CLAIM 8u
 #define V2_REQ_FLAGS_ALL 15u
 
 struct v2_request {

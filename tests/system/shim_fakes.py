@@ -315,7 +315,7 @@ class Terminal:
 
 # ---- the helper ----
 
-def spawn_command(request, fds, flags, session_leader):
+def spawn_command(request, fds, flags):
     """The command in a process group of its own, in front when the shim said so."""
     path = os.environ.get("FAKE_HELPER_PATH", "/usr/bin:/bin").split(":")
     tool = next((os.path.join(os.fsencode(d), request.name) for d in path
@@ -360,7 +360,10 @@ class Helper:
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         if self.flags & PTY:
             fcntl.ioctl(self.tty, termios.TIOCSCTTY, 0)
-        self.pid = spawn_command(request, fds, self.flags, True)
+        self.pid = spawn_command(request, fds, self.flags)
+        # What is typed before the command is in front meets the session leader.
+        for s in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
+            signal.signal(s, lambda signo, _: os.killpg(self.pid, signo))
         for fd in fds[:3]:
             os.close(fd)
         self.peer.fds = []

@@ -341,6 +341,7 @@ def test_a_pager_at_the_end_of_a_pipeline_reads_the_keys(shell):
 def test_a_pager_can_be_stopped_with_its_pipeline(shell):
     shell.type("seq 50000 | less\n")
     shell.expect("32\r\n:")
+    time.sleep(0.3)  # it shows its page before it asks for the terminal
     shell.type("\x1a")
     shell.expect(r"Stopped.*\r\nready> ")
     shell.type("fg\n")
