@@ -153,24 +153,34 @@ int peer_status_parse(const char *text, size_t len, struct peer_status *ret)
 
 /* ---- reading /proc ---- */
 
-static int read_proc(pid_t pid, const char *name, struct buf *out)
+static int open_proc(pid_t pid, const char *name)
 {
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 ? fd : errno == ENOENT ? -ESRCH : -errno;
+}
+
+/* These files are made whole for one read: less than asked for is all of it. */
+static int read_proc(pid_t pid, const char *name, struct buf *out)
+{
+    char text[8192];
+    _cleanup_close_ int fd = open_proc(pid, name);
     if (fd < 0)
-        return errno == ENOENT ? -ESRCH : -errno;
-    return fd_read_all(fd, out);
+        return fd;
+    ssize_t n = read(fd, text, sizeof(text));
+    if (n < 0)
+        return -errno;
+    int r = buf_append(out, text, (size_t)n);
+    return r < 0 || (size_t)n < sizeof(text) ? r : fd_read_all(fd, out);
 }
 
 int peer_stat_read(pid_t pid, struct peer_stat *ret)
 {
     char text[1024];
-    char path[64];
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int fd = open_proc(pid, "stat");
     if (fd < 0)
-        return errno == ENOENT ? -ESRCH : -errno;
+        return fd;
     ssize_t n = read(fd, text, sizeof(text));
     if (n < 0)
         return -errno;

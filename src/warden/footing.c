@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -18,6 +19,7 @@
 unsigned long footing_prepare(void)
 {
     struct rlimit l;
+    (void)mallopt(M_ARENA_MAX, 2); /* few threads allocate, and each arena keeps what it had */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)umask(0077);
     (void)prctl(PR_SET_DUMPABLE, 0);
