@@ -115,7 +115,7 @@ class Warden:
     def spawn(self):
         """Starts it without waiting for it to be ready."""
         env = {k: v for k, v in os.environ.items() if not k.startswith("CLAWRDEN_")}
-        env.update({"ASAN_OPTIONS": "abort_on_error=0:exitcode=97", "UBSAN_OPTIONS": "halt_on_error=1"})
+        env.update({"ASAN_OPTIONS": "abort_on_error=0:exitcode=97:quarantine_size_mb=4", "UBSAN_OPTIONS": "halt_on_error=1"})
         env.update(self.env)
         self.log_path = self.dir / "warden.log"
         self.out_path = self.dir / "warden.out"
