@@ -88,15 +88,19 @@ grep -q 'clawrden-warden: ready' "$top/warden.log" ||
 web=$(sed -n 's/^api \(http[^ ]*\).*/\1/p' "$top/warden.out")
 
 if [ "${INTERACTIVE:-}" = 1 ]; then
+    # Something to push, by the real git and past the warden.
+    (cd "$work" && echo hello >src/hello && "${as_agent[@]}" env -i HOME="$home" PATH=/usr/bin:/bin bash -c '
+        git init --quiet --initial-branch=main && git remote add origin ../remote.git && git add . &&
+        git -c user.name=agent -c user.email=agent@example.org commit --quiet -m start')
     cat <<TEXT
 
 You are the agent now, in $work ($who).
-git, npm, rm, ls, cat and curl go through the warden here. Try:
+git, npm, rm, ls, cat, curl and env go through the warden here. Try:
 
   ls                            passes
-  git init && git status        passes
+  git status                    passes
   git push origin main          waits for a person
-  rm -rf $outside    waits too: it is outside of the workspace
+  rm -rf ../../precious         waits too: it is outside of the workspace
   rm -rf /                      is refused
 
 In another terminal, as $(id -un), be the person:
