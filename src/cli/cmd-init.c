@@ -49,12 +49,9 @@ static void fill_in(const struct starter *s, const char *workspace, struct buf *
     }
 }
 
-static int write_policy(const char *path, const struct buf *text, bool force)
+static int write_policy(const char *path, const struct buf *text)
 {
     struct err err = {0};
-    struct stat st;
-    if (lstat(path, &st) == 0 && !force)
-        return cli_fail(CLI_REFUSED, "%s is there already; --force replaces it", path);
     _cleanup_free_ char *dir = path_dirname(path);
     mode_t mode = geteuid() == 0 ? 0644 : 0600;
     int r = path_mkdirs(dir, geteuid() == 0 ? 0755 : 0700, &err);
@@ -86,6 +83,9 @@ int cmd_init(struct cli *c, const struct args *a)
                         workspace);
     _cleanup_free_ char *dir = cli_config_dir();
     _cleanup_free_ char *path = a->count ? mem_strdup(a->words[0]) : path_join(dir, "policy.yaml");
+    struct stat st;
+    if (lstat(path, &st) == 0 && !args_flag(a, "force"))
+        return cli_fail(CLI_REFUSED, "%s is there already; --force replaces it", path);
     _cleanup_buf_ struct buf text = BUF_INIT(POLICY_TEXT_MAX);
     fill_in(find_text(args_flag(a, "strict") ? "strict.yaml" : "starter.yaml"), workspace, &text);
     _cleanup_(policy_unrefp) struct policy *p = NULL;
@@ -93,7 +93,7 @@ int cmd_init(struct cli *c, const struct args *a)
     if (text.failed || policy_parse(buf_str(&text), text.len, path, &p, &err) < 0)
         return cli_fail(CLI_REFUSED, "the starter policy cannot be used for %s: %s", workspace,
                         err.text);
-    int r = write_policy(path, &text, args_flag(a, "force"));
+    int r = write_policy(path, &text);
     if (r != CLI_OK)
         return r;
     if (c->json)

@@ -50,7 +50,7 @@ static int find(struct cli *c, const char *typed, struct remote_answer *running,
     if (code2 == -ENOTUNIQ || (a && b))
         return cli_fail(CLI_REFUSED, "'%s' names several requests: type more of the id", typed);
     *ret = a ? a : b;
-    return *ret ? CLI_OK : ids_missing(c, typed, "what runs or waits");
+    return *ret ? CLI_OK : ids_missing(c, typed, "run or wait");
 }
 
 /* 0 for yes, or an exit code with the words out. */

@@ -3,11 +3,24 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/str.h"
 #include "cli/cmd.h"
 #include "cli/remote.h"
 #include "cli/show.h"
 
-/* An object in an object, as lines "outer inner: value". */
+static void print_member(const struct json *o, const char *key, const struct json *value,
+                         const char *name)
+{
+    bool is_time = str_ends(key, "_s") && json_is_integer(value);
+    _cleanup_free_ char *text =
+        is_time ? show_duration((uint64_t)json_integer(value, 0) * CLOCK_NS_PER_SEC)
+                : show_text(o, key);
+    if (text[0])
+        printf("%-20s %s\n", name, text);
+}
+
+/* Whatever the warden says of itself; an object in an object as lines "outer inner". */
 static void print_members(const struct json *o, const char *prefix)
 {
     void *iter = NULL;
@@ -15,15 +28,14 @@ static void print_members(const struct json *o, const char *prefix)
     const struct json *value;
     while (json_next(o, &iter, &key, &value)) {
         char name[128];
-        (void)snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? " " : "", key);
+        int n = str_ends(key, "_s") ? (int)strlen(key) - 2 : (int)strlen(key);
+        (void)snprintf(name, sizeof(name), "%s%s%.*s", prefix, *prefix ? " " : "", n, key);
         for (char *p = name; *p; p++)
             *p = *p == '_' ? ' ' : *p;
-        if (json_is_object(value)) {
+        if (json_is_object(value))
             print_members(value, name);
-        } else if (!json_is_null(value) && !json_is_array(value)) {
-            _cleanup_free_ char *text = show_text(o, key);
-            printf("%-20s %s\n", name, text);
-        }
+        else
+            print_member(o, key, value, name);
     }
 }
 

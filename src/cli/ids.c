@@ -62,7 +62,29 @@ const struct json *ids_find(const struct json *list, const char *typed, int *ret
     return NULL;
 }
 
-int ids_missing(struct cli *c, const char *typed, const char *what)
+/* What a decision means for somebody who looks for its request. */
+static const char *meaning_of(const char *decision)
+{
+    static const struct {
+        const char *decision, *words;
+    } meanings[] = {
+        {"allow", "the policy allowed it"},
+        {"deny", "the policy refused it"},
+        {"ask-approved", "it was approved"},
+        {"ask-denied", "it was denied"},
+        {"ask-expired", "nobody answered in time"},
+        {"withdrawn", "its caller gave up"},
+        {"limited", "its caller had reached a limit"},
+        {"interrupted", "the warden stopped"},
+        {"error", "it could not be judged or recorded"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(meanings); i++)
+        if (str_eq(meanings[i].decision, decision))
+            return meanings[i].words;
+    return decision;
+}
+
+int ids_missing(struct cli *c, const char *typed, const char *verb)
 {
     _cleanup_remote_ struct remote_answer a = REMOTE_ANSWER_INIT;
     _cleanup_buf_ struct buf shown = BUF_INIT(4096);
@@ -74,9 +96,11 @@ int ids_missing(struct cli *c, const char *typed, const char *what)
     const struct json *list = remote_list(&a, "history"); /* without a history: NULL */
     const struct json *o = list ? ids_find(list, typed, &code, NULL) : NULL;
     if (!o)
-        return cli_fail(CLI_REFUSED, "no request '%s' is in %s", buf_str(&shown), what);
+        return cli_fail(CLI_REFUSED, "no request '%s' is known to %s", buf_str(&shown), verb);
     _cleanup_free_ char *id = show_text(o, "id"), *decision = show_text(o, "decision"),
-                        *approver = show_text(o, "approver"), *command = show_command(o);
-    return cli_fail(CLI_REFUSED, "request %s is not in %s any more: %s%s%s\n          %s", id, what,
-                    decision, approver[0] ? " by " : "", approver, command);
+                        *approver = show_text(o, "approver"), *age = show_age(o, "time"),
+                        *command = show_command(o);
+    return cli_fail(CLI_REFUSED, "request %s does not %s any more: %s%s%s, %s ago\n          %s",
+                    id, verb, meaning_of(decision), approver[0] ? " by " : "", approver, age,
+                    command);
 }

@@ -16,6 +16,6 @@ const struct json *ids_find(const struct json *list, const char *typed, int *ret
 /* True for a whole id in its canonical form. */
 bool ids_is_whole(const char *typed);
 
-/* Words for a request that is not in `what` ("the queue"): says from the history how it ended, when
- * it is known. Returns CLI_REFUSED, or what reaching the warden gave. */
-int ids_missing(struct cli *c, const char *typed, const char *what);
+/* Words for a request that does not `verb` ("wait", "run or wait"): says from the history what
+ * became of it, when that is known. Returns CLI_REFUSED, or what reaching the warden gave. */
+int ids_missing(struct cli *c, const char *typed, const char *verb);

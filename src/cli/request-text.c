@@ -28,7 +28,7 @@ static int find_id(struct cli *c, const char *typed, char **ret_id)
         return CLI_OK;
     }
     if (code == -ENOENT)
-        return ids_missing(c, typed, "the queue");
+        return ids_missing(c, typed, "wait");
     return cli_fail(CLI_REFUSED, "%s", err.text);
 }
 
@@ -43,7 +43,7 @@ int request_text_fetch(struct cli *c, const char *typed, struct remote_answer *r
     (void)client_encode(&path, id, strlen(id));
     r = remote_call(c, "GET", buf_str(&path), NULL, ret);
     if (r == CLI_OK && ret->status == 404)
-        return ids_missing(c, id, "the queue"); /* it ended between the two questions */
+        return ids_missing(c, id, "wait"); /* it ended between the two questions */
     if (r == CLI_OK && ret->status / 100 != 2)
         return remote_refused(ret);
     return r;

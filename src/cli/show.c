@@ -64,6 +64,13 @@ char *show_bytes(const struct json *j, size_t *ret_len)
     return s ? decode_base64(s, n, len) : mem_strdup("");
 }
 
+static bool is_mark(uint32_t c, const char *s, size_t n)
+{
+    char one[5] = {0};
+    memcpy(one, s, n);
+    return c >= 0x300 && table_width(one) == 0;
+}
+
 /* Copies text that is safe already but for piled-up marks. */
 static char *unpile(const char *s)
 {
@@ -73,9 +80,7 @@ static char *unpile(const char *s)
         uint32_t c = 0;
         k = str_utf8_next(s + i, n - i, &c);
         k = k ? k : 1;
-        char one[5] = {0};
-        memcpy(one, s + i, k);
-        marks = c >= 0x300 && table_width(one) == 0 ? marks + 1 : 0;
+        marks = is_mark(c, s + i, k) ? marks + 1 : 0;
         if (marks > MARKS_MAX)
             (void)buf_printf(&out, "\\u{%04x}", c);
         else
@@ -259,6 +264,7 @@ static char *unseen_as_ascii(const struct buf *json)
 {
     struct buf out = BUF_INIT(8ul * SHOW_BYTES_MAX);
     const char *s = buf_str(json);
+    size_t marks = 0;
     for (size_t i = 0, k; i < json->len; i += k) {
         uint32_t c = 0;
         k = str_utf8_next(s + i, json->len - i, &c);
@@ -266,7 +272,9 @@ static char *unseen_as_ascii(const struct buf *json)
         _cleanup_buf_ struct buf shown = BUF_INIT(64);
         if (c >= 0x7f)
             (void)str_escape(&shown, s + i, k);
-        if (c < 0x7f || (shown.len == k && memcmp(buf_str(&shown), s + i, k) == 0))
+        marks = is_mark(c, s + i, k) ? marks + 1 : 0;
+        bool seen = c < 0x7f || (shown.len == k && memcmp(buf_str(&shown), s + i, k) == 0);
+        if (seen && marks <= MARKS_MAX)
             (void)buf_append(&out, s + i, k);
         else if (c < 0x10000)
             (void)buf_printf(&out, "\\u%04x", c);
