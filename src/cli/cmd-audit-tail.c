@@ -65,7 +65,7 @@ static int open_file(const char *path, struct stat *ret)
 /* The last `n` lines of rotated files, file `i` - 1 and those before it. */
 static int print_rotated(const struct tail *t, const struct logset *set, size_t i, uint64_t n)
 {
-    struct stat st;
+    struct stat st = {0};
     off_t at = 0;
     uint64_t found = 0;
     if (i == 0 || n == 0)
@@ -136,7 +136,7 @@ static int follow(const struct tail *t, int *fd, struct stat *st, struct lines *
 
 static int tail(const struct tail *t, uint64_t n, bool follow_it, struct err *err)
 {
-    struct stat st;
+    struct stat st = {0};
     off_t at = 0;
     uint64_t got = 0;
     _cleanup_close_ int fd = open_file(t->path, &st);
