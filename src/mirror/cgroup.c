@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "mirror/clone.h"
-#include "mirror/words.h"
+#include "mirror/phrase.h"
 
 #define CGROUPS_MAX 1024
 #define LINGER_MAX 256
@@ -29,9 +29,9 @@ static unsigned linger_count;
 
 static void name_of(unsigned number, char out[24])
 {
-    struct words w = {.text = out, .size = 24};
-    words_add(&w, "c");
-    words_add_number(&w, number);
+    struct phrase w = {.text = out, .size = 24};
+    phrase_add(&w, "c");
+    phrase_add_number(&w, number);
 }
 
 /* The path behind "0::" of /proc/self/cgroup. */
@@ -71,11 +71,11 @@ static const char *mount_point(void)
 
 static bool missing(char *words, size_t size, const char *what, int err)
 {
-    struct words w = {.text = words, .size = size};
-    words_add(&w, what);
+    struct phrase w = {.text = words, .size = size};
+    phrase_add(&w, what);
     if (err) {
-        words_add(&w, ": ");
-        words_add_errno(&w, err);
+        phrase_add(&w, ": ");
+        phrase_add_errno(&w, err);
     }
     return false;
 }
@@ -104,11 +104,11 @@ bool cgroup_setup(char *words, size_t size)
     const char *mount = mount_point();
     if (!mount || !own_path(own, sizeof(own)))
         return missing(words, size, "cgroup v2 is not mounted", 0);
-    struct words w = WORDS(base);
-    words_add(&w, mount);
-    words_add(&w, own);
-    words_add(&w, own[1] ? "/clawrden-" : "clawrden-");
-    words_add_number(&w, (uint64_t)getpid());
+    struct phrase w = PHRASE(base);
+    phrase_add(&w, mount);
+    phrase_add(&w, own);
+    phrase_add(&w, own[1] ? "/clawrden-" : "clawrden-");
+    phrase_add_number(&w, (uint64_t)getpid());
     if (mkdir(base, 0755) < 0 && errno != EEXIST) {
         int err = errno;
         base[0] = 0;
@@ -130,11 +130,11 @@ const char *cgroup_base(void)
 void cgroup_path(const struct cgroup *c, char *out, size_t size)
 {
     char name[24];
-    struct words w = {.text = out, .size = size};
+    struct phrase w = {.text = out, .size = size};
     name_of(c->number, name);
-    words_add(&w, base);
-    words_add(&w, "/");
-    words_add(&w, name);
+    phrase_add(&w, base);
+    phrase_add(&w, "/");
+    phrase_add(&w, name);
 }
 
 static void retry_linger(unsigned most)
@@ -229,7 +229,7 @@ void cgroup_signal(int dir, int signo)
     static char text[65536];
     ssize_t n = read_at(dir, "cgroup.procs", text, sizeof(text));
     for (const char *p = text; n > 0 && *p;) {
-        pid_t pid = (pid_t)words_number(p, &p);
+        pid_t pid = (pid_t)phrase_number(p, &p);
         if (pid > 0)
             (void)kill(pid, signo);
         if (*p)

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "mirror/compat.h"
-#include "mirror/digest.h"
-#include "mirror/walk.h"
-#include "mirror/words.h"
+#include "mirror/hash.h"
+#include "mirror/phrase.h"
+#include "mirror/way.h"
 #include "wire/v2.h"
 
 _Noreturn static void fail(struct child_plan *p, enum child_stage stage, int err)
@@ -81,10 +81,10 @@ static void become(struct child_plan *p)
 /* The directory may be the judged one and have been moved since. */
 static bool is_at(int fd, const char *path)
 {
-    char link[40], real[WALK_PATH_MAX];
-    struct words w = WORDS(link);
-    words_add(&w, "/proc/self/fd/");
-    words_add_number(&w, (uint64_t)fd);
+    char link[40], real[WAY_PATH_MAX];
+    struct phrase w = PHRASE(link);
+    phrase_add(&w, "/proc/self/fd/");
+    phrase_add_number(&w, (uint64_t)fd);
     ssize_t n = readlink(link, real, sizeof(real) - 1);
     if (n < 0)
         return false;
@@ -102,10 +102,10 @@ static void enter_cwd(struct child_plan *p)
         if (fd < 0)
             fail(p, CHILD_CWD, errno);
     }
-    int r = walk_stat(fd, "", AT_EMPTY_PATH, &st);
+    int r = way_stat(fd, "", AT_EMPTY_PATH, &st);
     if (r < 0)
         fail(p, CHILD_CWD, -r);
-    if (walk_dev(&st) != s->cwd_dev || st.ino != s->cwd_ino || st.mnt_id != s->cwd_mnt)
+    if (way_dev(&st) != s->cwd_dev || st.ino != s->cwd_ino || st.mnt_id != s->cwd_mnt)
         fail(p, CHILD_CWD_CHANGED, 0);
     if (!(s->flags & HELPER_PEER_V1) && s->cwd[0] && !is_at(fd, s->cwd))
         fail(p, CHILD_CWD_CHANGED, 0);
@@ -115,8 +115,8 @@ static void enter_cwd(struct child_plan *p)
 
 static bool same_digest(int fd, const char *want)
 {
-    char have[DIGEST_TEXT_SIZE];
-    return digest_fd(fd, have) == 0 && strcmp(have, want) == 0;
+    char have[HASH_TEXT_SIZE];
+    return hash_fd(fd, have) == 0 && strcmp(have, want) == 0;
 }
 
 /* An approved program that the caller can write: nobody may have it open for writing (a lease
@@ -146,10 +146,10 @@ static void execute(struct child_plan *p)
     int fd = open(s->exec_path, O_PATH | O_CLOEXEC);
     if (fd < 0)
         fail(p, CHILD_EXEC_OPEN, errno);
-    int r = walk_stat(fd, "", AT_EMPTY_PATH, &st);
+    int r = way_stat(fd, "", AT_EMPTY_PATH, &st);
     if (r < 0)
         fail(p, CHILD_EXEC_OPEN, -r);
-    if (walk_dev(&st) != s->exec_dev || st.ino != s->exec_ino)
+    if (way_dev(&st) != s->exec_dev || st.ino != s->exec_ino)
         fail(p, CHILD_EXEC_CHANGED, 0);
     if (s->digest[0])
         check_content(p, &content);

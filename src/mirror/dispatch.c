@@ -14,8 +14,8 @@
 #include "mirror/crew.h"
 #include "mirror/job.h"
 #include "mirror/packet.h"
+#include "mirror/phrase.h"
 #include "mirror/tree.h"
-#include "mirror/words.h"
 
 #define LOOKUP_MS 1000
 #define LOOKUPS_MAX 48   /* at once, the dying included */
@@ -395,7 +395,7 @@ static bool turn(int signals)
 int dispatch_run(int control_fd)
 {
     char missing[256] = "", words[512] = "";
-    struct words w = WORDS(words);
+    struct phrase w = PHRASE(words);
     control = control_fd;
     int signals = make_signals();
     if (signals < 0)
@@ -404,9 +404,9 @@ int dispatch_run(int control_fd)
         (void)crew_hire();
     cgroups = cgroup_setup(missing, sizeof(missing));
     if (!cgroups) {
-        words_add(&w, missing);
-        words_add(&w, ": commands have no cgroup of their own, and killing one with everything it "
-                      "started is best effort");
+        phrase_add(&w, missing);
+        phrase_add(&w, ": commands have no cgroup of their own, and killing one with everything it "
+                       "started is best effort");
     }
     hello(words);
     while (turn(signals))

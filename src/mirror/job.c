@@ -6,13 +6,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -20,13 +17,12 @@
 
 #include "mirror/cgroup.h"
 #include "mirror/clone.h"
+#include "mirror/handover.h"
+#include "mirror/phrase.h"
 #include "mirror/tree.h"
 #include "mirror/v1relay.h"
-#include "mirror/words.h"
 #include "wire/bytes.h"
 #include "wire/v2.h"
-
-#define FDS_WAIT_MS 30000 /* the shim may be stopped just now */
 
 uint64_t job_now(void)
 {
@@ -39,17 +35,17 @@ uint64_t job_now(void)
 
 void job_fail(struct job *j, uint32_t code, const char *words, int err)
 {
-    struct words w = WORDS(j->text);
+    struct phrase w = PHRASE(j->text);
     w.text[0] = 0;
-    words_add(&w, "clawrden: ");
-    words_add_safe(&w, j->name);
-    words_add(&w, ": ");
-    words_add(&w, words);
+    phrase_add(&w, "clawrden: ");
+    phrase_add_safe(&w, j->name);
+    phrase_add(&w, ": ");
+    phrase_add(&w, words);
     if (err) {
-        words_add(&w, ": ");
-        words_add_errno(&w, err);
+        phrase_add(&w, ": ");
+        phrase_add_errno(&w, err);
     }
-    words_add(&w, "\n");
+    phrase_add(&w, "\n");
     j->end = (struct helper_end){.kind = HELPER_END_FAILED, .value = code, .text = j->text};
 }
 
@@ -277,14 +273,14 @@ static bool prepare(struct job *j)
 static bool look_at_caller(struct job *j)
 {
     char path[40];
-    struct words w = WORDS(path);
+    struct phrase w = PHRASE(path);
     pid_t pid = (pid_t)j->start.peer.pid;
     int r = subject_read_status(pid, &j->subject);
     subject_read_limits(pid, &j->subject);
     if (!j->v1) {
-        words_add(&w, "/proc/");
-        words_add_number(&w, (uint64_t)pid);
-        words_add(&w, "/cwd");
+        phrase_add(&w, "/proc/");
+        phrase_add_number(&w, (uint64_t)pid);
+        phrase_add(&w, "/cwd");
         j->plan.cwd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (j->plan.cwd < 0)
             r = -errno;
@@ -325,132 +321,18 @@ bool job_launch(struct job *j)
     return true;
 }
 
-/* ---- version 2: taking over the conversation ---- */
-
-static bool is_pty_slave(int fd)
-{
-    struct stat st;
-    return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
-           major(st.st_rdev) >= COMPAT_PTS_MAJOR_FIRST &&
-           major(st.st_rdev) <= COMPAT_PTS_MAJOR_LAST;
-}
-
-/* Looks at V2_FDS without taking it: the queue keeps its own references, so closing what was looked
- * at never closes a hostile file for the last time. */
-static bool peek_fds(struct job *j)
-{
-    static union {
-        char buf[CMSG_SPACE(sizeof(int) * COMPAT_SCM_MAX_FD)];
-        struct cmsghdr align;
-    } control;
-    uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE];
-    struct iovec iov = {bytes, sizeof(bytes)};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.buf,
-                       .msg_controllen = sizeof(control.buf)};
-    struct v2_head head;
-    unsigned have = 0;
-    bool fine = true;
-    ssize_t n = recvmsg(j->conn, &m, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    uint32_t flags = n == (ssize_t)sizeof(bytes) ? bytes_get_u32(bytes + V2_HEAD_SIZE) : 0;
-    if (n != (ssize_t)sizeof(bytes) || v2_head_decode(bytes, V2_FDS_SIZE, &head) < 0 ||
-        head.type != V2_FDS || head.len != V2_FDS_SIZE || (flags & ~V2_FDS_FLAGS_ALL) ||
-        (m.msg_flags & MSG_CTRUNC))
-        fine = false;
-    unsigned want = flags & V2_FDS_PTY ? 4 : 3;
-    for (struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL; c; c = CMSG_NXTHDR(&m, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        unsigned count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-        for (unsigned i = 0; i < count; i++, have++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (have == 3 && want == 4 && fine && is_pty_slave(fd))
-                j->slave = fd;
-            else
-                close(fd);
-        }
-    }
-    if (!fine || have != want || (want == 4 && j->slave < 0)) {
-        job_fail(j, 125, "stdin, stdout and stderr were not handed over as they should", 0);
-        j->reuse = false;
-        return false;
-    }
-    j->plan.fd_flags = flags;
-    j->plan.fds_want = want;
-    return true;
-}
-
-/* We lead the session of the shim's pty, the command is a group in it, as below a shell. */
-static bool take_terminal(struct job *j)
-{
-    if (j->slave < 0)
-        return true;
-    j->reuse = false;
-    if (ioctl(j->slave, TIOCSCTTY, 0) < 0) {
-        fail_stage(j, CHILD_TERMINAL, errno);
-        return false;
-    }
-    if (j->plan.fd_flags & V2_FDS_FOREGROUND)
-        j->plan.slave = j->slave;
-    return true;
-}
-
-static bool say_go(struct job *j)
-{
-    uint8_t out[V2_HEAD_SIZE + V2_GO_SIZE];
-    v2_head_encode(V2_GO, V2_GO_SIZE, out);
-    memcpy(out + V2_HEAD_SIZE, j->start.id, V2_GO_SIZE);
-    if (send(j->conn, out, sizeof(out), MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(out))
-        return true;
-    job_fail(j, 125, "its caller is gone", 0);
-    j->caller_gone = true;
-    return false;
-}
-
-static bool await_fds(struct job *j)
-{
-    uint64_t end = job_now() + FDS_WAIT_MS;
-    for (;;) {
-        uint64_t now = job_now();
-        struct pollfd p[2] = {{.fd = j->conn, .events = POLLIN},
-                              {.fd = j->w->sock, .events = POLLIN}};
-        int n = now >= end ? 0 : poll(p, 2, (int)(end - now));
-        if (n == 0) {
-            job_fail(j, 125, "its caller did not hand over stdin, stdout and stderr", 0);
-            return false;
-        }
-        if (p[1].revents)
-            (void)job_command(j);
-        if (j->killed) {
-            job_fail(j, 125, "was killed before it started", 0);
-            return false;
-        }
-        if (p[0].revents & POLLIN) {
-            uint8_t byte;
-            if (recv(j->conn, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-                return peek_fds(j);
-        }
-        if (p[0].revents) {
-            job_fail(j, 125, "its caller is gone", 0);
-            j->caller_gone = true;
-            return false;
-        }
-    }
-}
+/* ---- version 2 ---- */
 
 static bool start_v2(struct job *j)
 {
     if (!prepare(j))
         return false;
-    bool fine = say_go(j) && look_at_caller(j) && await_fds(j) && take_terminal(j) && job_launch(j);
+    bool fine = handover_say_go(j) && look_at_caller(j) && handover_await(j) &&
+                handover_take_terminal(j) && job_launch(j);
     if (j->plan.cwd >= 0)
         close(j->plan.cwd);
     return fine;
 }
-
-/* ---- version 2: while it runs ---- */
 
 static void set_foreground(struct job *j, bool gained)
 {
@@ -618,8 +500,8 @@ bool job_run(struct worker *w, struct packet *p)
     if (packet_map(p) < 0 || helper_start_decode(p->body, p->head.len, &j.start) < 0)
         return false;
     j.v1 = j.start.flags & HELPER_PEER_V1;
-    struct words name = WORDS(j.name);
-    words_add_safe(&name, j.start.name);
+    struct phrase name = PHRASE(j.name);
+    phrase_add_safe(&name, j.start.name);
     if (j.v1)
         run_v1(&j);
     else

@@ -15,11 +15,11 @@
 #include <unistd.h>
 
 #include "mirror/clone.h"
-#include "mirror/digest.h"
+#include "mirror/hash.h"
+#include "mirror/phrase.h"
 #include "mirror/script.h"
 #include "mirror/subject.h"
-#include "mirror/walk.h"
-#include "mirror/words.h"
+#include "mirror/way.h"
 #include "mirror/worker.h"
 #include "wire/bytes.h"
 
@@ -34,22 +34,22 @@
 /* Everything is static: the child writes it, the worker reads it, and it is too big for a stack. */
 static struct {
     struct helper_resolve ask;
-    struct walk_caller caller;
+    struct way_caller caller;
     struct helper_resolved answer;
     int cwd_fd;
-    char cwd[WALK_PATH_MAX];
-    struct walk program; /* of the program found */
-    char exec_path[WALK_PATH_MAX];
+    char cwd[WAY_PATH_MAX];
+    struct way program; /* of the program found */
+    char exec_path[WAY_PATH_MAX];
     char head[SCRIPT_HEAD_MAX];
     size_t head_len;
-    struct walk other; /* script, interpreter */
-    char script[WALK_PATH_MAX];
-    char interpreter[WALK_PATH_MAX];
+    struct way other; /* script, interpreter */
+    char script[WAY_PATH_MAX];
+    char interpreter[WAY_PATH_MAX];
     char name[2][256];
-    char digest[DIGEST_TEXT_SIZE];
+    char digest[HASH_TEXT_SIZE];
     char why[256];
     char words_text[256];
-    char paths[HELPER_PATHS_MAX * WALK_PATH_MAX];
+    char paths[HELPER_PATHS_MAX * WAY_PATH_MAX];
     size_t paths_len;
     bool searched; /* the program was found by its name */
     volatile bool complete;
@@ -65,19 +65,19 @@ static const char *base_name(const char *path)
 
 static void because(const char *prefix, const char *why)
 {
-    struct words w = WORDS(l.why);
+    struct phrase w = PHRASE(l.why);
     if (l.why[0])
         return;
-    words_add(&w, prefix);
-    words_add(&w, why);
+    phrase_add(&w, prefix);
+    phrase_add(&w, why);
     l.answer.why_unknown = l.why;
 }
 
 static void refuse(int err, const char *words)
 {
-    struct words w = WORDS(l.words_text);
+    struct phrase w = PHRASE(l.words_text);
     w.text[0] = 0;
-    words_add(&w, words);
+    phrase_add(&w, words);
     l.answer =
         (struct helper_resolved){.error = (uint32_t)(err ? err : EIO), .words = l.words_text};
 }
@@ -85,18 +85,18 @@ static void refuse(int err, const char *words)
 /* ---- files ---- */
 
 /* Opens for reading what was found, by its descriptor and not by its name. */
-static int reopen(const struct walk *w)
+static int reopen(const struct way *w)
 {
     char path[40];
-    struct words p = WORDS(path);
-    words_add(&p, "/proc/self/fd/");
-    words_add_number(&p, (uint64_t)w->fd);
+    struct phrase p = PHRASE(path);
+    phrase_add(&p, "/proc/self/fd/");
+    phrase_add_number(&p, (uint64_t)w->fd);
     if ((w->st.mode & S_IFMT) != S_IFREG)
         return -1;
     return openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
-static size_t read_head(const struct walk *w, char head[SCRIPT_HEAD_MAX])
+static size_t read_head(const struct way *w, char head[SCRIPT_HEAD_MAX])
 {
     int fd = reopen(w);
     size_t n = 0;
@@ -115,16 +115,16 @@ static bool is_shim(const char *head, size_t n)
            memmem(head, n, mark, sizeof(mark) - 1) != NULL;
 }
 
-static bool executable(const struct walk *w)
+static bool executable(const struct way *w)
 {
     return (w->st.mode & S_IFMT) == S_IFREG && (w->st.mode & 0111) &&
            (syscall(SYS_faccessat2, w->fd, "", X_OK, AT_EMPTY_PATH) == 0 || errno == ENOSYS);
 }
 
-static void hash(const struct walk *w)
+static void hash(const struct way *w)
 {
     int fd = reopen(w);
-    if (fd >= 0 && digest_fd(fd, l.digest) == 0)
+    if (fd >= 0 && hash_fd(fd, l.digest) == 0)
         l.answer.digest = l.digest;
     if (fd >= 0)
         close(fd);
@@ -134,28 +134,28 @@ static void hash(const struct walk *w)
 
 /* The first executable of that name in the trusted directories that is not the shim; its path
  * before symlinks in `path`, its first bytes in l.head. */
-static bool search(const char *name, struct walk *ret, char path[WALK_PATH_MAX])
+static bool search(const char *name, struct way *ret, char path[WAY_PATH_MAX])
 {
     const char *dir = l.ask.search.packed;
     struct compat_statx st;
     if (strchr(name, '/') || strlen(name) > 255 || !strcmp(name, ".") || !strcmp(name, ".."))
         return false;
     for (uint32_t i = 0; i < l.ask.search.count; i++, dir = helper_next(dir)) {
-        struct words w = {.text = path, .size = WALK_PATH_MAX};
-        if (dir[0] != '/' || strlen(dir) > WALK_PATH_MAX - 300)
+        struct phrase w = {.text = path, .size = WAY_PATH_MAX};
+        if (dir[0] != '/' || strlen(dir) > WAY_PATH_MAX - 300)
             continue;
         path[0] = 0;
-        words_add(&w, dir);
-        words_add(&w, "/");
-        words_add(&w, name);
+        phrase_add(&w, dir);
+        phrase_add(&w, "/");
+        phrase_add(&w, name);
         /* Mostly it is not there: one call tells. */
-        if (walk_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st) < 0 ||
-            walk_path(&l.caller, -1, "/", path, false, ret) < 0)
+        if (way_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st) < 0 ||
+            way_walk(&l.caller, -1, "/", path, false, ret) < 0)
             continue;
         l.head_len = read_head(ret, l.head);
         if (executable(ret) && !is_shim(l.head, l.head_len))
             return true;
-        walk_done(ret);
+        way_done(ret);
     }
     return false;
 }
@@ -163,15 +163,15 @@ static bool search(const char *name, struct walk *ret, char path[WALK_PATH_MAX])
 /* A name with slashes, as version 1 clients may send it. */
 static bool named_by_path(const char *name)
 {
-    struct words w = WORDS(l.exec_path);
-    if (walk_path(&l.caller, l.cwd_fd, l.cwd, name, false, &l.program) < 0)
+    struct phrase w = PHRASE(l.exec_path);
+    if (way_walk(&l.caller, l.cwd_fd, l.cwd, name, false, &l.program) < 0)
         return false;
     l.head_len = read_head(&l.program, l.head);
     if (!executable(&l.program) || is_shim(l.head, l.head_len)) {
-        walk_done(&l.program);
+        way_done(&l.program);
         return false;
     }
-    words_add(&w, l.program.real);
+    phrase_add(&w, l.program.real);
     return true;
 }
 
@@ -182,12 +182,12 @@ static bool find_program(void)
         if (named_by_path(name))
             return true;
         /* Through a shim that stands for the tool; a path to nothing stays one. */
-        struct walk w;
+        struct way w;
         char head[SCRIPT_HEAD_MAX];
-        if (walk_path(&l.caller, l.cwd_fd, l.cwd, name, false, &w) < 0)
+        if (way_walk(&l.caller, l.cwd_fd, l.cwd, name, false, &w) < 0)
             return false;
         bool shim = is_shim(head, read_head(&w, head));
-        walk_done(&w);
+        way_done(&w);
         if (!shim)
             return false;
     }
@@ -199,7 +199,7 @@ static bool find_program(void)
  */
 static void find_names(bool searched)
 {
-    static char path[WALK_PATH_MAX];
+    static char path[WAY_PATH_MAX];
     static char packed[2 * 256];
     static char head[SCRIPT_HEAD_MAX];
     size_t len = 0, head_len = l.head_len;
@@ -207,20 +207,20 @@ static void find_names(bool searched)
     memcpy(head, l.head, head_len);
     l.answer.names = (struct helper_strings){.packed = packed};
     for (int i = 0; i < 2; i++) {
-        struct walk w = {.fd = -1};
+        struct way w = {.fd = -1};
         bool same = i == 0 && searched;
         if (i == 1 && strcmp(candidates[0], candidates[1]) == 0)
             continue;
         if (!same && search(candidates[i], &w, path))
             same = w.trusted && w.st.ino == l.program.st.ino &&
-                   walk_dev(&w.st) == walk_dev(&l.program.st);
+                   way_dev(&w.st) == way_dev(&l.program.st);
         if (same) {
             size_t n = strlen(candidates[i]) + 1;
             memcpy(packed + len, candidates[i], n);
             len += n;
             l.answer.names.count++;
         }
-        walk_done(&w);
+        way_done(&w);
     }
     l.answer.names.size = len;
     memcpy(l.head, head, head_len);
@@ -232,13 +232,13 @@ static void find_names(bool searched)
 /* One step of "#!": finds the interpreter; its first bytes are in l.head afterwards. */
 static bool find_interpreter(const struct script_line *line)
 {
-    static char path[WALK_PATH_MAX];
+    static char path[WAY_PATH_MAX];
     char name[SCRIPT_LINE_MAX];
-    if (walk_path(&l.caller, l.cwd_fd, l.cwd, line->interpreter, false, &l.other) < 0)
+    if (way_walk(&l.caller, l.cwd_fd, l.cwd, line->interpreter, false, &l.other) < 0)
         return false;
     if (strcmp(base_name(l.other.real), "env") == 0) {
         bool trusted = l.other.trusted;
-        walk_done(&l.other);
+        way_done(&l.other);
         if (!trusted || script_env_name(line->argument, name, sizeof(name)) < 0 ||
             !search(name, &l.other, path))
             return false;
@@ -265,7 +265,7 @@ static void follow_interpreters(void)
         }
         memcpy(l.interpreter, l.other.real, sizeof(l.interpreter));
         l.answer.interpreter = l.interpreter;
-        walk_done(&l.other);
+        way_done(&l.other);
     }
     memcpy(l.script, l.program.real, sizeof(l.script));
     l.answer.script = l.script;
@@ -277,9 +277,9 @@ static void follow_interpreters(void)
 
 static void unknown_script(const char *name, const char *why)
 {
-    struct words w = WORDS(l.script);
+    struct phrase w = PHRASE(l.script);
     w.text[0] = 0;
-    words_add(&w, name);
+    phrase_add(&w, name);
     l.answer.script = l.script;
     l.answer.script_trust = HELPER_TRUST_UNKNOWN;
     because("its script: ", why);
@@ -288,7 +288,7 @@ static void unknown_script(const char *name, const char *why)
 /* An interpreter that is told which file to read. */
 static void follow_operand(void)
 {
-    static char path[WALK_PATH_MAX];
+    static char path[WAY_PATH_MAX];
     const char *tool = base_name(l.program.real), *name;
     bool cut = l.ask.flags & HELPER_ARGS_CUT;
     enum script_operand o = script_operand_find(tool, &l.ask.args, cut, &name);
@@ -302,7 +302,7 @@ static void follow_operand(void)
         unknown_script("?", "it has too many arguments to tell which");
         return;
     }
-    bool found = walk_path(&l.caller, l.cwd_fd, l.cwd, name, false, &l.other) == 0;
+    bool found = way_walk(&l.caller, l.cwd_fd, l.cwd, name, false, &l.other) == 0;
     if (!found && !strchr(name, '/') && script_searches_path(tool))
         found = search(name, &l.other, path);
     if (!found) {
@@ -315,14 +315,14 @@ static void follow_operand(void)
     if (!l.other.trusted)
         because("its script: ", l.other.why);
     hash(&l.other);
-    walk_done(&l.other);
+    way_done(&l.other);
 }
 
 static void describe_program(void)
 {
     l.answer.exec_path = l.exec_path;
     l.answer.path = l.program.real;
-    l.answer.dev = walk_dev(&l.program.st);
+    l.answer.dev = way_dev(&l.program.st);
     l.answer.ino = l.program.st.ino;
     l.answer.trust = l.program.trusted ? HELPER_TRUST_TRUSTED : HELPER_TRUST_UNKNOWN;
     if (!l.program.trusted)
@@ -345,9 +345,9 @@ static void resolve_paths(void)
     for (uint32_t i = 0; i < l.ask.paths.count; i++, path = helper_next(path)) {
         const char *real = "";
         if (path[0] && l.cwd[0] &&
-            walk_path(&l.caller, l.cwd_fd, l.cwd, path, true, &l.other) == 0) {
+            way_walk(&l.caller, l.cwd_fd, l.cwd, path, true, &l.other) == 0) {
             real = l.other.real;
-            walk_done(&l.other);
+            way_done(&l.other);
         }
         size_t n = strlen(real) + 1;
         memcpy(l.paths + l.paths_len, real, n);
@@ -361,8 +361,8 @@ static bool find_cwd(void)
 {
     struct compat_statx st;
     if (l.ask.flags & HELPER_PEER_V1) {
-        struct walk w;
-        int r = l.ask.cwd[0] == '/' ? walk_path(&l.caller, -1, "/", l.ask.cwd, false, &w) : -EINVAL;
+        struct way w;
+        int r = l.ask.cwd[0] == '/' ? way_walk(&l.caller, -1, "/", l.ask.cwd, false, &w) : -EINVAL;
         if (r < 0 || (w.st.mode & S_IFMT) != S_IFDIR) {
             refuse(r < 0 ? -r : ENOTDIR, "its working directory cannot be used");
             return false;
@@ -370,7 +370,7 @@ static bool find_cwd(void)
         l.cwd_fd = w.fd;
         memcpy(l.cwd, w.real, sizeof(l.cwd));
     }
-    int r = walk_stat(l.cwd_fd, "", AT_EMPTY_PATH, &st);
+    int r = way_stat(l.cwd_fd, "", AT_EMPTY_PATH, &st);
     if (r < 0) {
         refuse(-r, "its working directory does not answer");
         return false;
@@ -378,7 +378,7 @@ static bool find_cwd(void)
     if (st.nlink == 0 || l.cwd[0] != '/')
         l.cwd[0] = 0; /* removed, or not below our root: unknown */
     l.answer.cwd = l.cwd;
-    l.answer.cwd_dev = walk_dev(&st);
+    l.answer.cwd_dev = way_dev(&st);
     l.answer.cwd_ino = st.ino;
     l.answer.cwd_mnt = st.mnt_id;
     return true;
@@ -409,12 +409,12 @@ _Noreturn static void child(bool root, const uint32_t *groups)
 static int look_at_caller(int pidfd)
 {
     char path[40];
-    struct words w = WORDS(path), why = WORDS(l.words_text);
+    struct phrase w = PHRASE(path), why = PHRASE(l.words_text);
     struct subject s = {0};
     pid_t pid = (pid_t)l.ask.peer.pid;
-    words_add(&w, "/proc/");
-    words_add_number(&w, (uint64_t)pid);
-    words_add(&w, "/cwd");
+    phrase_add(&w, "/proc/");
+    phrase_add_number(&w, (uint64_t)pid);
+    phrase_add(&w, "/cwd");
     int r = subject_read_status(pid, &s), walls = 0;
     if (r == 0) {
         why.text[0] = 0;
@@ -425,9 +425,9 @@ static int look_at_caller(int pidfd)
         if (l.cwd_fd < 0 && r == 0)
             r = -errno;
         char link[40];
-        struct words f = WORDS(link);
-        words_add(&f, "/proc/self/fd/");
-        words_add_number(&f, (uint64_t)(l.cwd_fd < 0 ? 0 : l.cwd_fd));
+        struct phrase f = PHRASE(link);
+        phrase_add(&f, "/proc/self/fd/");
+        phrase_add_number(&f, (uint64_t)(l.cwd_fd < 0 ? 0 : l.cwd_fd));
         ssize_t n = l.cwd_fd < 0 ? -1 : readlink(link, l.cwd, sizeof(l.cwd) - 1);
         l.cwd[n > 0 ? n : 0] = 0;
         if (n == (ssize_t)sizeof(l.cwd) - 1)
@@ -472,7 +472,7 @@ void lookup_run(struct worker *w, struct packet *p)
     if (packet_map(p) < 0 || helper_resolve_decode(p->body, p->head.len, &l.ask) < 0) {
         refuse(EBADMSG, "the helper did not understand the warden");
     } else {
-        l.caller = (struct walk_caller){
+        l.caller = (struct way_caller){
             .peer = &l.ask.peer, .search = l.ask.search, .own_uid = (uint32_t)geteuid()};
         find(w, p->fds[0]);
     }

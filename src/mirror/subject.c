@@ -12,13 +12,13 @@
 
 static void proc_path(pid_t pid, const char *what, char *out, size_t size)
 {
-    struct words w = {.text = out, .size = size};
-    words_add(&w, "/proc/");
+    struct phrase w = {.text = out, .size = size};
+    phrase_add(&w, "/proc/");
     if (pid)
-        words_add_number(&w, (uint64_t)pid);
+        phrase_add_number(&w, (uint64_t)pid);
     else
-        words_add(&w, "self");
-    words_add(&w, what);
+        phrase_add(&w, "self");
+    phrase_add(&w, what);
 }
 
 static ssize_t read_proc(pid_t pid, const char *what, char *buf, size_t size)
@@ -81,7 +81,7 @@ int subject_read_status(pid_t pid, struct subject *ret)
         return -EBADMSG;
     ret->bounding = hex(bounding);
     ret->no_new_privs = *nnp != '0';
-    ret->filters = filters ? (unsigned)words_number(filters, NULL) : *seccomp == '2';
+    ret->filters = filters ? (unsigned)phrase_number(filters, NULL) : *seccomp == '2';
     if (*seccomp == '1')
         ret->filters = 1000;
     return 0;
@@ -97,7 +97,7 @@ static rlim_t limit_value(const char **p)
             (*p)++;
         return RLIM_INFINITY;
     }
-    return (rlim_t)words_number(*p, p);
+    return (rlim_t)phrase_number(*p, p);
 }
 
 /* One line a limit in the order of their numbers, the name in 26 columns. */
@@ -129,7 +129,7 @@ void subject_read_limits(pid_t pid, struct subject *ret)
     ret->oom_score = 0;
     if (read_proc(pid, "/oom_score_adj", text, sizeof(text)) > 0) {
         int sign = text[0] == '-';
-        ret->oom_score = (int)words_number(text + sign, NULL);
+        ret->oom_score = (int)phrase_number(text + sign, NULL);
         if (sign)
             ret->oom_score = -ret->oom_score;
     }
@@ -168,25 +168,25 @@ static int know_own(void)
     return r;
 }
 
-int subject_check_walls(pid_t pid, const struct subject *s, struct words *why)
+int subject_check_walls(pid_t pid, const struct subject *s, struct phrase *why)
 {
     struct stat st;
     int r = own.known ? 0 : know_own();
     if (r < 0) {
-        words_add(why, "the helper cannot look at itself");
+        phrase_add(why, "the helper cannot look at itself");
         return r;
     }
     for (int i = 0; i < WALLS; i++) {
         if (look_at(pid, walls[i][0], &st) == 0 && st.st_dev == own.walls[i].st_dev &&
             st.st_ino == own.walls[i].st_ino)
             continue;
-        words_add(why, walls[i][1]);
-        words_add(why, "; the executor 'local' would run its command outside of it");
+        phrase_add(why, walls[i][1]);
+        phrase_add(why, "; the executor 'local' would run its command outside of it");
         return -EPERM;
     }
     if (s->filters > own.status.filters) {
-        words_add(why, "the caller is under a seccomp filter; the executor 'local' would run its "
-                       "command without it");
+        phrase_add(why, "the caller is under a seccomp filter; the executor 'local' would run its "
+                        "command without it");
         return -EPERM;
     }
     return 0;
@@ -220,14 +220,14 @@ void subject_apply(const struct subject *s, bool root)
     int have = 0;
     if (read_proc(0, "/oom_score_adj", text, sizeof(text)) > 0) {
         int sign = text[0] == '-';
-        have = (int)words_number(text + sign, NULL) * (sign ? -1 : 1);
+        have = (int)phrase_number(text + sign, NULL) * (sign ? -1 : 1);
     }
     if (have != s->oom_score) {
         char out[16] = "";
-        struct words w = WORDS(out);
+        struct phrase w = PHRASE(out);
         if (s->oom_score < 0)
-            words_add(&w, "-");
-        words_add_number(&w, (uint64_t)(s->oom_score < 0 ? -s->oom_score : s->oom_score));
+            phrase_add(&w, "-");
+        phrase_add_number(&w, (uint64_t)(s->oom_score < 0 ? -s->oom_score : s->oom_score));
         int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
         if (fd >= 0) {
             (void)!write(fd, out, w.len);

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-#include "mirror/words.h"
+#include "mirror/phrase.h"
 
 #define SUBJECT_LIMITS 16
 
@@ -30,7 +30,7 @@ int subject_read_status(pid_t pid, struct subject *ret);
 void subject_read_limits(pid_t pid, struct subject *ret);
 /* Refuses a caller that is confined otherwise than the helper: its command would run outside of its
  * walls. 0, or -EPERM with words. */
-int subject_check_walls(pid_t pid, const struct subject *s, struct words *why);
+int subject_check_walls(pid_t pid, const struct subject *s, struct phrase *why);
 /* In the child, before and after... the ids are changed by the caller. Limits and priority are set
  * as far as the kernel lets us. */
 void subject_apply(const struct subject *s, bool root);

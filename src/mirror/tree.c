@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "mirror/words.h"
+#include "mirror/phrase.h"
 
 #define PIDS_MAX 8192
 
@@ -17,12 +17,12 @@ static unsigned count;
 static void add_children(pid_t pid)
 {
     char path[64], text[4096];
-    struct words w = WORDS(path);
-    words_add(&w, "/proc/");
-    words_add_number(&w, (uint64_t)pid);
-    words_add(&w, "/task/");
-    words_add_number(&w, (uint64_t)pid);
-    words_add(&w, "/children");
+    struct phrase w = PHRASE(path);
+    phrase_add(&w, "/proc/");
+    phrase_add_number(&w, (uint64_t)pid);
+    phrase_add(&w, "/task/");
+    phrase_add_number(&w, (uint64_t)pid);
+    phrase_add(&w, "/children");
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
@@ -48,10 +48,10 @@ static void add_children(pid_t pid)
 static int is_zombie(pid_t pid)
 {
     char path[64], text[512];
-    struct words w = WORDS(path);
-    words_add(&w, "/proc/");
-    words_add_number(&w, (uint64_t)pid);
-    words_add(&w, "/stat");
+    struct phrase w = PHRASE(path);
+    phrase_add(&w, "/proc/");
+    phrase_add_number(&w, (uint64_t)pid);
+    phrase_add(&w, "/stat");
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
     if (fd >= 0)

@@ -11,17 +11,17 @@
 #include "mirror/compat.h"
 #include "wire/helper.h"
 
-#define WALK_PATH_MAX 4096
+#define WAY_PATH_MAX 4096
 
-struct walk {
-    int fd; /* O_PATH of what was found, owned; -1 when the last part is missing */
-    char real[WALK_PATH_MAX]; /* absolute, without symlinks */
-    struct compat_statx st;   /* when fd >= 0 */
+struct way {
+    int fd;                  /* O_PATH of what was found, owned; -1 when the last part is missing */
+    char real[WAY_PATH_MAX]; /* absolute, without symlinks */
+    struct compat_statx st;  /* when fd >= 0 */
     bool trusted;
     const char *why; /* when not trusted: words, constant */
 };
 
-struct walk_caller {
+struct way_caller {
     const struct helper_peer *peer;
     struct helper_strings search; /* trusted directories, for a caller that is root */
     uint32_t own_uid;             /* the warden's, which is trusted like root */
@@ -30,8 +30,8 @@ struct walk_caller {
 /* `path` relative to the directory `cwd_fd`, whose real path is `cwd`, unless it is absolute. With
  * `may_miss` what is looked for need not exist, nor the directories before it. 0, or a negative
  * errno (and nothing to close). */
-int walk_path(const struct walk_caller *c, int cwd_fd, const char *cwd, const char *path,
-              bool may_miss, struct walk *ret);
-void walk_done(struct walk *w);
-int walk_stat(int fd, const char *name, int flags, struct compat_statx *ret);
-uint64_t walk_dev(const struct compat_statx *st);
+int way_walk(const struct way_caller *c, int cwd_fd, const char *cwd, const char *path,
+             bool may_miss, struct way *ret);
+void way_done(struct way *w);
+int way_stat(int fd, const char *name, int flags, struct compat_statx *ret);
+uint64_t way_dev(const struct compat_statx *st);

@@ -5,17 +5,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct words {
+struct phrase {
     char *text;
     size_t size, len;
 };
-#define WORDS(buf_) ((struct words){.text = (buf_), .size = sizeof(buf_)})
+#define PHRASE(buf_) ((struct phrase){.text = (buf_), .size = sizeof(buf_)})
 
-void words_add(struct words *w, const char *s);
+void phrase_add(struct phrase *w, const char *s);
 /* Untrusted bytes: what is not printable ASCII becomes '?'. */
-void words_add_safe(struct words *w, const char *s);
-void words_add_number(struct words *w, uint64_t n);
+void phrase_add_safe(struct phrase *w, const char *s);
+void phrase_add_number(struct phrase *w, uint64_t n);
 /* A short English text for an errno. */
-void words_add_errno(struct words *w, int err);
+void phrase_add_errno(struct phrase *w, int err);
 /* Decimal digits at the start of `s`; *end after them. */
-uint64_t words_number(const char *s, const char **ret_end);
+uint64_t phrase_number(const char *s, const char **ret_end);

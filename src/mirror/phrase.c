@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "mirror/words.h"
+#include "mirror/phrase.h"
 
 #include <string.h>
 
-static void add(struct words *w, const char *s, size_t n)
+static void add(struct phrase *w, const char *s, size_t n)
 {
     if (w->size == 0)
         return;
@@ -14,12 +14,12 @@ static void add(struct words *w, const char *s, size_t n)
     w->text[w->len] = 0;
 }
 
-void words_add(struct words *w, const char *s)
+void phrase_add(struct phrase *w, const char *s)
 {
     add(w, s, strlen(s));
 }
 
-void words_add_safe(struct words *w, const char *s)
+void phrase_add_safe(struct phrase *w, const char *s)
 {
     for (size_t i = 0; s[i] && i < 256; i++) {
         char c = s[i] >= 0x20 && s[i] < 0x7f ? s[i] : '?';
@@ -27,7 +27,7 @@ void words_add_safe(struct words *w, const char *s)
     }
 }
 
-void words_add_number(struct words *w, uint64_t n)
+void phrase_add_number(struct phrase *w, uint64_t n)
 {
     char digits[20];
     size_t i = sizeof(digits);
@@ -38,12 +38,12 @@ void words_add_number(struct words *w, uint64_t n)
     add(w, digits + i, sizeof(digits) - i);
 }
 
-void words_add_errno(struct words *w, int err)
+void phrase_add_errno(struct phrase *w, int err)
 {
-    words_add(w, strerror(err < 0 ? -err : err));
+    phrase_add(w, strerror(err < 0 ? -err : err));
 }
 
-uint64_t words_number(const char *s, const char **ret_end)
+uint64_t phrase_number(const char *s, const char **ret_end)
 {
     uint64_t v = 0;
     for (; *s >= '0' && *s <= '9'; s++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "mirror/walk.h"
+#include "mirror/way.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,39 +11,39 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "mirror/words.h"
+#include "mirror/phrase.h"
 
 #define SYMLINKS_MAX 40
 
 struct state {
-    const struct walk_caller *c;
+    const struct way_caller *c;
     int dir; /* where we stand, O_PATH */
     struct compat_statx st;
-    char rest[WALK_PATH_MAX * 2]; /* what is still to go */
+    char rest[WAY_PATH_MAX * 2]; /* what is still to go */
     int links;
-    struct walk *w;
+    struct way *w;
 };
 
-int walk_stat(int fd, const char *name, int flags, struct compat_statx *ret)
+int way_stat(int fd, const char *name, int flags, struct compat_statx *ret)
 {
     long r = syscall(SYS_statx, fd, name, flags | COMPAT_AT_STATX_DONT_SYNC,
                      COMPAT_STATX_BASIC | COMPAT_STATX_MNT_ID, ret);
     return r < 0 ? -errno : 0;
 }
 
-uint64_t walk_dev(const struct compat_statx *st)
+uint64_t way_dev(const struct compat_statx *st)
 {
     return makedev(st->dev_major, st->dev_minor);
 }
 
-void walk_done(struct walk *w)
+void way_done(struct way *w)
 {
     if (w->fd >= 0)
         close(w->fd);
     w->fd = -1;
 }
 
-static void distrust(struct walk *w, const char *why)
+static void distrust(struct way *w, const char *why)
 {
     if (w->trusted)
         w->why = why;
@@ -65,22 +65,22 @@ static bool in_group(const struct helper_peer *p, uint32_t gid)
 static bool has_acl(int fd)
 {
     char path[40];
-    struct words w = WORDS(path);
-    words_add(&w, "/proc/self/fd/");
-    words_add_number(&w, (uint64_t)fd);
+    struct phrase w = PHRASE(path);
+    phrase_add(&w, "/proc/self/fd/");
+    phrase_add_number(&w, (uint64_t)fd);
     return getxattr(path, "system.posix_acl_access", NULL, 0) >= 0 ||
            (errno != ENODATA && errno != EOPNOTSUPP);
 }
 
 /* A file system whose answers its user makes up is worth nothing, unless all of ours is such a one.
  */
-static void judge_mount(struct walk *w, int fd, const struct compat_statx *st)
+static void judge_mount(struct way *w, int fd, const struct compat_statx *st)
 {
     static struct compat_statx root; /* ours does not change */
     struct statfs fs;
-    if (root.mask == 0 && walk_stat(AT_FDCWD, "/", 0, &root) < 0)
+    if (root.mask == 0 && way_stat(AT_FDCWD, "/", 0, &root) < 0)
         root.mask = 0;
-    if (root.mask && walk_dev(&root) == walk_dev(st) && root.mnt_id == st->mnt_id)
+    if (root.mask && way_dev(&root) == way_dev(st) && root.mnt_id == st->mnt_id)
         return;
     if (fstatfs(fd, &fs) < 0)
         distrust(w, "it is on a file system that does not answer");
@@ -92,8 +92,7 @@ static void judge_mount(struct walk *w, int fd, const struct compat_statx *st)
         distrust(w, "it is on a file system mounted nosuid, as users' file systems are");
 }
 
-static void judge(const struct walk_caller *c, struct walk *w, int fd,
-                  const struct compat_statx *st)
+static void judge(const struct way_caller *c, struct way *w, int fd, const struct compat_statx *st)
 {
     uint32_t uid = c->peer->uid;
     if (!w->trusted)
@@ -113,7 +112,7 @@ static void judge(const struct walk_caller *c, struct walk *w, int fd,
 /* Takes over `fd` as the place where we stand. */
 static void stand(struct state *s, int fd, const struct compat_statx *st)
 {
-    if (s->dir < 0 || st->mnt_id != s->st.mnt_id || walk_dev(st) != walk_dev(&s->st))
+    if (s->dir < 0 || st->mnt_id != s->st.mnt_id || way_dev(st) != way_dev(&s->st))
         judge_mount(s->w, fd, st);
     judge(s->c, s->w, fd, st);
     if (s->dir >= 0)
@@ -125,7 +124,7 @@ static void stand(struct state *s, int fd, const struct compat_statx *st)
 static int enter(struct state *s, int fd)
 {
     struct compat_statx st;
-    int r = walk_stat(fd, "", AT_EMPTY_PATH, &st);
+    int r = way_stat(fd, "", AT_EMPTY_PATH, &st);
     if (r < 0)
         close(fd);
     else
@@ -139,7 +138,7 @@ static int enter_path(struct state *s, const char *path)
     return fd < 0 ? -errno : enter(s, fd);
 }
 
-static int push_name(struct walk *w, const char *name, size_t n)
+static int push_name(struct way *w, const char *name, size_t n)
 {
     size_t len = strlen(w->real);
     if (len + 1 + n + 1 > sizeof(w->real))
@@ -151,7 +150,7 @@ static int push_name(struct walk *w, const char *name, size_t n)
     return 0;
 }
 
-static void pop_name(struct walk *w)
+static void pop_name(struct way *w)
 {
     char *slash = strrchr(w->real, '/');
     slash[slash == w->real ? 1 : 0] = 0;
@@ -160,7 +159,7 @@ static void pop_name(struct walk *w)
 /* Puts the target of a link in front of the rest. */
 static int follow(struct state *s, const char *name)
 {
-    char target[WALK_PATH_MAX];
+    char target[WAY_PATH_MAX];
     struct statfs fs;
     if (++s->links > SYMLINKS_MAX)
         return -ELOOP;
@@ -232,7 +231,7 @@ static int step(struct state *s, const char *name, bool may_miss, bool *ret_miss
         return missing_rest(s, name);
     }
     struct compat_statx st;
-    int r = walk_stat(fd, "", AT_EMPTY_PATH, &st);
+    int r = way_stat(fd, "", AT_EMPTY_PATH, &st);
     if (r == 0 && (st.mode & S_IFMT) == S_IFLNK) {
         close(fd);
         return follow(s, name);
@@ -252,7 +251,7 @@ static int step(struct state *s, const char *name, bool may_miss, bool *ret_miss
 }
 
 /* Root can change anything: what it did not get with the system is not trusted for it. */
-static void judge_for_root(const struct walk_caller *c, struct walk *w)
+static void judge_for_root(const struct way_caller *c, struct way *w)
 {
     static const char *const system[] = {"/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/"};
     for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
@@ -268,28 +267,28 @@ static void judge_for_root(const struct walk_caller *c, struct walk *w)
 }
 
 /* What is named relative to the caller's directory is only as good as the way to that directory. */
-static void judge_cwd(const struct walk_caller *c, const char *cwd, struct walk *w)
+static void judge_cwd(const struct way_caller *c, const char *cwd, struct way *w)
 {
-    struct walk way;
-    if (walk_path(c, -1, "/", cwd, false, &way) < 0) {
+    struct way way;
+    if (way_walk(c, -1, "/", cwd, false, &way) < 0) {
         distrust(w, "the way to the caller's directory cannot be followed");
         return;
     }
     if (!way.trusted)
         distrust(w, way.why);
-    walk_done(&way);
+    way_done(&way);
 }
 
-int walk_path(const struct walk_caller *c, int cwd_fd, const char *cwd, const char *path,
-              bool may_miss, struct walk *ret)
+int way_walk(const struct way_caller *c, int cwd_fd, const char *cwd, const char *path,
+             bool may_miss, struct way *ret)
 {
     struct state s = {.c = c, .dir = -1, .w = ret};
     char name[256];
     bool missing = false;
     int r;
 
-    *ret = (struct walk){.fd = -1, .trusted = true};
-    if (strlen(path) >= WALK_PATH_MAX || strlen(cwd) >= WALK_PATH_MAX || cwd[0] != '/')
+    *ret = (struct way){.fd = -1, .trusted = true};
+    if (strlen(path) >= WAY_PATH_MAX || strlen(cwd) >= WAY_PATH_MAX || cwd[0] != '/')
         return -ENAMETOOLONG;
     memcpy(s.rest, path, strlen(path) + 1);
     if (path[0] == '/') {
