@@ -8,30 +8,58 @@ import termios
 import time
 
 import pytest
+from conftest import Warden
 from shim_fakes import (BY_SIGNAL, CODE, FG, FOREGROUND, PTY, PTY0, PTY1, PTY2, SIGNAL, STOPPED, TTY0, TTY1,
                         TTY2, FakeWarden, Terminal, ended, message, refused, wait_until, waiting)
 
 GOVERNED = ("sh", "cat", "stty", "seq", "less", "bash", "sleep", "vi", "env", "tty", "python3", "tee")
 
 
+class RealWarden:
+    """The whole chain, with the face of the fake: warden, policy, helper."""
+
+    def __init__(self):
+        rules = "".join(f'  - {{command: "{name}", action: allow, env: [TERM, PS1, LESS]}}\n' for name in GOVERNED)
+        self.warden = Warden(f'default_action: deny\nallowed_paths: ["/*"]\nrules:\n{rules}')
+        self.bin = str(self.warden.shims)
+        self.dir = self.warden.dir
+
+    def link(self, name):
+        return os.fsencode(self.warden.shim(name))
+
+    def env(self, **more):
+        return {**os.environ, "CLAWRDEN_SOCKET": str(self.warden.socket), **more}
+
+    def allow_all(self):
+        pass
+
+    def close(self):
+        self.warden.close()
+
+
 @pytest.fixture
-def warden():
-    w = FakeWarden()
+def warden(request):
+    w = RealWarden() if getattr(request, "param", "fake") == "real" else FakeWarden()
     for name in GOVERNED:
         w.link(name)
     yield w
     w.close()
 
 
+# Where the command is a real one, it is started by the fake helper, which does what docs/protocol.md
+# asks for and no more, and by the real one.
+both = pytest.mark.parametrize("warden", ["fake", "real"], indirect=True)
+
+
 @pytest.fixture
-def at_terminal(warden):
+def at_terminal(warden, tmp_path):
     """at_terminal("cat", "x"): that governed command alone at a terminal."""
     open_ones = []
 
     def start(name, *args, argv=None, env=None, **kw):
         argv = argv or [os.fsdecode(warden.link(name)), *args]
         base = warden.env(PATH=f"{warden.bin}:/usr/bin:/bin", TERM="xterm", PS1="ready> ", LC_ALL="C",
-                          HISTFILE="/dev/null", LESS="", INPUTRC=f"{warden.dir.name}/inputrc",
+                          HISTFILE="/dev/null", LESS="", INPUTRC=str(tmp_path / "inputrc"),
                           **(env or {}))
         with open(base["INPUTRC"], "w") as f:
             f.write("set enable-bracketed-paste off\n")
@@ -184,6 +212,7 @@ def test_the_terminal_is_restored_on_every_way_out(warden, at_terminal, how):
         assert t.until_end() == b"clawrden: out of time\r\n"
 
 
+@both
 def test_a_hang_up_of_the_terminal_reaches_the_command(warden, at_terminal, tmp_path):
     warden.allow_all()
     mark = tmp_path / "mark"
@@ -195,6 +224,7 @@ def test_a_hang_up_of_the_terminal_reaches_the_command(warden, at_terminal, tmp_
     t.wait()
 
 
+@both
 def test_nothing_written_is_lost_at_the_end(warden, at_terminal):
     warden.allow_all()
     want = b"".join(b"%d\r\n" % i for i in range(1, 30001))
@@ -202,6 +232,7 @@ def test_nothing_written_is_lost_at_the_end(warden, at_terminal):
         assert at_terminal("seq", "30000").until_end(30) == want
 
 
+@both
 def test_a_slow_terminal_gets_all_of_it(warden, at_terminal):
     warden.allow_all()
     t = at_terminal("seq", "30000")
@@ -209,6 +240,7 @@ def test_a_slow_terminal_gets_all_of_it(warden, at_terminal):
     assert t.until_end(30) == b"".join(b"%d\r\n" % i for i in range(1, 30001))
 
 
+@both
 def test_a_daemon_that_keeps_the_terminal_does_not_hold_the_shim(warden, at_terminal):
     warden.allow_all()
     t = at_terminal("sh", "-c", "(trap '' HUP; while echo more; do :; done) & sleep 0.3; exit 5")
@@ -219,6 +251,7 @@ def test_a_daemon_that_keeps_the_terminal_does_not_hold_the_shim(warden, at_term
 
 # ---- a faithful terminal ----
 
+@both
 def test_every_descriptor_is_a_terminal_and_has_its_size(warden, at_terminal):
     warden.allow_all()
     t = at_terminal("sh", "-c", "test -t 0 && test -t 1 && test -t 2 && stty size && stty size </dev/tty")
@@ -226,12 +259,14 @@ def test_every_descriptor_is_a_terminal_and_has_its_size(warden, at_terminal):
     assert t.status == 0
 
 
+@both
 def test_modes_are_those_of_the_users_terminal(warden, at_terminal):
     warden.allow_all()
     plain = at_terminal(None, argv=["/usr/bin/stty", "-a"]).until_end()
     assert at_terminal("stty", "-a").until_end() == plain
 
 
+@both
 def test_a_new_size_is_passed_on(warden, at_terminal):
     warden.allow_all()
     t = at_terminal("bash", "-c", "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done")
@@ -241,6 +276,7 @@ def test_a_new_size_is_passed_on(warden, at_terminal):
     assert t.wait() == 0
 
 
+@both
 def test_typed_bytes_are_echoed_once_and_end_of_file_is_one(warden, at_terminal):
     warden.allow_all()
     t = at_terminal("cat")
@@ -251,6 +287,7 @@ def test_typed_bytes_are_echoed_once_and_end_of_file_is_one(warden, at_terminal)
     assert t.until_end() == b"" and t.status == 0
 
 
+@both
 def test_an_interrupt_typed_kills_the_command(warden, at_terminal):
     warden.allow_all()
     for key, signo in (("\x03", signal.SIGINT), ("\x1c", signal.SIGQUIT)):
@@ -262,6 +299,7 @@ def test_an_interrupt_typed_kills_the_command(warden, at_terminal):
         assert t.wait() == -signo
 
 
+@both
 def test_a_command_may_change_the_modes_for_good(shell):
     shell.type("/usr/bin/stty -a\n")
     assert b" ixon" in shell.expect(r"(?s)speed.*ready> ").group()
@@ -271,6 +309,7 @@ def test_a_command_may_change_the_modes_for_good(shell):
     assert b" -ixon" in shell.expect(r"(?s)speed.*ready> ").group()
 
 
+@both
 def test_a_stopped_command_is_a_stopped_job(shell):
     shell.type("cat\n")
     wait_until(shell.raw)
@@ -290,6 +329,7 @@ def test_a_stopped_command_is_a_stopped_job(shell):
     shell.expect("ready> ")
 
 
+@both
 def test_a_background_command_that_reads_stops_and_goes_on_in_front(shell):
     shell.type("cat &\n")
     shell.expect("ready> ")
@@ -309,11 +349,13 @@ def test_a_background_command_that_reads_stops_and_goes_on_in_front(shell):
     shell.expect("code 130\r\n")
 
 
+@both
 def test_a_background_command_writes_with_one_carriage_return(shell):
     shell.type("seq 3 & wait\n")
     shell.expect("(?<!\r)\r\n1\r\n2\r\n3\r\n")
 
 
+@both
 def test_a_running_job_brought_to_the_front_can_be_interrupted(shell):
     shell.type("sleep 60 &\n")
     shell.expect("ready> ")
@@ -327,6 +369,7 @@ def test_a_running_job_brought_to_the_front_can_be_interrupted(shell):
     shell.expect("code 130\r\n")
 
 
+@both
 def test_a_pager_at_the_end_of_a_pipeline_reads_the_keys(shell):
     shell.type("seq 500 | less\n")
     shell.expect("32\r\n:")
@@ -338,6 +381,7 @@ def test_a_pager_at_the_end_of_a_pipeline_reads_the_keys(shell):
     shell.expect("1\r\n2\r\nready> ")
 
 
+@both
 def test_a_pager_can_be_stopped_with_its_pipeline(shell):
     shell.type("seq 50000 | less\n")
     shell.expect("32\r\n:")
@@ -353,6 +397,7 @@ def test_a_pager_can_be_stopped_with_its_pipeline(shell):
     shell.expect("ready> ")
 
 
+@both
 def test_a_command_in_a_pipeline_may_ask_on_the_terminal(shell):
     shell.type("sh -c 'echo name? >/dev/tty; read x </dev/tty; echo \"hi $x\"' | /bin/cat\n")
     shell.expect("name[?]\r\n")
@@ -361,6 +406,7 @@ def test_a_command_in_a_pipeline_may_ask_on_the_terminal(shell):
     shell.expect("hi ana\r\nready> ")
 
 
+@both
 def test_an_editor_works(shell, tmp_path):
     path = tmp_path / "file"
     shell.type(f"vi -u NONE -N {path}\n")
@@ -376,6 +422,7 @@ def test_an_editor_works(shell, tmp_path):
     assert path.read_text() == "hello\n"
 
 
+@both
 def test_a_shell_inside_has_job_control(shell):
     shell.type("PS1='inner> ' bash --norc --noprofile -i\n")
     shell.expect("inner> ")
@@ -393,6 +440,7 @@ def test_a_shell_inside_has_job_control(shell):
     shell.expect("code 7\r\n")
 
 
+@both
 def test_a_script_of_governed_commands_stops_as_one_job(shell, tmp_path):
     script = tmp_path / "s"
     script.write_text("#!/bin/sh\ncat\necho after\n")
@@ -423,6 +471,7 @@ def test_without_devpts_the_terminal_itself_is_lent(warden, at_terminal):
     assert t.wait() == 0
 
 
+@both
 def test_output_of_a_session_without_a_controlling_terminal_passes(warden):
     warden.allow_all()
     master, slave = os.openpty()
