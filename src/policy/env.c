@@ -201,10 +201,11 @@ static bool passes(const struct environment *e, const char *name, const char *va
         return false;
     if (listed(&file->pass, name, true) || (e->rule && listed(&e->rule->pass, name, true)))
         return !str_starts(value, "()");
-    if (dangerous(name) || !value_harmless(name, value))
-        return false;
-    return glob_match_any(env_default, ARRAY_LEN(env_default), name, NULL) ||
-           listed(&file->pass, name, false) || (e->rule && listed(&e->rule->pass, name, false));
+    /* Few are wanted at all: the long list of the dangerous is asked about those only. */
+    bool wanted = glob_match_any(env_default, ARRAY_LEN(env_default), name, NULL) ||
+                  listed(&file->pass, name, false) ||
+                  (e->rule && listed(&e->rule->pass, name, false));
+    return wanted && !dangerous(name) && value_harmless(name, value);
 }
 
 static int put(struct environment *e, const char *name, const char *value)
