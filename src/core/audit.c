@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "core/binding.h"
 
 static void put_text(struct json_writer *w, const char *s)
 {
@@ -158,17 +157,18 @@ static void put_names(struct json_writer *w, const char *key, const struct buf *
     json_array_end(w);
 }
 
-static void put_env(struct json_writer *w, const struct request *r)
+static void put_env(struct json_writer *w, const struct request *r, const struct binding_env *known)
 {
-    struct binding_env e;
-    if (binding_env(r, &e, NULL) == 0) {
-        put_names(w, "env_passed", &e.passed);
-        put_names(w, "env_dropped", &e.dropped);
-    } else {
+    struct binding_env found;
+    if (!known && binding_env(r, &found, NULL) < 0) {
         json_field_string(w, "env_passed", NULL);
         json_field_string(w, "env_dropped", NULL);
+    } else {
+        put_names(w, "env_passed", known ? &known->passed : &found.passed);
+        put_names(w, "env_dropped", known ? &known->dropped : &found.dropped);
     }
-    binding_env_done(&e);
+    if (!known)
+        binding_env_done(&found);
 }
 
 static void put_judged(struct json_writer *w, const struct request *r)
@@ -180,7 +180,9 @@ static void put_judged(struct json_writer *w, const struct request *r)
     json_field_string(w, "verdict", verdict_name(r->judged.verdict));
 }
 
-static void put_request(struct json_writer *w, const struct request *r, bool whole)
+/* `whole`: with arguments and environment. */
+static void put_request(struct json_writer *w, const struct request *r,
+                        const struct binding_env *env, bool whole)
 {
     json_field_string(w, "door", door_kind_name(r->ask.door));
     field_redacted(w, "command", r->policy, r->ask.name);
@@ -193,14 +195,14 @@ static void put_request(struct json_writer *w, const struct request *r, bool who
     field_redacted(w, "cwd", r->policy, r->facts.cwd);
     put_peer(w, &r->peer);
     if (whole)
-        put_env(w, r);
+        put_env(w, r, env);
     put_judged(w, r);
 }
 
 void audit_request(const struct request *r, struct buf *out)
 {
     struct json_writer w = JSON_WRITER(out);
-    put_request(&w, r, true);
+    put_request(&w, r, NULL, true);
 }
 
 static uint64_t waited_ms(uint64_t from, uint64_t to)
@@ -208,10 +210,11 @@ static uint64_t waited_ms(uint64_t from, uint64_t to)
     return from && to > from ? (to - from) / CLOCK_NS_PER_MS : 0;
 }
 
-static void put_decision(struct json_writer *w, const struct request *r, bool whole)
+static void put_decision(struct json_writer *w, const struct request *r,
+                         const struct binding_env *env, bool whole)
 {
     put_head(w, r->decided_at, r->id_text, "decision");
-    put_request(w, r, whole);
+    put_request(w, r, env, whole);
     json_field_string(w, "decision", decision_name(r->decision));
     field_words(w, "approver", r->answer.approver);
     field_words(w, "channel", r->answer.channel);
@@ -221,15 +224,15 @@ static void put_decision(struct json_writer *w, const struct request *r, bool wh
     field_redacted(w, "error", r->policy, r->why[0] ? r->why : NULL);
 }
 
-void audit_decision(const struct request *r, struct buf *out)
+void audit_decision(const struct request *r, const struct binding_env *env, struct buf *out)
 {
     struct json_writer w = JSON_WRITER(out);
-    put_decision(&w, r, true);
+    put_decision(&w, r, env, true);
     if (!out->failed)
         return;
     buf_clear(out);
     w = (struct json_writer)JSON_WRITER(out);
-    put_decision(&w, r, false);
+    put_decision(&w, r, env, false);
 }
 
 static void put_status(struct json_writer *w, const struct end *e)

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "core/binding.h"
 #include "core/ports.h"
 #include "core/request.h"
 
@@ -19,9 +20,9 @@
 /* The request as far as it is known, without time, id, event and decision. */
 void audit_request(const struct request *r, struct buf *out);
 
-/* event "decision": r->decision, made at r->decided_at. `suppressed`: refusals of this caller that
- * were only counted. Falls back to a record without arguments when they do not fit. */
-void audit_decision(const struct request *r, struct buf *out);
+/* event "decision": r->decision, made at r->decided_at. `env` is what passes when the caller knows
+ * it already, or NULL. Falls back to a record without arguments when they do not fit. */
+void audit_decision(const struct request *r, const struct binding_env *env, struct buf *out);
 
 /* What the warden knows of an end beside r->end. */
 struct audit_end {

@@ -255,6 +255,7 @@ void course_drop(struct request *r)
     if (t->judged_by)
         policy_unref(t->judged_by);
     free(t->failure_text);
+    binding_env_done(&t->env);
     request_free(r);
     free(t);
 }
@@ -279,7 +280,7 @@ void course_emit(struct warden *w, const struct request *r, enum event_kind kind
 void course_say(char *out, size_t size, const char *words)
 {
     size_t n = strnlen(words, size - 1);
-    memcpy(out, words, n);
+    memmove(out, words, n); /* `words` may be `out` */
     out[n] = '\0';
 }
 

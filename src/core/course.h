@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/approvals.h"
+#include "core/binding.h"
 #include "core/claims.h"
 #include "core/deadlines.h"
 #include "core/journal.h"
@@ -76,10 +77,13 @@ struct track {
     uint64_t waiting_since, running_since; /* monotonic; 0: not yet */
     int exit_code;                         /* of a refusal */
     bool counted_only;                     /* refused by a cap, without a record of its own */
+    bool caller_gone;                      /* before it was started */
     bool kill_sent;      /* SIGTERM is on its way, the deadline is the grace's end */
     char killed_by[128]; /* operator, or "" */
     char failure[512];   /* why it was not started, for the record */
     char *failure_text;  /* owned: the same for the agent */
+    bool env_known;
+    struct binding_env env; /* what passes: between the decision and the start */
 };
 
 #define WARDEN_ENDED_MAX 4096

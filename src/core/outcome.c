@@ -58,9 +58,14 @@ static void decided(struct warden *w, struct request *r)
 static void allow(struct warden *w, struct request *r, enum decision d)
 {
     _cleanup_buf_ struct buf members = AUDIT_BUF();
+    struct track *t = r->track;
+    struct err err = {0};
     r->decision = d;
     r->decided_at = course_realtime(w);
-    audit_decision(r, &members);
+    t->env_known = binding_env(r, &t->env, &err) == 0;
+    if (!t->env_known)
+        course_say(t->failure, sizeof(t->failure), err.text);
+    audit_decision(r, t->env_known ? &t->env : NULL, &members);
     course_hold(r);
     if (journal_append(w->journal, &members, recorded, r, NULL) < 0)
         recorded(r, -EIO);
@@ -82,7 +87,7 @@ static void refuse(struct warden *w, struct request *r, enum decision d, int exi
     r->decision = d;
     r->decided_at = course_realtime(w);
     r->track->exit_code = exit_code;
-    audit_decision(r, &members);
+    audit_decision(r, NULL, &members);
     keep(w, r, &members);
 }
 
@@ -186,7 +191,7 @@ static void not_started(struct request *r, int code, const char *why, struct buf
 {
     if (r->track->stage != STAGE_LAUNCHED)
         return; /* the executor has reported an end already */
-    r->end = (struct end){.kind = END_FAILED, .value = code, .caller_gone = !r->caller};
+    r->end = (struct end){.kind = END_FAILED, .value = code, .caller_gone = r->track->caller_gone};
     course_say(r->track->failure, sizeof(r->track->failure), why);
     course_say(r->end.text, sizeof(r->end.text), buf_str(text));
     free(r->track->failure_text);
@@ -215,6 +220,7 @@ static void start(struct warden *w, struct request *r, const struct binding_env 
     struct caller *c = TAKE_PTR(r->caller);
     int conn = c->ops->take(c);
     if (conn < 0) {
+        r->track->caller_gone = true;
         not_started_because(r, EXIT_CANNOT, "its caller's connection is gone");
         return;
     }
@@ -235,15 +241,11 @@ void outcome_launch(struct warden *w, struct request *r)
         not_found(r);
     else if (!r->facts.exec_path)
         not_started_because(r, EXIT_CANNOT, "nobody found out what it would run");
-    else {
-        struct err err = {0};
-        struct binding_env e;
-        if (binding_env(r, &e, &err) < 0)
-            not_started_because(r, EXIT_CANNOT, err.text);
-        else
-            start(w, r, &e);
-        binding_env_done(&e);
-    }
+    else if (!r->track->env_known)
+        not_started_because(r, EXIT_CANNOT, r->track->failure);
+    else
+        start(w, r, &r->track->env);
+    binding_env_done(&r->track->env);
 }
 
 void outcome_started(struct warden *w, struct request *r)
@@ -269,6 +271,7 @@ void outcome_overdue(struct warden *w, struct request *r)
 void outcome_caller_left(struct warden *w, struct request *r)
 {
     r->caller = NULL;
+    r->track->caller_gone = true;
 }
 
 void outcome_caller_left_command(struct warden *w, struct request *r)
@@ -353,7 +356,7 @@ void outcome_not_recorded(struct warden *w, struct request *r)
     r->decision = DECISION_ERROR;
     course_say(r->why, sizeof(r->why),
                "the record of its allowance could not be written: it did not run");
-    audit_decision(r, &members);
+    audit_decision(r, NULL, &members);
     course_note(w, &members);
     outcome_tell_unrecorded(w, r);
 }

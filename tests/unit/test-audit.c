@@ -55,7 +55,7 @@ static void a_decision_has_every_field_that_readers_rely_on(void **state)
         "error",     "reason",   "ppid"};
     _cleanup_(request_freep) struct request *r = request("ls -l /x");
     _cleanup_buf_ struct buf out = AUDIT_BUF();
-    audit_decision(r, &out);
+    audit_decision(r, NULL, &out);
     _cleanup_(json_freep) struct json *root = parse(&out);
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         if (!json_get(root, fields[i]))
@@ -97,7 +97,7 @@ static void bytes_that_are_not_text_survive(void **state)
     r->facts.known = true;
     r->facts.cwd = mem_strdup("/\xc3(");
     r->facts.program.path = "/bin/\xff";
-    audit_decision(r, &out);
+    audit_decision(r, NULL, &out);
     _cleanup_(json_freep) struct json *root = parse(&out);
     const struct json *arg = json_at(json_get(root, "args"), 0);
     assert_string_equal(json_string(json_get(arg, "bytes"), NULL), "//4=");
@@ -111,7 +111,7 @@ static void a_line_break_in_an_argument_stays_inside_its_string(void **state)
     _cleanup_(request_freep) struct request *r = request("ls a");
     _cleanup_buf_ struct buf out = AUDIT_BUF();
     r->ask.argv[1] = "x\",\"decision\":\"allow\"}\n{\"seq\":1";
-    audit_decision(r, &out);
+    audit_decision(r, NULL, &out);
     _cleanup_(json_freep) struct json *root = parse(&out);
     assert_string_equal(string(root, "decision"), "deny");
 }
@@ -125,7 +125,7 @@ static void secrets_are_masked_wherever_the_agent_put_them(void **state)
     r->facts.program.script = "/tmp/hunter4";
     strcpy(r->why, "no such file: /tmp/hunter5");
     r->ask.argv[0] = "hunter6";
-    audit_decision(r, &out);
+    audit_decision(r, NULL, &out);
     assert_null(strstr(buf_str(&out), "hunter"));
     _cleanup_(json_freep) struct json *root = parse(&out);
     assert_non_null(strstr(string(root, "argv0"), "[redacted:"));
@@ -144,7 +144,7 @@ static void the_terminal_has_a_name(void **state)
         _cleanup_(request_freep) struct request *r = request("ls");
         _cleanup_buf_ struct buf out = AUDIT_BUF();
         r->peer.tty = (uint32_t)makedev(ttys[i].major_, ttys[i].minor_);
-        audit_decision(r, &out);
+        audit_decision(r, NULL, &out);
         _cleanup_(json_freep) struct json *root = parse(&out);
         assert_string_equal(string(root, "tty"), ttys[i].name);
     }
@@ -158,7 +158,7 @@ static void arguments_that_do_not_fit_are_left_out_and_counted(void **state)
     memset(huge, 'x', 5000);
     huge[4999] = '\0';
     r->ask.argv[1] = huge;
-    audit_decision(r, &out);
+    audit_decision(r, NULL, &out);
     _cleanup_(json_freep) struct json *root = parse(&out);
     assert_int_equal(json_integer(json_get(root, "args_omitted"), -1), 2);
     assert_string_equal(string(root, "decision"), "deny");

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "core/binding.h"
 #include "fakes/fakes.h"
 
 static const char policy_text[] = "default_action: deny\n"
@@ -262,8 +263,27 @@ static void an_executor_that_refuses_gets_an_end_record(void **state)
     submit(f, "ls");
     assert_true(recorded(f, "end", "exit_code", "125"));
     assert_true(recorded(f, "end", "error", "the helper is gone"));
+    assert_true(recorded(f, "end", "caller_gone", "false"));
     assert_int_equal(f->world.executor.releases, 0);
     assert_int_equal(metrics_errors(warden_metrics(f->world.w), METRICS_ERROR_EXEC), 1);
+}
+
+static void an_environment_beyond_the_bound_is_not_started(void **state)
+{
+    struct fixture *f = *state;
+    char *huge = test_malloc(BINDING_ENV_MAX + 10);
+    memset(huge, 'x', BINDING_ENV_MAX + 9);
+    memcpy(huge, "LANG=", 5);
+    huge[BINDING_ENV_MAX + 9] = '\0';
+    f->r = fake_request(&f->caller, DOOR_SHIM_V2, "ls");
+    f->r->ask.env[0] = huge;
+    warden_submit(f->world.w, f->r);
+    assert_int_equal(f->world.executor.starts, 0);
+    assert_int_equal(f->caller.exit_code, 125);
+    assert_non_null(strstr(f->caller.text, "the environment that passes"));
+    assert_true(recorded(f, "decision", "env_passed", "null"));
+    assert_true(recorded(f, "end", "exit_code", "125"));
+    test_free(huge);
 }
 
 static void a_command_that_fails_to_start_is_released_with_its_code(void **state)
@@ -656,6 +676,7 @@ int main(void)
         T(a_tool_that_is_missing_ends_with_127),
         T(a_caller_that_cannot_be_taken_over_gets_an_end_record),
         T(an_executor_that_refuses_gets_an_end_record),
+        T(an_environment_beyond_the_bound_is_not_started),
         T(a_command_that_fails_to_start_is_released_with_its_code),
         T(a_command_that_ends_within_start_is_ended_once),
         T(later_reports_of_an_ended_command_change_nothing),
