@@ -274,7 +274,7 @@ static bool same_groups(const gid_t *a, size_t na, const gid_t *b, size_t nb)
 static int read_groups(const struct peer_creds *c, int fd, struct peer *p, struct err *err)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(PROC_TEXT_MAX);
-    struct peer_status st;
+    struct peer_status st = {.groups = NULL};
     int r = read_proc(c->pid, "status", &text);
     if (r == 0)
         r = peer_status_parse(buf_str(&text), text.len, &st);
@@ -298,7 +298,7 @@ static int read_groups(const struct peer_creds *c, int fd, struct peer *p, struc
 
 static int read_stat(const struct peer_creds *c, struct peer *p, struct err *err)
 {
-    struct peer_stat st, parent;
+    struct peer_stat st = {.ppid = 0}, parent = {.ppid = 0};
     int r = peer_stat_read(c->pid, &st);
     if (r < 0)
         return err_errno(err, r, "cannot read the state of process %d", (int)c->pid);
@@ -389,7 +389,7 @@ static int outside_cgroup(pid_t pid, const char *root, struct err *err)
 static int not_below(pid_t pid, pid_t helper, struct err *err)
 {
     for (int i = 0; pid > 1; i++) {
-        struct peer_stat st;
+        struct peer_stat st = {.ppid = 0};
         if (pid == helper)
             return err_set(err, -EPERM, "the caller was started by a governed command");
         if (i == ANCESTORS_MAX || peer_stat_read(pid, &st) < 0)
@@ -413,7 +413,7 @@ static int check_outside(pid_t pid, const struct peer_fence *f, struct err *err)
 
 int peer_is_outside(int fd, const struct peer_fence *f, struct err *err)
 {
-    struct peer_creds c;
+    struct peer_creds c = {.pidfd = -1};
     int r = peer_connected(fd, &c, err);
     if (r < 0)
         return r;

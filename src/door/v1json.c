@@ -20,7 +20,7 @@ struct v1_lists {
 static int check_string(const struct json *j, const char *what, size_t max, size_t *ret_len,
                         struct err *err)
 {
-    size_t n;
+    size_t n = 0;
     const char *s = j ? json_string(j, &n) : NULL;
     if (!s)
         return err_set(err, -EBADMSG, "\"%s\" must be a string", what);
@@ -35,7 +35,7 @@ static int check_string(const struct json *j, const char *what, size_t max, size
 /* Adds what the strings of a list take, each with its NUL. */
 static int check_list(const struct json *list, const char *what, size_t *bytes, struct err *err)
 {
-    for (size_t i = 0, n; list && i < json_count(list); i++) {
+    for (size_t i = 0, n = 0; list && i < json_count(list); i++) {
         int r = check_string(json_at(list, i), what, V2_STRING_MAX, &n, err);
         if (r < 0)
             return r;
@@ -71,7 +71,7 @@ static int read_identity(const struct json *root, struct v1json_identity *ret, s
 /* Copies into the blob and returns where. */
 static const char *put(char **at, const struct json *j)
 {
-    size_t n;
+    size_t n = 0;
     const char *s = json_string(j, &n);
     char *to = *at;
     memcpy(to, s, n); /* its NUL is there: the blob was zeroed */
@@ -103,7 +103,7 @@ static void build(const struct json *root, const struct v1_lists *l, size_t byte
 
 static int check(const struct json *root, struct v1_lists *l, size_t *bytes, struct err *err)
 {
-    size_t n;
+    size_t n = 0;
     int r = check_string(json_get(root, "command"), "command", V2_PATH_MAX, &n, err);
     if (r < 0)
         return r;
@@ -128,8 +128,8 @@ int v1json_decode(const char *text, size_t len, struct ask *ret,
                   struct v1json_identity *ret_identity, struct err *err)
 {
     _cleanup_(json_freep) struct json *root = NULL;
-    struct v1_lists lists;
-    size_t bytes;
+    struct v1_lists lists = {NULL, NULL};
+    size_t bytes = 0;
     int r = json_parse(text, len, V1JSON_NODES_MAX, &root, err);
     if (r < 0)
         return r;

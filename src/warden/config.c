@@ -268,11 +268,11 @@ static int set_defaults(struct config *c, struct err *err)
 /* ---- environment ---- */
 
 /* CLAWRDEN_SOCKET_MODE for socket-mode. */
-static const char *env_value(const struct option *o, char *const *env)
+static const char *env_value(const char *option, char *const *env)
 {
     static const char prefix[] = "CLAWRDEN_";
     for (; env && *env; env++) {
-        const char *s = *env, *name = o->name;
+        const char *s = *env, *name = option;
         if (strncmp(s, prefix, sizeof(prefix) - 1) != 0)
             continue;
         for (s += sizeof(prefix) - 1; *name && *s; name++, s++)
@@ -287,7 +287,7 @@ static const char *env_value(const struct option *o, char *const *env)
 static int apply_env(struct config *c, char *const *env, struct err *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
-        const char *value = env_value(&options[i], env);
+        const char *value = env_value(options[i].name, env);
         /* CLAWRDEN_API is also the client's, which may name a unix socket: not for us. */
         if (!value || (options[i].offset == AT(api) && str_starts(value, "unix:")))
             continue;
@@ -425,7 +425,7 @@ int config_load(int argc, char *const *argv, char *const *env, struct config *c,
     if (r < 0)
         return r;
     _cleanup_free_ char *usual = mem_strdup(c->config);
-    const char *named = env_value(find("config", 6), env);
+    const char *named = env_value("config", env);
     if ((named && (r = config_set(c, "config", named, err)) < 0) ||
         (r = apply_flags(c, argc, argv, true, err)) < 0)
         return r;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -451,6 +452,7 @@ int daemon_open(const struct config *c, unsigned long fds_max, struct daemon **r
 
 void daemon_run(struct daemon *d)
 {
+    (void)malloc_trim(0); /* what reading the policy and opening the index left */
     (void)uv_signal_start(&d->term, on_stop, SIGTERM);
     (void)uv_signal_start(&d->interrupt, on_stop, SIGINT);
     (void)uv_signal_start(&d->hangup, on_hangup, SIGHUP);

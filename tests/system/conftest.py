@@ -22,6 +22,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 import pytest
 
@@ -49,6 +50,11 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="switches to other use
 AGENT_UID = AGENT_GID = 61234
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: more than ten seconds; `make check-long` runs it")
+    config.addinivalue_line("markers", "timing: measures time, which a sanitizer's build has too much of")
+
+
 def wait_for(fn, timeout=10.0, what=None):
     """fn() until it is true: that value. AssertionError behind `timeout` seconds."""
     end = time.monotonic() + timeout
@@ -66,6 +72,12 @@ def rss_bytes(pid):
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     raise AssertionError("no VmRSS")
+
+
+def sanitized():
+    """Whether the warden is built with a sanitizer, whose memory and speed are not ours."""
+    done = subprocess.run(["ldd", str(BIN / "clawrden-warden")], capture_output=True, text=True)
+    return "asan" in done.stdout
 
 
 class Warden:
@@ -115,7 +127,9 @@ class Warden:
     def spawn(self):
         """Starts it without waiting for it to be ready."""
         env = {k: v for k, v in os.environ.items() if not k.startswith("CLAWRDEN_")}
-        env.update({"ASAN_OPTIONS": "abort_on_error=0:exitcode=97:quarantine_size_mb=4", "UBSAN_OPTIONS": "halt_on_error=1"})
+        # A sanitizer's quarantine would be measured as the warden's memory.
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "exitcode=97") + ":quarantine_size_mb=4"
+        env.setdefault("UBSAN_OPTIONS", "halt_on_error=1")
         env.update(self.env)
         self.log_path = self.dir / "warden.log"
         self.out_path = self.dir / "warden.out"
@@ -264,6 +278,13 @@ class Warden:
     @property
     def token(self):
         return (self.state / "token").read_text().strip()
+
+    def metrics(self):
+        """The text of /metrics."""
+        request = urllib.request.Request(self.api_url + "/metrics",
+                                         headers={"Authorization": f"Bearer {self.token}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.read().decode()
 
     # ---- records ----
 
