@@ -2,6 +2,8 @@
 """What the agent sees and what the log holds, for each way that a command can end: by policy, by a
 person, by nobody, by the clock, by an operator, by a cap, by a full disk, by a changed file."""
 import os
+import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -9,6 +11,8 @@ import time
 import pytest
 
 from conftest import POLICY, needs_root, wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def policy(extra, head=""):
@@ -231,3 +235,22 @@ def test_a_full_disk_refuses_and_recovers_and_loses_nothing(make_warden, tmp_pat
         warden.stop()
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+# ---- the page about records ----
+
+def test_the_page_about_records_names_every_member_and_no_other(warden):
+    """docs/records.md against what a warden writes."""
+    page = (ROOT / "docs/records.md").read_text()
+    warden.run("true")
+    warden.run("rm", "x")
+    warden.wait_ends()
+    store = {"v", "seq", "prev", "hash"}
+    optional = {"argv0", "args_omitted", "signal"}
+    for event in ("decision", "end"):
+        table = page.split(f"## event `{event}`")[1].split("##")[0]
+        rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+        named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+        written = set(warden.records_of(event)[0]) - store
+        assert named - optional == written
+        assert all(f"`{x}`" in page for x in written | store)
