@@ -349,7 +349,7 @@ static unsigned connections_max(const struct daemon *d)
     unsigned long most = d->fds_max > 2 * FDS_RESERVED ? (d->fds_max - FDS_RESERVED) / 2 : 256;
     if (d->config->connections_max <= most)
         return (unsigned)d->config->connections_max;
-    log_warn(NULL, "connections-max is %lu instead of %lu: only %lu descriptors are allowed here",
+    log_info(NULL, "connections-max is %lu instead of %lu: only %lu descriptors are allowed here",
              most, (unsigned long)d->config->connections_max, d->fds_max);
     return (unsigned)most;
 }

@@ -3,7 +3,7 @@
 nonsense, gets nowhere and holds up nobody."""
 import json
 import os
-import re
+import resource
 import signal
 import socket
 import stat
@@ -233,7 +233,6 @@ def test_ten_thousand_silent_connections_stall_nobody(make_warden):
         s.connect(str(w.socket))
         return s
 
-    import resource
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
@@ -666,10 +665,8 @@ def test_an_ordinary_user_s_warden_serves_that_user_only(make_warden):
 @pytest.mark.slow
 def test_ten_thousand_that_wait_cost_little(make_warden):
     """... and each is looked after: all of them go when their parent does."""
-    n = 10000
-    import resource
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    n = min(n, (hard - 700) // 3)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    n = min(10000, (hard - 700) // 2)  # two descriptors each
     w = make_warden(options={"waiting_max_per_caller": n, "waiting_max": n, "asks_per_minute": 0, "log_level": "info",
                              "connections_max": n + 500, "connections_max_per_uid": n + 500, "flight_max_per_caller": n})
     code = f"""
@@ -694,6 +691,7 @@ time.sleep(600)
     p = subprocess.Popen([sys.executable, "-B", "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert p.stdout.readline() == "all\n"
+        print(n, 'wait:', rss_bytes(w.pid) >> 10, 'KiB')
         assert rss_bytes(w.pid) < 100 << 20 or sanitized()
         start = time.monotonic()
         with wire.Conn(w.socket) as c:
