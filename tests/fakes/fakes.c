@@ -58,6 +58,10 @@ static void fill_facts(struct fake_resolver *x, struct request *r)
         f->program.names = names;
         f->program.names_count = x->trust == PROGRAM_TRUSTED;
     }
+    if (x->no_exec_path) {
+        free(f->exec_path);
+        f->exec_path = NULL;
+    }
     if (x->path_operand) {
         f->paths = facts_keep(f, mem_zalloc(sizeof(struct policy_path)));
         f->paths[0] = (struct policy_path){1, facts_keep(f, mem_strdup(x->path_operand))};

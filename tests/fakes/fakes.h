@@ -32,6 +32,7 @@ struct fake_resolver {
     uint64_t ino; /* of the program */
     const char *cwd;
     const char *path_operand; /* resolved form of argv[1], or NULL */
+    bool no_exec_path;        /* knows the program, but not what to execute */
     struct request *pending[256];
     size_t pending_count;
     unsigned resolved, cancelled;

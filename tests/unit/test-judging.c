@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "core/binding.h"
 #include "core/limits.h"
 #include "fakes/fakes.h"
 
@@ -25,6 +26,8 @@ static const char denies[] = HEAD RULE("no-pushes", "git", "deny");
 static const char allows[] = HEAD RULE("free", "git", "allow");
 static const char asks_shorter[] = HEAD RULE("pushes-2", "git", "ask") "    approval_timeout: 1m\n";
 static const char asks_longer[] = HEAD RULE("pushes-3", "git", "ask") "    approval_timeout: 2h\n";
+static const char asks_and_passes_big[] =
+    HEAD RULE("pushes", "git", "ask") "    env:\n      pass: [BIG]\n";
 static const char asks_with_paths[] = HEAD RULE("pushes", "git", "ask")
     RULE("outside", "rm", "deny") "    match:\n"
                                   "      paths_outside: [/app/*]\n";
@@ -224,6 +227,43 @@ static void a_kill_of_what_waits_is_a_no(void **state)
     assert_non_null(strstr(f->caller->text, "denied by bob: stop"));
 }
 
+/* A request whose variable `name` is larger than any environment may be. The text is `*ret_big`. */
+static struct request *submit_with_big(struct fixture *f, const char *name, char **ret_big)
+{
+    char *big = test_malloc(BINDING_ENV_MAX + 100);
+    memset(big, 'x', BINDING_ENV_MAX + 99);
+    big[BINDING_ENV_MAX + 99] = '\0';
+    memcpy(big, name, strlen(name));
+    f->r = fake_request(f->caller, DOOR_SHIM_V2, "git push");
+    f->r->ask.env[0] = *ret_big = big;
+    warden_submit(f->world.w, f->r);
+    return f->r;
+}
+
+static void what_cannot_be_bound_is_not_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    char *big;
+    submit_with_big(f, "LANG=", &big);
+    assert_int_equal(f->caller->waiting, 0);
+    assert_int_equal(f->caller->exit_code, 125);
+    assert_non_null(strstr(f->caller->text, "the environment that passes"));
+    assert_true(recorded(f, "decision", "decision", "error"));
+    test_free(big);
+}
+
+static void what_cannot_be_bound_after_a_reload_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char *big;
+    submit_with_big(f, "BIG=", &big); /* does not pass: no part of the digest */
+    assert_int_equal(f->caller->waiting, 1);
+    reload(f, asks_and_passes_big);
+    assert_int_equal(f->caller->exit_code, 125);
+    assert_true(recorded(f, "decision", "decision", "error"));
+    test_free(big);
+}
+
 /* ---- reload ---- */
 
 static void a_reload_that_denies_wins(void **state)
@@ -324,6 +364,20 @@ static void paths_that_a_new_policy_looks_at_are_found_first(void **state)
     assert_int_equal(f->r->state, REQUEST_WAITING);
     assert_int_equal(approve(f), -ESTALE); /* nobody has seen what it is judged by now */
     fake_resolver_answer(&f->world.resolver, f->r);
+    assert_int_equal(f->caller->exit_code, 126);
+    assert_non_null(strstr(f->caller->text, "refused by outside"));
+}
+
+static void paths_beyond_all_bounds_are_judged_as_they_are(void **state)
+{
+    struct fixture *f = *state;
+    char line[2 + 2 * 2000 + 1] = "rm";
+    for (size_t i = 0; i < 2000; i++)
+        memcpy(line + 2 + 2 * i, " x", 3);
+    reload(f, rm_asks);
+    submit(f, line);
+    reload(f, rm_asks_with_paths); /* none is resolved, so all of them are outside */
+    assert_int_equal(f->world.resolver.resolved, 1);
     assert_int_equal(f->caller->exit_code, 126);
     assert_non_null(strstr(f->caller->text, "refused by outside"));
 }
@@ -624,6 +678,9 @@ int main(void)
         T(a_caller_that_goes_after_the_yes_is_withdrawn),
         T(a_kill_after_the_yes_is_a_no),
         T(a_kill_of_what_waits_is_a_no),
+        T(what_cannot_be_bound_is_not_asked_for),
+        T(what_cannot_be_bound_after_a_reload_is_refused),
+        T(paths_beyond_all_bounds_are_judged_as_they_are),
         T(a_reload_that_denies_wins),
         T(a_reload_that_allows_starts_it),
         T(a_reload_that_still_asks_binds_anew_and_may_only_shorten),

@@ -268,6 +268,16 @@ static void an_executor_that_refuses_gets_an_end_record(void **state)
     assert_int_equal(metrics_errors(warden_metrics(f->world.w), METRICS_ERROR_EXEC), 1);
 }
 
+static void a_program_without_a_path_to_execute_is_not_started(void **state)
+{
+    struct fixture *f = *state;
+    f->world.resolver.no_exec_path = true;
+    submit(f, "ls");
+    assert_int_equal(f->world.executor.starts, 0);
+    assert_int_equal(f->caller.exit_code, 125);
+    assert_true(recorded(f, "end", "started", "false"));
+}
+
 static void an_environment_beyond_the_bound_is_not_started(void **state)
 {
     struct fixture *f = *state;
@@ -676,6 +686,7 @@ int main(void)
         T(a_tool_that_is_missing_ends_with_127),
         T(a_caller_that_cannot_be_taken_over_gets_an_end_record),
         T(an_executor_that_refuses_gets_an_end_record),
+        T(a_program_without_a_path_to_execute_is_not_started),
         T(an_environment_beyond_the_bound_is_not_started),
         T(a_command_that_fails_to_start_is_released_with_its_code),
         T(a_command_that_ends_within_start_is_ended_once),

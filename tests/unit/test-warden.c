@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "core/course.h" /* to look inside */
 #include "fakes/fakes.h"
 
 static const char policy_text[] = "rules:\n"
@@ -295,6 +296,19 @@ static void trace(void *arg, const struct event *e)
     strcat(t->text, " ");
 }
 
+static void many_peers_are_forgotten_again(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned uid = 0; uid < 2000; uid++) {
+        fake_caller_init(&f->callers[0]);
+        struct request *r = fake_request(&f->callers[0], DOOR_SHIM_V2, "rm x");
+        r->peer.uid = uid;
+        warden_submit(f->world.w, r);
+        world_advance(&f->world, SEC);
+        assert_true(limits_peers(f->world.w->limits) < 500);
+    }
+}
+
 static void events_tell_the_course_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -351,6 +365,7 @@ int main(void)
         T(its_end_without_draining_refuses_who_waits),
         T(listings_show_what_is_alive),
         T(the_timer_is_told_when_a_moment_comes_nearer),
+        T(many_peers_are_forgotten_again),
         T(events_tell_the_course_in_order),
         T(only_trusted_programs_are_counted_by_name),
     };
