@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Could this user have made or changed what a path leads to? Looks at owners and modes of every
- * directory, symlink and file on the way, by the rules of the helper (mirror/walk.c), less what
+ * directory, symlink and file on the way, by the rules of the helper (mirror/way.c), less what
  * needs its rights: access control lists and kinds of mounts are not looked at. */
 #pragma once
 

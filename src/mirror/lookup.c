@@ -448,6 +448,10 @@ static void find(struct worker *w, int pidfd)
 {
     static uint32_t groups[HELPER_GROUPS_MAX];
     int status;
+    if (!w->root && l.ask.peer.uid != geteuid()) {
+        refuse(EPERM, "the warden does not run as root and serves callers of its own user only");
+        return;
+    }
     if (look_at_caller(pidfd) < 0)
         return;
     for (uint32_t i = 0; i < l.ask.peer.groups_count; i++)
