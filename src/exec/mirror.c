@@ -443,7 +443,6 @@ int mirror_new(uv_loop_t *loop, const char *binary, struct mirror **ret, struct 
         return r;
     }
     (void)uv_timer_init(loop, &m->again);
-    uv_unref((uv_handle_t *)&m->again);
     m->again.data = m;
     TAKE_FD(image);
     *ret = m;

@@ -131,6 +131,7 @@ static void on_start(struct packet *p)
     m->job = p->head.job;
     m->deadline = job_now() + START_MS;
     m->ended = m->killed = m->spent = false;
+    m->command = 0;
     int r = packet_forward(m->sock, p, false);
     remove_cgroup(p);
     if (r < 0) {
@@ -217,6 +218,7 @@ static void on_started(struct crew_member *m, const struct packet *p)
     m->deadline = 0;
     if (helper_started_decode(p->body, p->head.len, &s) < 0)
         return;
+    m->command = (pid_t)s.pid;
     if (m->cgroup)
         cgroup_path(m->cgroup, path, sizeof(path));
     s.cgroup = path;
@@ -257,6 +259,8 @@ static void on_lost(struct crew_member *m)
             m->spent = true;
             if (m->cgroup)
                 cgroup_kill(m->cgroup->dir);
+            else if (m->command)
+                (void)kill(-m->command, SIGKILL); /* what left its group is out of reach now */
             end_job(m->job, "clawrden: the process that ran this command died\n");
         }
         settle_cgroup(m);

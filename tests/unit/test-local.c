@@ -187,6 +187,29 @@ static void a_daemon_outlives_a_command_that_ended(void **state)
     shim_free(s);
 }
 
+/* Root serves everybody; here is what an ordinary user says (local-as-a-user). */
+static void an_ordinary_user_serves_no_other(void **state)
+{
+    if (root())
+        return;
+    struct err err = {0};
+    struct shim *s = shim_new(DOOR_SHIM_V2, UID, f->dir, ARGV("sh", "-c", "echo ran"));
+    shim_resolve(s);
+    s->r->peer.uid = UID + 1;
+    s->seen.resolved = false;
+    assert_int_equal(f->resolver->resolve(f->resolver, s->r, &err), 0);
+    pump_until(s->seen.resolved);
+    assert_int_equal(s->seen.error, -EPERM);
+    assert_non_null(strstr(s->seen.words, "own user only"));
+    s->seen.error = 0;
+    shim_start(s);
+    shim_hand_over(s);
+    assert_int_equal(shim_exit(s), 125);
+    assert_non_null(strstr(s->seen.end.text, "own user only"));
+    assert_string_equal(shim_output(s), "");
+    shim_free(s);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +226,7 @@ int main(int argc, char **argv)
         EXEC_TEST(a_kill_ends_the_whole_tree),
         EXEC_TEST(a_hang_up_ends_the_whole_tree),
         EXEC_TEST(a_daemon_outlives_a_command_that_ended),
+        EXEC_TEST(an_ordinary_user_serves_no_other),
     };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
