@@ -64,3 +64,5 @@ struct compat_statx {
 
 /* linux/net.h, socket.h */
 #define COMPAT_SCM_MAX_FD 253
+/* asm-generic/socket.h, 6.16 */
+#define COMPAT_SO_PASSRIGHTS 83

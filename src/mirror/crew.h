@@ -29,7 +29,6 @@ struct crew_member {
     struct cgroup *cgroup; /* of the job, or NULL */
     pid_t command;         /* of the job, leads its group; 0: not started */
     bool ended;            /* its job's end is reported */
-    bool killed;           /* its job was killed by the warden */
     bool spent;            /* something was killed in its cgroup */
     bool forgotten;        /* the lookup was cancelled */
 };

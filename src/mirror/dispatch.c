@@ -130,7 +130,7 @@ static void on_start(struct packet *p)
     m->state = CREW_JOB;
     m->job = p->head.job;
     m->deadline = job_now() + START_MS;
-    m->ended = m->killed = m->spent = false;
+    m->ended = m->spent = false;
     m->command = 0;
     int r = packet_forward(m->sock, p, false);
     remove_cgroup(p);
@@ -148,7 +148,6 @@ static void on_kill(struct packet *p)
     struct crew_member *m = crew_find(p->head.job, CREW_JOB);
     if (!m || m->ended || helper_kill_decode(p->body, p->head.len, &signo) < 0)
         return;
-    m->killed = true;
     (void)packet_forward(m->sock, p, false);
     if (signo == SIGKILL && m->cgroup) {
         /* Also when the worker hangs. */

@@ -17,6 +17,7 @@
 
 #include "mirror/cgroup.h"
 #include "mirror/clone.h"
+#include "mirror/compat.h"
 #include "mirror/handover.h"
 #include "mirror/phrase.h"
 #include "mirror/tree.h"
@@ -170,15 +171,32 @@ static void on_gone(struct job *j, int status)
         job_kill_tree(j);
 }
 
+/* HUP and TERM went to the command alone. What it leaves in its group gets the same when it has
+ * ended, while its pid still belongs to the group: who ended the whole group of the shim wants all
+ * of it gone. */
+static void end_group(const struct job *j)
+{
+    if (j->ending)
+        (void)kill(-j->pid, j->ending);
+}
+
 void job_reap(struct job *j)
 {
     struct signalfd_siginfo si;
+    siginfo_t who;
     int status;
-    pid_t pid;
     while (read(j->w->signals, &si, sizeof(si)) > 0)
         ;
-    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
-        if (pid != j->pid)
+    for (;;) {
+        who.si_pid = 0;
+        if (waitid(P_ALL, 0, &who, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0 || who.si_pid == 0)
+            return;
+        bool stopped = who.si_code == CLD_STOPPED;
+        if (who.si_pid == j->pid && !stopped)
+            end_group(j);
+        if (waitpid(who.si_pid, &status, WNOHANG | WUNTRACED) != who.si_pid)
+            return;
+        if (who.si_pid != j->pid)
             continue;
         if (WIFSTOPPED(status))
             on_stopped(j, WSTOPSIG(status));
@@ -353,6 +371,16 @@ static void set_foreground(struct job *j, bool gained)
         (void)kill(-j->pid, SIGCONT);
 }
 
+/* What a keyboard sends, it sends to the whole group; everything else is mostly meant for one
+ * process, as kill(1) sends it, and a handler of the command must not find its children dead. */
+static void pass_on(struct job *j, int signo)
+{
+    bool all = signo == SIGINT || signo == SIGQUIT || signo == SIGTSTP || signo == SIGCONT;
+    if (signo == SIGHUP || signo == SIGTERM)
+        j->ending = signo;
+    (void)kill(all ? -j->pid : j->pid, signo);
+}
+
 /* false: nonsense */
 static bool on_message(struct job *j)
 {
@@ -362,7 +390,7 @@ static bool on_message(struct job *j)
         return false;
     if (head.type == V2_SIGNAL && v2_signal_ok(value)) {
         if (j->pid)
-            (void)kill(-j->pid, (int)value);
+            pass_on(j, (int)value);
         return true;
     }
     if (head.type == V2_FOREGROUND && value <= 1) {
@@ -434,9 +462,18 @@ static void say_exit(struct job *j)
     (void)send(j->conn, out, V2_HEAD_SIZE + V2_EXIT_HEAD_SIZE + n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* Nothing that the caller says from here on carries descriptors: where the kernel can refuse them,
+ * it does (Linux 6.16), elsewhere they end the command. */
+static void refuse_rights(const struct job *j)
+{
+    int zero = 0;
+    (void)setsockopt(j->conn, SOL_SOCKET, COMPAT_SO_PASSRIGHTS, &zero, sizeof(zero));
+}
+
 static void run_v2(struct job *j)
 {
     if (start_v2(j)) {
+        refuse_rights(j);
         job_report_started(j);
         watch(j);
     }
@@ -451,6 +488,7 @@ static void run_v2(struct job *j)
 
 static void run_v1(struct job *j)
 {
+    refuse_rights(j);
     if (prepare(j) && look_at_caller(j))
         v1relay_start(j);
     v1relay_run(j);

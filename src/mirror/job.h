@@ -23,6 +23,7 @@ struct job {
     struct child_plan plan;
     char name[256]; /* for messages */
     pid_t pid;      /* 0 before the start and after the end */
+    int ending;     /* HUP or TERM, when the shim passed one on */
     pid_t group;    /* what was in the pty's foreground when the shim lost its own */
     bool v1;
     bool reuse;       /* this worker may be used again */

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "wire/v2.h"
 
 static void proc_path(pid_t pid, const char *what, char *out, size_t size)
 {
@@ -74,11 +77,13 @@ int subject_read_status(pid_t pid, struct subject *ret)
     if (n < 0)
         return (int)n;
     const char *bounding = field(text, "\nCapBnd:");
+    const char *ignored = field(text, "\nSigIgn:");
     const char *nnp = field(text, "\nNoNewPrivs:");
     const char *seccomp = field(text, "\nSeccomp:");
     const char *filters = field(text, "\nSeccomp_filters:");
-    if (!bounding || !nnp || !seccomp)
+    if (!ignored || !bounding || !nnp || !seccomp)
         return -EBADMSG;
+    ret->ignored = hex(ignored);
     ret->bounding = hex(bounding);
     ret->no_new_privs = *nnp != '0';
     ret->filters = filters ? (unsigned)phrase_number(filters, NULL) : *seccomp == '2';
@@ -212,8 +217,19 @@ static void apply_limits(const struct subject *s)
     }
 }
 
+/* What a caller ignores, as below nohup, its commands ignore too, of the signals that a shim
+ * forwards. Others (SIGPIPE) are ignored by shims for purposes of their own, and are at their
+ * default here. */
+static void apply_ignored(const struct subject *s)
+{
+    for (uint32_t signo = 1; signo <= 31; signo++)
+        if (v2_signal_ok(signo) && (s->ignored >> (signo - 1) & 1))
+            (void)signal((int)signo, SIG_IGN);
+}
+
 void subject_apply(const struct subject *s, bool root)
 {
+    apply_ignored(s);
     if (getpriority(PRIO_PROCESS, 0) != s->nice)
         (void)setpriority(PRIO_PROCESS, 0, s->nice);
     char text[8];

@@ -15,6 +15,7 @@
 
 struct subject {
     uint64_t bounding; /* capability bounding set */
+    uint64_t ignored;  /* signals, bit 0 is signal 1 */
     bool no_new_privs;
     unsigned filters; /* seccomp filters */
     struct rlimit limits[SUBJECT_LIMITS];

@@ -137,6 +137,37 @@ static void set_limits(void)
         _exit(7);
 }
 
+/* A handler finds its children alive, as with kill(1); what is left in the group goes after it. */
+static void a_term_is_for_the_command_and_then_for_its_group(void **state)
+{
+    struct shim *s =
+        run_sh("trap 'kill -0 $c && echo alive; exit 3' TERM; sleep 1000 & c=$!; echo $c;"
+               "while :; do wait; done");
+    char text[32] = "";
+    pump_until(read(s->out, text, sizeof(text) - 1) > 0);
+    shim_send(s, V2_SIGNAL, SIGTERM);
+    assert_string_equal(shim_output(s), "alive\n");
+    assert_int_equal(shim_exit(s), 3);
+    pump_until(gone(atoi(text)));
+    shim_free(s);
+}
+
+static void ignore_some(void)
+{
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGUSR2, SIG_IGN);
+}
+
+static void what_the_caller_ignores_the_command_ignores(void **state)
+{
+    agent_setup = ignore_some;
+    struct shim *s =
+        run(ARGV("sh", "-c", "kill -TERM $$; kill -USR2 $$; echo alive; kill -USR1 $$"));
+    assert_string_equal(shim_output(s), "alive\n");
+    assert_int_equal(shim_exit(s), 1000 + SIGUSR1);
+    shim_free(s);
+}
+
 static void limits_and_umask_of_the_caller_are_carried(void **state)
 {
     agent_setup = set_limits;
@@ -222,6 +253,8 @@ int main(int argc, char **argv)
         EXEC_TEST(a_closed_descriptor_stays_closed),
         EXEC_TEST(signals_of_the_shim_reach_the_command),
         EXEC_TEST(a_stop_is_told_and_cont_goes_on),
+        EXEC_TEST(a_term_is_for_the_command_and_then_for_its_group),
+        EXEC_TEST(what_the_caller_ignores_the_command_ignores),
         EXEC_TEST(limits_and_umask_of_the_caller_are_carried),
         EXEC_TEST(a_kill_ends_the_whole_tree),
         EXEC_TEST(a_hang_up_ends_the_whole_tree),
