@@ -81,15 +81,15 @@ static int bind_resolve(const char *address, struct addrinfo **ret, struct err *
                                    .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     const char *numeric = str_eq(host, "localhost") ? "127.0.0.1" : host;
     int r = getaddrinfo(numeric, colon + 1, &hints, ret);
-    if (r != 0)
-        return err_set(err, -EINVAL, "'%s' is no address: %s; give it as numbers", address,
-                       gai_strerror(r));
-    return 0;
+    if (r == 0 && *ret)
+        return 0;
+    return err_set(err, -EINVAL, "'%s' is no address: %s; give it as numbers", address,
+                   gai_strerror(r));
 }
 
 static char *bind_url(int fd)
 {
-    struct sockaddr_storage ss;
+    struct sockaddr_storage ss = {0};
     socklen_t len = sizeof(ss);
     char host[64] = "", port[16] = "";
     if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
@@ -104,8 +104,8 @@ int bind_tcp(const char *address, char **ret_url, struct err *err)
 {
     struct addrinfo *ai = NULL;
     int r = bind_resolve(address, &ai, err);
-    if (r < 0)
-        return r;
+    if (r < 0 || !ai)
+        return r < 0 ? r : -EINVAL;
     struct sockaddr_storage ss = {0};
     socklen_t len = ai->ai_addrlen;
     memcpy(&ss, ai->ai_addr, len);

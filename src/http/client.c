@@ -3,6 +3,7 @@
  * environment (no proxy) nor the answer (bounded, no redirects). */
 #include "http/client.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
@@ -25,9 +26,9 @@ int client_encode(struct buf *out, const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
-        if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
-            (void)buf_append_char(out, s[i]);
-        else if ((c >= '0' && c <= '9') || (c && strchr("-._~", c)))
+        bool plain = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+                     (c && strchr("-._~", c));
+        if (plain)
             (void)buf_append_char(out, s[i]);
         else
             (void)buf_printf(out, "%%%02X", c);
@@ -55,9 +56,8 @@ static bool client_host_is_loopback(const char *host)
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (str_eq(host, names[i]))
             return true;
-    unsigned a, b, c, d;
-    char rest;
-    return sscanf(host, "%3u.%3u.%3u.%3u%c", &a, &b, &c, &d, &rest) == 4 && a == 127;
+    struct in_addr in;
+    return inet_pton(AF_INET, host, &in) == 1 && ntohl(in.s_addr) >> 24 == 127;
 }
 
 /* A token in clear over a network is a token lost. */

@@ -56,6 +56,9 @@ const struct front_peer *front_peer(const struct front_conn *c);
 /* The body of the request that passed last is larger than GATE_BODY_MAX: only its head came
  * through, and the connection ends with the answer. */
 bool front_oversize(const struct front_conn *c);
+/* The parser has understood the request that passed last. Until then it has body_ms: a parser that
+ * got lost does not keep its peer waiting. */
+void front_taken(struct front_conn *c);
 /* The parser is done with a request: the next one may pass. */
 void front_answered(struct front_conn *c);
 /* Open connections. */

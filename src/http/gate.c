@@ -156,8 +156,18 @@ static int gate_path(struct slice path, struct err *err)
     return is_dots(rest) ? err_set(err, -EBADMSG, "a '.' or '..' in the path") : 0;
 }
 
+static size_t count(struct slice s, char c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++)
+        n += s.p[i] == c;
+    return n;
+}
+
 static int gate_query(struct slice query, struct err *err)
 {
+    if (count(query, '&') >= GATE_PARAMETERS_MAX)
+        return err_set(err, -EBADMSG, "more than %d parameters", GATE_PARAMETERS_MAX);
     for (size_t i = 0; i < query.n; i++) {
         unsigned char c = (unsigned char)query.p[i];
         if (c != '%') {
@@ -273,6 +283,16 @@ static int gate_host(const struct headers *h, bool is_1_1, struct err *err)
     return host.n > 0 && host.n <= 255 ? 0 : err_set(err, -EBADMSG, "Host is empty or too long");
 }
 
+static int gate_cookie(const struct headers *h, struct err *err)
+{
+    struct slice cookie = h->value[SINGLE_COOKIE];
+    if (cookie.n > GATE_COOKIE_BYTES_MAX)
+        return err_set(err, -EBADMSG, "Cookie is longer than %d bytes", GATE_COOKIE_BYTES_MAX);
+    if (count(cookie, ';') + count(cookie, ',') >= GATE_COOKIES_MAX)
+        return err_set(err, -EBADMSG, "more than %d cookies", GATE_COOKIES_MAX);
+    return 0;
+}
+
 static int gate_length(struct slice value, struct gate_head *ret, struct err *err)
 {
     if (value.n == 0 || value.n > 18) /* 18 digits always fit */
@@ -323,6 +343,8 @@ static int gate_lines(struct slice rest, struct gate_head *ret, struct err *err)
         r = gate_header(&h, line, err);
     if (r == 0)
         r = gate_host(&h, is_1_1, err);
+    if (r == 0)
+        r = gate_cookie(&h, err);
     return r < 0 ? r : gate_framing(&h, ret, err);
 }
 

@@ -14,6 +14,11 @@
 #define GATE_HEADERS_MAX 100
 #define GATE_BODY_MAX (64u << 10)
 #define GATE_METHOD_MAX 16
+/* A parser makes an entry of each of these; without a bound they exhaust its memory for a
+ * connection, and libmicrohttpd 0.9.75 then forgets the connection without closing it. */
+#define GATE_PARAMETERS_MAX 32 /* in the query */
+#define GATE_COOKIES_MAX 32
+#define GATE_COOKIE_BYTES_MAX 4096
 
 /* Where a head ends, found while it arrives: each byte is looked at once, however it trickles. */
 struct gate_scan {

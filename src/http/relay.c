@@ -232,7 +232,7 @@ static void relay_pass(struct front_conn *c)
 {
     struct front *f = c->front;
     c->state = RELAY_ANSWER;
-    c->deadline = 0;
+    c->deadline = uv_now(f->loop) + f->config.body_ms;
     list_remove(&c->link);
     list_append(&f->conns, &c->link);
     if (!c->has_inner && relay_attach(c) < 0) {
@@ -328,11 +328,18 @@ static void relay_drained(struct front_conn *c)
     relay_advance(c);
 }
 
+void front_taken(struct front_conn *c)
+{
+    if (c->state == RELAY_ANSWER)
+        c->deadline = 0;
+}
+
 void front_answered(struct front_conn *c)
 {
     if (c->state != RELAY_ANSWER)
         return;
     c->state = RELAY_DRAIN;
+    c->deadline = 0;
     relay_drained(c);
 }
 

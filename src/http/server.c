@@ -15,7 +15,7 @@
 #include "http/bind.h"
 #include "http/exchange_mhd.h"
 
-#define SERVER_CONNECTION_MEMORY (64u << 10)
+#define SERVER_CONNECTION_MEMORY (32u << 10) /* more would be mapped and unmapped each time */
 #define SERVER_RUNS_A_TURN 8
 
 struct server {
@@ -191,6 +191,7 @@ static enum MHD_Result server_access(void *arg, struct MHD_Connection *mhd, cons
     struct attached *a = server_attached(mhd);
     if (!a || !a->conn)
         return MHD_NO;
+    front_taken(a->conn);
     x = exchange_new(mhd, method, url, front_peer(a->conn), front_oversize(a->conn));
     x->attached = a;
     x->wake = server_wake;

@@ -252,6 +252,34 @@ static void a_head_has_at_most_sixteen_kib(void **state)
     }
 }
 
+static int judge_many(const char *before, const char *each, int n, const char *after)
+{
+    struct buf b = BUF_INIT(65536);
+    (void)buf_append_str(&b, before);
+    for (int i = 0; i < n; i++)
+        (void)buf_append_str(&b, each);
+    (void)buf_append_str(&b, after);
+    struct gate_head head;
+    int r = judge(b.data, b.len, b.len, &head, NULL);
+    buf_done(&b);
+    return r;
+}
+
+static void what_a_parser_makes_entries_of_is_bounded(void **state)
+{
+    static const char end[] = " HTTP/1.1\r\n" HOST "\r\n", line[] = "GET / HTTP/1.1\r\n" HOST;
+    assert_int_equal(judge_many("GET /?a", "&a", 31, end), 0);
+    assert_int_equal(judge_many("GET /?a", "&a", 32, end), -EBADMSG);
+    assert_int_equal(judge_many("GET /?", "&", 32, end), -EBADMSG);
+    char head[128];
+    (void)snprintf(head, sizeof(head), "%sCookie: a=1", line);
+    assert_int_equal(judge_many(head, ";b=2", 31, "\r\n\r\n"), 0);
+    assert_int_equal(judge_many(head, ";b=2", 32, "\r\n\r\n"), -EBADMSG);
+    assert_int_equal(judge_many(head, ",b=2", 32, "\r\n\r\n"), -EBADMSG);
+    assert_int_equal(judge_many(head, "x", 4093, "\r\n\r\n"), 0);
+    assert_int_equal(judge_many(head, "x", 4094, "\r\n\r\n"), -EBADMSG);
+}
+
 static void nonsense_is_refused_before_its_end_arrives(void **state)
 {
     struct gate_scan s = {0};
@@ -268,6 +296,7 @@ int main(void)
         cmocka_unit_test(the_size_of_the_body_is_told),
         cmocka_unit_test(a_head_has_at_most_a_hundred_headers),
         cmocka_unit_test(a_head_has_at_most_sixteen_kib),
+        cmocka_unit_test(what_a_parser_makes_entries_of_is_bounded),
         cmocka_unit_test(nonsense_is_refused_before_its_end_arrives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "http/gate.h"
 #include "http/server.h"
 #include "unit/http-help.h"
 
@@ -170,6 +171,42 @@ static void a_body_arrives_whole(void **state)
     buf_done(&b);
     assert_starts(a, "HTTP/1.1 200 OK\r\n");
     assert_has(a, "POST /x 127.0.0.1 65536");
+}
+
+static void add_many(struct buf *b, const char *each, int n)
+{
+    for (int i = 0; i < n; i++)
+        (void)buf_append_str(b, each);
+}
+
+/* The parser's memory for a connection must hold whatever the gate lets pass. */
+static void the_largest_request_that_passes_the_gate_is_served(void **state)
+{
+    struct fixture *f = *state;
+    for (int headers = 1; headers <= 96; headers += 95) {
+        struct buf b = BUF_INIT(1u << 20);
+        (void)buf_append_str(&b, "POST /x?a");
+        add_many(&b, "&a", GATE_PARAMETERS_MAX - 1);
+        (void)buf_append_str(&b, " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                                 "Content-Length: 65536\r\nCookie: a=");
+        add_many(&b, "x", GATE_COOKIE_BYTES_MAX - 2 - 4 * (GATE_COOKIES_MAX - 1));
+        add_many(&b, ";b=2", GATE_COOKIES_MAX - 1);
+        (void)buf_append_str(&b, "\r\n");
+        for (int i = 1; i <= headers; i++) {
+            size_t end = GATE_HEAD_MAX - 4 - (size_t)(headers - i) * (GATE_HEAD_MAX - 6000) / 96;
+            (void)buf_printf(&b, "X-%d: ", i);
+            while (b.len < end)
+                (void)buf_append_char(&b, 'x');
+            (void)buf_append_str(&b, "\r\n");
+        }
+        (void)buf_append_str(&b, "\r\n");
+        assert_int_equal(b.len, GATE_HEAD_MAX);
+        add_many(&b, "y", 65536);
+        _cleanup_free_ char *a = talk(&f->h, dial_tcp(&f->h), b.data, b.len);
+        buf_done(&b);
+        assert_starts(a, "HTTP/1.1 200 OK\r\n");
+        assert_has(a, "POST /x 127.0.0.1 65536");
+    }
 }
 
 static void a_body_too_large_is_refused_by_the_handler_unread(void **state)
@@ -441,6 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_request_is_answered),
         CASE(a_body_arrives_whole),
+        CASE(the_largest_request_that_passes_the_gate_is_served),
         CASE(a_body_too_large_is_refused_by_the_handler_unread),
         CASE(a_connection_serves_requests_in_turn_also_pipelined_ones),
         CASE(a_second_request_does_not_pass_without_the_gate),
