@@ -244,20 +244,28 @@ struct candidates {
     size_t next;
 };
 
-static void candidates_begin(struct candidates *c, const struct eval *e)
+static void candidates_add(struct candidates *c, struct eval *e, const struct eval_name *n)
 {
-    const struct policy *p = e->policy;
-    c->count = c->next = 0;
-    c->all = false;
-    c->lists[c->count++] = &p->globs;
-    for (size_t i = 0; i < e->names_count && !c->all; i++) {
-        const struct model_list *l =
-            e->names[i].path ? NULL : map_get(p->by_name, e->names[i].name);
-        if (l && c->count == EVAL_LISTS_MAX)
+    const struct model_list *lists[2];
+    int count = rule_candidates(e->policy, n->name, NULL, lists);
+    if (count < 0)
+        count = rule_candidates(e->policy, n->name, eval_tokens(&e->calls[n->call]), lists);
+    for (int i = 0; i < count; i++) {
+        if (c->count == EVAL_LISTS_MAX)
             c->all = true;
-        else if (l)
-            c->lists[c->count++] = l;
+        else
+            c->lists[c->count++] = lists[i];
     }
+}
+
+static void candidates_begin(struct candidates *c, struct eval *e, bool all)
+{
+    c->count = c->next = 0;
+    c->all = all;
+    c->lists[c->count++] = &e->policy->globs;
+    for (size_t i = 0; i < e->names_count && !c->all; i++)
+        if (!e->names[i].path)
+            candidates_add(c, e, &e->names[i]);
     memset(c->at, 0, sizeof(c->at));
 }
 
@@ -344,8 +352,7 @@ static void judge(const struct policy *p, const struct policy_request *q, bool l
         eval_done(&e);
         return;
     }
-    candidates_begin(&c, &e);
-    c.all |= linear;
+    candidates_begin(&c, &e, linear);
     const struct policy_rule *r;
     while ((r = candidates_next(&c, p)) && e.budget > 0 && eval_rule(&e, r) != EVAL_MATCH)
         ;

@@ -68,10 +68,23 @@ struct policy_rule {
     bool looks_at_paths;
 };
 
-/* Rules by a command's name when it has no glob; ascending. */
+/* Numbers of rules, ascending. */
 struct model_list {
     uint32_t *at;
     size_t count, size;
+};
+
+struct model_sub {
+    const struct grammar_command *command; /* of the tool itself: "push" */
+    struct model_list rules;
+};
+
+/* The rules for one name without a glob. Those whose every item begins with a known subcommand
+ * matter only to a command line with that subcommand, or to one that is not understood. */
+struct model_index {
+    struct model_list always, with_sub;
+    struct model_sub *subs; /* owned */
+    size_t subs_count;
 };
 
 struct policy {
@@ -90,7 +103,7 @@ struct policy {
     size_t redact_count;
     struct policy_rule *rules; /* in the pool */
     size_t rules_count;
-    struct map *by_name; /* to struct model_list */
+    struct map *by_name; /* to struct model_index */
     struct model_list globs;
 };
 
@@ -98,4 +111,8 @@ struct policy {
 void rule_index(struct policy *p); /* fills by_name and globs */
 void rule_index_free(struct policy *p);
 const struct model_items *rule_items(const struct policy_rule *r, const struct grammar *g);
+/* The rules for `name` that may match `tokens` (made by the grammar of that name), as up to two
+ * lists; returns how many. `tokens` NULL: asks with an answer of -1 for them when they matter. */
+int rule_candidates(const struct policy *p, const char *name, const struct tokens *tokens,
+                    const struct model_list *ret[2]);
 bool rule_names(const struct policy_rule *r, const char *program, uint64_t *budget);
