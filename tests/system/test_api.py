@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from conftest import AGENT_GID, AGENT_UID, BIN, POLICY, needs_root, wait_for
+from conftest import AGENT_GID, AGENT_UID, BIN, POLICY, ROOT, needs_root, wait_for
 
 NO_SUCH_ID = "0191d3f1-aaaa-7bbb-8ccc-0123456789ab"
 
@@ -552,3 +552,10 @@ def test_open_answers_end_with_the_warden(warden):
         assert warden.stop() == 0
         assert time.monotonic() - start < 10
         assert read_to_end(s) == b""
+
+
+def test_the_page_of_the_api_has_every_route_and_no_other():
+    table = (ROOT / "src/api/api.c").read_text()
+    routes = set(re.findall(r'\{"(GET|POST)", "(/[^"]*)", API_ROLE_', table))
+    page = (ROOT / "docs/api.md").read_text()
+    assert routes == set(re.findall(r"^### `(GET|POST) (/\S*)`$", page, re.M)) and routes
