@@ -26,7 +26,6 @@ CASES = [
     ("here string", "tr a-z A-Z <<< 'quiet words'"),
     ("stdin from file", "printf 'b\\na\\n' > in; sort < in"),
     ("append redirection", "echo one > f; cat f >> g; cat f >> g; cat g"),
-    ("process substitution", "diff <(seq 1 5) <(seq 2 6)"),
     ("binary through a pipe", "head -c 300000 /dev/zero | tr '\\0' '\\377' | sha256sum"),
     ("every byte", "perl -e 'print map chr, 0..255' | cat | od -c"),
     ("line of 1 MiB", "head -c 1048576 /dev/zero | tr '\\0' x | tee long | wc -c; sha256sum long"),
