@@ -21,7 +21,7 @@ void phrase_add(struct phrase *w, const char *s)
 
 void phrase_add_safe(struct phrase *w, const char *s)
 {
-    for (size_t i = 0; s[i] && i < 256; i++) {
+    for (size_t i = 0; i < 256 && s[i]; i++) {
         char c = s[i] >= 0x20 && s[i] < 0x7f ? s[i] : '?';
         add(w, &c, 1);
     }

@@ -232,7 +232,7 @@ void subject_apply(const struct subject *s, bool root)
     apply_ignored(s);
     if (getpriority(PRIO_PROCESS, 0) != s->nice)
         (void)setpriority(PRIO_PROCESS, 0, s->nice);
-    char text[8];
+    char text[8] = {0};
     int have = 0;
     if (read_proc(0, "/oom_score_adj", text, sizeof(text)) > 0) {
         int sign = text[0] == '-';

@@ -19,6 +19,6 @@ struct worker {
 };
 /* Both answer by messages; both return true when the worker may be used again. */
 bool job_run(struct worker *w, struct packet *start);
-void lookup_run(struct worker *w, struct packet *resolve);
+void lookup_run(struct worker *w, struct packet *p);
 /* The dispatcher is gone: everything ends. */
 _Noreturn void worker_leave(void);

@@ -348,7 +348,7 @@ static int unknown_key(const struct doc *d, const struct doc_node *key, const st
 {
     const char *names[64] = {0};
     char shown[96];
-    for (size_t i = 0; keys[i].name && i < 63; i++)
+    for (size_t i = 0; i < 63 && keys[i].name; i++)
         names[i] = keys[i].name;
     const char *near = str_nearest(key->text, names);
     if (near)

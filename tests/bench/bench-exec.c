@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Times whole processes and single verdicts, one of each kind in turn so that a drift of the machine
- * meets all of them alike: a plain /bin/true, a shim that is refused, a shim that is allowed, and a
- * connection that asks for a verdict without any process. Prints one line a kind and, for the others,
- * the median of the ratios to the plain run of the same turn.
- *   bench-exec SOCKET SHIM_DIR TURNS      SHIM_DIR has links "true" (allowed) and "denied" */
+/* Times whole processes and single verdicts, one of each kind in turn so that a drift of the
+ * machine meets all of them alike: a plain /bin/true, a shim that is refused, a shim that is
+ * allowed, and a connection that asks for a verdict without any process. Prints one line a kind
+ * and, for the others, the median of the ratios to the plain run of the same turn. bench-exec
+ * SOCKET SHIM_DIR TURNS      SHIM_DIR has links "true" (allowed) and "denied" */
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -52,7 +52,8 @@ static double time_process(const char *path, char *name, int expected, char **en
     double took = now_us() - start;
     posix_spawn_file_actions_destroy(&fa);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != expected) {
-        fprintf(stderr, "bench-exec: %s ended with status %#x instead of %d\n", path, status, expected);
+        fprintf(stderr, "bench-exec: %s ended with status %#x instead of %d\n", path, status,
+                expected);
         exit(1);
     }
     return took;

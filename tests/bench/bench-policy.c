@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How long a decision takes: p50 and p99 of policy_judge() with 10, 1,000 and 3,000 rules (about
- * what fits into POLICY_TEXT_MAX), in two shapes: many tools (as policies are) and nearly every rule
- * for one tool. One line of JSON a row with --json. */
+ * what fits into POLICY_TEXT_MAX), in two shapes: many tools (as policies are) and nearly every
+ * rule for one tool. One line of JSON a row with --json. */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The JSON of a v1 request. What is accepted is a whole ask: absolute cwd, a command, strings within
- * the kernel's limits, lists that end. */
+/* The JSON of a v1 request. What is accepted is a whole ask: absolute cwd, a command, strings
+ * within the kernel's limits, lists that end. */
 #include <stdlib.h>
 #include <string.h>
 

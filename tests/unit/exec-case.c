@@ -102,8 +102,8 @@ static void become_another_host(void)
         (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
          mount("none", "/sys/fs/cgroup", "tmpfs", 0, NULL) < 0))
         fail_msg("the cgroups cannot be hidden: %s", strerror(errno));
-    if (getenv("CLAWRDEN_TEST_USER") && (setgroups(0, NULL) < 0 || setresgid(UID, UID, UID) < 0 ||
-                                         setresuid(UID, UID, UID) < 0))
+    if (getenv("CLAWRDEN_TEST_USER") &&
+        (setgroups(0, NULL) < 0 || setresgid(UID, UID, UID) < 0 || setresuid(UID, UID, UID) < 0))
         fail_msg("no other user can be taken: %s", strerror(errno));
     /* Our own processes are looked at by the helper, as a caller's are. */
     (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);

@@ -140,9 +140,9 @@ static void set_limits(void)
 /* A handler finds its children alive, as with kill(1); what is left in the group goes after it. */
 static void a_term_is_for_the_command_and_then_for_its_group(void **state)
 {
-    struct shim *s =
-        run_sh("trap 'kill -0 $c && echo alive; exit 3' TERM; sleep 1000 & c=$!; sleep 0.3; echo $c;"
-               "while :; do wait; done");
+    struct shim *s = run_sh(
+        "trap 'kill -0 $c && echo alive; exit 3' TERM; sleep 1000 & c=$!; sleep 0.3; echo $c;"
+        "while :; do wait; done");
     char text[32] = "";
     pump_until(read(s->out, text, sizeof(text) - 1) > 0);
     shim_send(s, V2_SIGNAL, SIGTERM);
