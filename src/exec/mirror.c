@@ -127,6 +127,8 @@ static int transmit(const struct mirror *m, const uint8_t *p, size_t n, const in
         h.msg_control = control.buf;
         h.msg_controllen = CMSG_SPACE(sizeof(int) * count);
         struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+        if (!c)
+            return -EINVAL; /* not reached: there is room for one */
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(sizeof(int) * count);
