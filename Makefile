@@ -47,7 +47,7 @@ check: ## every test; ends with "N passed, N failed"
 	@$(MAKE) -s all
 	@build-aux/check.sh check
 
-check-long: ## check, and what takes long: lint of every file, sanitizers on whole programs, fuzzing
+check-long: ## check, and what takes long: sanitizers, lint of every file, sanitizers on whole programs, fuzzing
 	@build-aux/deps.sh build demo check
 	@$(MAKE) -s all
 	@build-aux/check.sh check-long

@@ -1,7 +1,7 @@
 #!/bin/bash
 # lint.sh all | changed : layers, formatting, clang-tidy, cppcheck, gcc -fanalyzer. Warnings are errors.
 # "changed" runs clang-tidy and the analyzer on the sources that differ from LINT_BASE (default: the newest tag
-# but the current commit, or the commit 15 before it), which is what an ordinary check needs.
+# but the current commit, or the commit two before it), which is what an ordinary check needs.
 # Ends with "N passed, N failed".
 set -u
 cd "$(dirname "$0")/.."
@@ -26,7 +26,7 @@ run() { # name command...
 if [ "$scope" = all ]; then
     mapfile -t sources < <(git ls-files 'src/*.c')
 else
-    base=${LINT_BASE:-$(git describe --tags --abbrev=0 HEAD~1 2>/dev/null || git rev-parse -q --verify HEAD~15 || git rev-list --max-parents=0 HEAD | tail -n 1)}
+    base=${LINT_BASE:-$(git describe --tags --abbrev=0 HEAD~1 2>/dev/null || git rev-parse -q --verify HEAD~2 || git rev-list --max-parents=0 HEAD | tail -n 1)}
     mapfile -t sources < <(git diff --name-only --diff-filter=d "$base" -- 'src/*.c'; git ls-files -o --exclude-standard 'src/*.c')
 fi
 mapfile -t ours < <(git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[ch]')
