@@ -3,6 +3,7 @@
 #include "policy/grammar.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -23,19 +24,8 @@ static void add(struct grammars *g, struct grammar *one)
         (void)map_put(g->by_program, one->names[i], one);
 }
 
-int grammar_load_all(struct pool *pool, struct grammars **ret, struct err *err)
+static void add_unknown(struct grammars *g, struct pool *pool)
 {
-    struct grammars *g = mem_new(struct grammars);
-    g->by_program = map_new();
-    for (const struct grammar_data *d = grammar_data; d->name; d++) {
-        struct grammar *one;
-        int r = grammar_load(pool, (const char *)d->text, d->len, d->name, &one, err);
-        if (r < 0) {
-            (void)grammar_free_all(g);
-            return err_prefix(err, r, "grammar");
-        }
-        add(g, one);
-    }
     struct grammar *unknown = pool_alloc(pool, sizeof(*unknown));
     unknown->name = unknown->root.name = "";
     unknown->root.permute = true;
@@ -44,18 +34,36 @@ int grammar_load_all(struct pool *pool, struct grammars **ret, struct err *err)
     unknown->all[0] = &unknown->root;
     unknown->all_count = 1;
     add(g, unknown);
-    *ret = g;
-    return 0;
 }
 
-struct grammars *grammar_free_all(struct grammars *g)
+/* The data is a part of the program, so reading it once changes no verdict. */
+static struct grammars shared;
+static int shared_result;
+static struct err shared_words;
+static pthread_once_t shared_once = PTHREAD_ONCE_INIT;
+
+static void load_shared(void)
 {
-    if (!g)
-        return NULL;
-    (void)map_free(g->by_program);
-    free(g->list);
-    free(g);
-    return NULL;
+    static struct pool *pool; /* reachable for good */
+    pool = pool_new();
+    shared.by_program = map_new();
+    for (const struct grammar_data *d = grammar_data; d->name && shared_result == 0; d++) {
+        struct grammar *one;
+        shared_result =
+            grammar_load(pool, (const char *)d->text, d->len, d->name, &one, &shared_words);
+        if (shared_result == 0)
+            add(&shared, one);
+    }
+    add_unknown(&shared, pool);
+}
+
+int grammar_all(const struct grammars **ret, struct err *err)
+{
+    (void)pthread_once(&shared_once, load_shared);
+    if (shared_result < 0)
+        return err_set(err, shared_result, "grammar: %s", shared_words.text);
+    *ret = &shared;
+    return 0;
 }
 
 const struct grammar *grammar_unknown(const struct grammars *g)

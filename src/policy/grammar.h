@@ -101,9 +101,9 @@ struct grammar {
 
 struct grammars;
 
-/* Reads every built-in grammar into `pool`. Failure: a broken build, with words. */
-int grammar_load_all(struct pool *pool, struct grammars **ret, struct err *err) MUST_CHECK;
-struct grammars *grammar_free_all(struct grammars *g); /* what is not in the pool */
+/* The built-in grammars: read once, then shared and never freed; any thread. Failure: a broken
+ * build, with words. */
+int grammar_all(const struct grammars **ret, struct err *err) MUST_CHECK;
 /* One grammar from text; for tests and fuzzing. */
 int grammar_load(struct pool *pool, const char *text, size_t len, const char *name,
                  struct grammar **ret, struct err *err) MUST_CHECK;

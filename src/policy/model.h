@@ -92,7 +92,7 @@ struct policy {
     struct pool *pool;
     struct doc doc;
     char digest[DIGEST_HEX_SIZE];
-    struct grammars *grammars;
+    const struct grammars *grammars; /* shared by all */
     enum verdict default_action, unknown_executable;
     unsigned default_action_line, unknown_executable_line, allowed_paths_line;
     uint64_t default_timeout, approval_timeout;

@@ -294,7 +294,7 @@ static int parse_into(struct policy *p, const char *text, size_t len, const char
                       struct err *err)
 {
     struct parse s = {.p = p};
-    int r = grammar_load_all(p->pool, &p->grammars, err);
+    int r = grammar_all(&p->grammars, err);
     if (r == 0)
         r = doc_parse(p->pool, text, len, POLICY_TEXT_MAX, name, &p->doc, err);
     if (r == 0)
@@ -343,7 +343,6 @@ struct policy *policy_unref(struct policy *p)
         (void)pattern_free(p->redact[i]);
     free(p->redact);
     rule_index_free(p);
-    (void)grammar_free_all(p->grammars);
     (void)pool_free(p->pool);
     free(p);
     return NULL;
