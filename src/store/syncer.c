@@ -173,33 +173,31 @@ static int sync_dir(const char *path)
     return fsync(fd) < 0 && errno != EINVAL ? -errno : 0; /* EINVAL: names need no sync there */
 }
 
-/* Files that are no longer written to, oldest first; what is done is taken off the list. */
-static int sync_old(struct syncer *s)
-{
-    for (;;) {
-        (void)pthread_mutex_lock(&s->lock);
-        struct old_file *f = s->old; /* the list only grows at its end */
-        (void)pthread_mutex_unlock(&s->lock);
-        if (!f)
-            return 0;
-        int r = sync_file(s, f->fd, f->safe);
-        if (r < 0)
-            return r;
-        (void)pthread_mutex_lock(&s->lock);
-        s->old = f->next;
-        (void)pthread_mutex_unlock(&s->lock);
-        f->next = NULL;
-        (void)free_files(f);
-    }
-}
-
 struct target {
     int fd;
     off_t safe, size;
     struct head head;
     bool dir;
-    struct old_file *doomed; /* owned */
+    /* Owned. Only what was rotated away before the target was taken: `fd` may be rotated away, and
+     * would be closed, while we are at it. */
+    struct old_file *old;
+    struct old_file *doomed;
 };
+
+/* Files that are no longer written to, oldest first; what is done is taken off the list. */
+static int sync_old(struct syncer *s, struct old_file **list)
+{
+    while (*list) {
+        struct old_file *f = *list;
+        int r = sync_file(s, f->fd, f->safe);
+        if (r < 0)
+            return r;
+        *list = f->next;
+        f->next = NULL;
+        (void)free_files(f);
+    }
+    return 0;
+}
 
 static void delete_files(const struct old_file *f)
 {
@@ -208,9 +206,9 @@ static void delete_files(const struct old_file *f)
             log_warn(NULL, "audit: cannot delete '%s': %s", f->path, strerror(errno));
 }
 
-static int sync_all(struct syncer *s, const struct target *t)
+static int sync_all(struct syncer *s, struct target *t)
 {
-    int r = sync_old(s);
+    int r = sync_old(s, &t->old);
     if (r == 0 && t->dir)
         r = sync_dir(s->c.path);
     return r < 0 ? r : sync_file(s, t->fd, t->safe);
@@ -223,9 +221,20 @@ static void take_target(struct syncer *s, struct target *t)
                          .size = s->size,
                          .head = s->want,
                          .dir = s->dir_dirty,
+                         .old = TAKE_PTR(s->old),
                          .doomed = TAKE_PTR(s->doomed)};
     s->dirty_at = 0;
     s->dir_dirty = false;
+}
+
+/* In front of what has come since. */
+static void put_back(struct old_file **list, struct old_file **rest)
+{
+    struct old_file **end = rest;
+    while (*end)
+        end = &(*end)->next;
+    *end = *list;
+    *list = TAKE_PTR(*rest);
 }
 
 /* With the lock held. */
@@ -239,11 +248,8 @@ static void finish(struct syncer *s, struct target *t, int r)
         s->failed = t->head.seq;
         s->failures++;
         s->dir_dirty |= t->dir;
-        struct old_file **end = &t->doomed;
-        while (*end)
-            end = &(*end)->next;
-        *end = s->doomed;
-        s->doomed = TAKE_PTR(t->doomed);
+        put_back(&s->old, &t->old);
+        put_back(&s->doomed, &t->doomed);
         if (s->dirty_at == 0)
             s->dirty_at = clock_monotonic();
     }

@@ -632,6 +632,30 @@ static void rotation_carries_the_chain_over(void **state)
     help_assert_sound(f->t->log, f->t->head);
 }
 
+static int slow_sync(int fd)
+{
+    (void)usleep(3000);
+    return fdatasync(fd);
+}
+
+/* A file that is rotated away while it is synced stays open until that is done. */
+static void rotation_under_a_slow_sync_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    f->c.rotate_size = 1000;
+    f->c.sync = JSONL_SYNC_ALWAYS;
+    f->c.fdatasync = slow_sync;
+    open_log(f);
+    for (int i = 1; i <= 100; i++) {
+        append_many(f, i, i);
+        spin(f, CLOCK_NS_PER_MS);
+    }
+    wait_for(f, &f->done_count, 100);
+    assert_int_equal(f->done_result, 0);
+    assert_int_equal(jsonl_health(f->j, NULL), 0);
+    help_assert_sound(f->t->log, NULL);
+}
+
 static void rotation_by_age(void **state)
 {
     struct fixture *f = *state;
@@ -881,6 +905,7 @@ static void a_listener_hears_each_line_as_it_was_written(void **state)
     assert_int_equal(jsonl_rotate(f->j, NULL), 0);
     _cleanup_free_ char *rotated = help_read(f->t->log);
     assert_true(str_ends(h.text, rotated));
+    jsonl_listen(f->j, NULL, NULL);
     free(h.text);
 }
 
@@ -965,6 +990,7 @@ int main(void)
         TEST(with_a_key_only_the_key_verifies),
         TEST(a_full_rewrite_is_proved_by_the_key_only),
         TEST(rotation_carries_the_chain_over),
+        TEST(rotation_under_a_slow_sync_loses_nothing),
         TEST(rotation_by_age),
         TEST(old_files_are_pruned_and_that_is_recorded),
         TEST(old_files_are_pruned_by_age),

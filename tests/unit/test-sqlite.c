@@ -492,10 +492,9 @@ static void an_index_of_another_log_is_put_aside(void **state)
 static void a_damaged_file_is_put_aside_and_made_anew(void **state)
 {
     struct fixture *f = *state;
-    help_write(f->db,
-               "this is not a database, and it is longer than a header of one needs to be, so "
-               "that SQLite reads all of it ......",
-               120);
+    char junk[4096];
+    memset(junk, 'x', sizeof(junk));
+    help_write(f->db, junk, sizeof(junk));
     open_log(f);
     decide(f, 1, "allow", "git", 1, NULL);
     open_index(f);
@@ -562,6 +561,7 @@ static void a_locked_database_delays_nothing_but_itself(void **state)
     settle(f);
     sqlite3 *other = NULL;
     assert_int_equal(sqlite3_open(f->db, &other), SQLITE_OK);
+    (void)sqlite3_busy_timeout(other, 10000);
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     uint64_t start = clock_monotonic();
     for (int i = 2; i <= 100; i++)
