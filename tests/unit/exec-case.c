@@ -143,6 +143,7 @@ int exec_teardown(void **state)
     assert_int_equal(uv_loop_close(&f->loop), 0);
     (void)!system(cmd);
     free(cmd);
+    free(TAKE_PTR(f));
     return 0;
 }
 
