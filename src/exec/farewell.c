@@ -3,12 +3,14 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "wire/bytes.h"
 #include "wire/v1.h"
@@ -60,7 +62,8 @@ static bool drained(int conn)
 
 static void *close_it(void *arg)
 {
-    close((int)(intptr_t)arg);
+    close(*(int *)arg);
+    free(arg);
     return NULL;
 }
 
@@ -80,7 +83,9 @@ void farewell(int conn, bool v1, const char *name, const char *words)
         return;
     }
     pthread_t t;
-    if (pthread_create(&t, NULL, close_it, (void *)(intptr_t)conn) == 0)
+    int *arg = mem_dup(&conn, sizeof(conn));
+    if (pthread_create(&t, NULL, close_it, arg) == 0)
         (void)pthread_detach(t);
-    /* Without a thread it stays open: better than a warden that hangs. */
+    else
+        free(arg); /* it stays open: better than a warden that hangs */
 }

@@ -9,7 +9,7 @@
 
 /* Borrows the mirror; reports by warden_started() and warden_ended(). */
 struct executor *local_new(struct mirror *m);
-void local_set_warden(struct executor *x, struct warden *w);
-struct executor *local_free(struct executor *x); /* returns NULL */
+void local_set_warden(struct executor *port, struct warden *w);
+struct executor *local_free(struct executor *port); /* returns NULL */
 /* One sentence for the log at the start: what stands around commands here, and what does not. */
-const char *local_describe(const struct executor *x, char *out, size_t size);
+const char *local_describe(const struct executor *port, char *out, size_t size);

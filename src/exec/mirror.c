@@ -120,7 +120,7 @@ static int transmit(const struct mirror *m, const uint8_t *p, size_t n, const in
                     unsigned count)
 {
     union control control;
-    struct iovec iov = {(void *)(uintptr_t)p, n};
+    struct iovec iov = {(void *)p, n};
     struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
     memset(&control, 0, sizeof(control));
     if (count) {
@@ -350,11 +350,11 @@ static void poll_closed(uv_handle_t *h)
 
 static int start(struct mirror *m, struct err *err)
 {
-    int sv[2];
+    int sv[2] = {-1, -1};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
         return err_errno(err, -errno, "no socket for the helper");
     _cleanup_close_ int ours = sv[0], theirs = sv[1];
-    pid_t pid;
+    pid_t pid = 0;
     int r = spawn(m, theirs, &pid);
     if (r < 0)
         return err_errno(err, r, "the helper cannot be started");
@@ -399,6 +399,7 @@ static void disconnect(struct mirror *m)
     if (m->sock >= 0)
         close(TAKE_FD(m->sock));
     while (!list_empty(&m->queue))
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): list_remove() took out what is freed
         outgoing_free(m, list_item(m->queue.next, struct outgoing, link));
     m->hello = false;
 }

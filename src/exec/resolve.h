@@ -10,5 +10,5 @@
 /* Borrows the mirror; answers to the warden by warden_resolved(). */
 struct resolver *resolve_new(struct mirror *m);
 /* Answers come only after this. */
-void resolve_set_warden(struct resolver *x, struct warden *w);
-struct resolver *resolve_free(struct resolver *x); /* returns NULL */
+void resolve_set_warden(struct resolver *port, struct warden *w);
+struct resolver *resolve_free(struct resolver *port); /* returns NULL */

@@ -100,7 +100,7 @@ static int transmit(int sock, struct iovec *iov, int iovlen, const int *fds, uns
     if (n) {
         m.msg_control = control.buf;
         m.msg_controllen = CMSG_SPACE(sizeof(int) * n);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        struct cmsghdr *c = &control.align;
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(sizeof(int) * n);
