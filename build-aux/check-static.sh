@@ -16,7 +16,7 @@ verdict() { # words status [details]
 
 # What the shim and the wire may call: system calls and their thin wrappers, and memory and string basics.
 # Nothing that allocates, formats, reads the environment, looks names up or starts a program.
-allowed="memchr memcmp memcpy memmove memset strchr strcmp strlen strncmp strrchr
+allowed="memchr memcmp memcpy memmove memset strchr strcmp strlen strncmp strrchr strspn
   __errno_location __stack_chk_fail __stack_chk_guard _GLOBAL_OFFSET_TABLE_
   _exit access close connect fcntl fstat getcwd getpgrp getpid getppid getsid ioctl isatty kill open poll ppoll
   prctl read recv sendmsg setrlimit socket syscall umask write
