@@ -259,15 +259,29 @@ static int copy_bytes(int from, off_t at, int to, uint64_t n)
     return fsync(to) < 0 ? -errno : 0;
 }
 
+/* A clock that stands still or was set back gives a name that is taken: it gets a number. */
+static int create_aside(const char *path, uint64_t realtime, char **ret_name)
+{
+    char stamp[32];
+    (void)clock_format(realtime, stamp);
+    for (unsigned i = 0;; i++) {
+        free(*ret_name);
+        *ret_name = i == 0 ? mem_printf("%s.torn-%s", path, stamp)
+                           : mem_printf("%s.torn-%s-%u", path, stamp, i);
+        int fd = open(*ret_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd >= 0)
+            return fd;
+        if (errno != EEXIST || i == 1000)
+            return -errno;
+    }
+}
+
 static int put_tail_aside(const char *path, uint64_t realtime, struct recovery *r, struct err *err)
 {
     if (r->torn == 0)
         return 0;
-    char stamp[32];
-    r->torn_path = mem_printf("%s.torn-%s", path, clock_format(realtime, stamp));
-    _cleanup_close_ int fd =
-        open(r->torn_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int e = fd < 0 ? -errno : copy_bytes(r->fd, r->size, fd, r->torn);
+    _cleanup_close_ int fd = create_aside(path, realtime, &r->torn_path);
+    int e = fd < 0 ? fd : copy_bytes(r->fd, r->size, fd, r->torn);
     if (e < 0) {
         if (fd >= 0)
             (void)unlink(r->torn_path);

@@ -420,6 +420,23 @@ static void a_torn_end_is_kept_elsewhere_and_recorded(void **state)
     assert_int_equal(v.result.repairs, 1);
 }
 
+/* The fixture's clock stands still, so both ends would get the same name. */
+static void a_second_torn_end_of_the_same_moment_is_kept_too(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 0; i < 2; i++) {
+        open_log(f);
+        append_many(f, 1 + i, 1 + i);
+        close_log(f);
+        help_append(f->t->log, "{\"v\":1,\"seq\":6,\"pr", 18);
+    }
+    open_log(f);
+    assert_records(f, "repair", 2);
+    _cleanup_free_ char *second = help_find(f->t, "Z-1");
+    assert_non_null(second);
+    help_assert_sound(f->t->log, f->t->head);
+}
+
 static void an_end_of_zeros_is_kept_elsewhere_too(void **state)
 {
     struct fixture *f = *state;
@@ -979,6 +996,7 @@ int main(void)
         TEST(closing_answers_who_waits),
         TEST(closing_says_what_was_not_synced),
         TEST(a_torn_end_is_kept_elsewhere_and_recorded),
+        TEST(a_second_torn_end_of_the_same_moment_is_kept_too),
         TEST(an_end_of_zeros_is_kept_elsewhere_too),
         TEST(a_cut_tail_goes_on_record_and_stays_visible),
         TEST(a_log_that_is_gone_goes_on_record),
