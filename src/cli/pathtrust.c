@@ -157,12 +157,17 @@ static int walk(const struct pathtrust_user *u, char **path, bool may_miss, char
 }
 
 /* Root can change anything: what it did not get with the system is not trusted for it. */
-static void judge_for_root(const char *real, char why[256])
+static void judge_for_root(const struct pathtrust_user *u, const char *real, char why[256])
 {
     static const char *const system[] = {"/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/"};
     for (size_t i = 0; i < ARRAY_LEN(system); i++)
         if (str_starts(real, system[i]))
             return;
+    for (const char *const *dir = u->search; dir && *dir; dir++) {
+        size_t n = strlen(*dir);
+        if (n > 1 && str_starts(real, *dir) && real[n] == '/')
+            return;
+    }
     if (!why[0])
         (void)snprintf(why, 256, "the caller is root, and it is in no directory of the system");
 }
@@ -179,7 +184,7 @@ int pathtrust_follow(const struct pathtrust_user *u, const char *path, bool may_
         if (r > 0)
             continue;
         if (u->uid == 0)
-            judge_for_root(p, why);
+            judge_for_root(u, p, why);
         *ret_real = p[0] ? TAKE_PTR(p) : mem_strdup("/");
         return 0;
     }

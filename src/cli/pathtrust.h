@@ -13,6 +13,9 @@ struct pathtrust_user {
     gid_t *groups;  /* owned, gid included */
     int groups_count;
     gid_t gid;
+    /* The policy's trusted_paths, borrowed, ends with NULL; root trusts what lies there. Init says
+     * NULL: none. */
+    const char *const *search;
 };
 
 /* Groups from the user database; a uid that is not in it has the group of its number only. `own` is

@@ -293,6 +293,7 @@ int probe_new(const struct policy *p, uint32_t uid, const char *cwd, const char 
         return err_errno(err, -errno, "the directory '%s'", cwd ? cwd : ".");
     struct probe *x = mem_new(struct probe);
     pathtrust_user_init(&x->user, uid);
+    x->user.search = policy_search_path(p);
     x->cwd = mem_strdup(real);
     x->q.command = str_basename(argv[0]);
     x->q.argv = argv;

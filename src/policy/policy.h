@@ -98,8 +98,9 @@ CLEANUP_DEFINE(struct policy, policy_unref)
 const char *policy_digest(const struct policy *p); /* hex SHA-256 of the text: its version */
 const char *policy_name(const struct policy *p);
 size_t policy_rules_count(const struct policy *p);
-/* Search path for programs, where identities come from; entries, NULL-terminated. Default:
- * /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin. */
+/* `trusted_paths`: the search path for programs, where identities come from, and for uid 0 (who can
+ * write everywhere) the only places outside of the system's that are trusted. NULL-terminated.
+ * Default: /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin. */
 const char *const *policy_search_path(const struct policy *p);
 /* What needs no approver, engine, ...: true when some rule names this executor. */
 bool policy_uses_executor(const struct policy *p, const char *executor);

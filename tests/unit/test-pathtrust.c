@@ -137,6 +137,24 @@ static void root_is_trusted_with_the_system_only(void **state)
     pathtrust_user_done(&u);
 }
 
+static void root_trusts_the_policys_trusted_paths_too(void **state)
+{
+    struct pathtrust_user u;
+    char why[256], *real = NULL;
+    const char *const search[] = {at("dir"), NULL}, *const near[] = {at("di"), "/", NULL};
+    pathtrust_user_init(&u, 0);
+    u.search = search;
+    assert_int_equal(pathtrust_follow(&u, at("dir/tool"), false, &real, why), 0);
+    assert_null(strstr(why, "root")); /* an ordinary user's files are another matter */
+    free(real);
+    u.search =
+        near; /* neither the beginning of a name nor the whole of the system is a directory */
+    assert_int_equal(pathtrust_follow(&u, at("dir/tool"), false, &real, why), 0);
+    assert_true(why[0]);
+    free(real);
+    pathtrust_user_done(&u);
+}
+
 static void what_is_not_there_is_taken_by_its_names(void **state)
 {
     struct pathtrust_user u;
@@ -175,6 +193,7 @@ int main(void)
         cmocka_unit_test(the_owner_of_anything_on_the_way_is_not_trusted),
         cmocka_unit_test(other_users_are_not_trusted_either),
         cmocka_unit_test(root_is_trusted_with_the_system_only),
+        cmocka_unit_test(root_trusts_the_policys_trusted_paths_too),
         cmocka_unit_test(what_is_not_there_is_taken_by_its_names),
         cmocka_unit_test(ways_that_lead_nowhere_say_so),
     };
