@@ -59,6 +59,15 @@ static const char *trust_name(enum program_trust t)
 
 /* ---- JSON ---- */
 
+static void json_strings(struct json_writer *w, const char *key, const char *const *list, size_t n)
+{
+    json_key(w, key);
+    json_array_begin(w);
+    for (size_t i = 0; i < n; i++)
+        json_put_string(w, list[i]);
+    json_array_end(w);
+}
+
 static void json_names(struct json_writer *w, const char *key, const struct buf *names)
 {
     json_key(w, key);
@@ -94,11 +103,7 @@ static void json_program(struct json_writer *w, const struct policy_program *g)
     json_object_begin(w);
     json_field_string(w, "trust", trust_name(g->trust));
     json_field_string(w, "path", g->path);
-    json_key(w, "names");
-    json_array_begin(w);
-    for (size_t i = 0; i < g->names_count; i++)
-        json_put_string(w, g->names[i]);
-    json_array_end(w);
+    json_strings(w, "names", g->names, g->names_count);
     json_field_string(w, "script", g->script);
     json_field_string(w, "interpreter", g->interpreter);
     json_field_string(w, "digest", g->digest);
@@ -110,11 +115,7 @@ static void json_request(struct json_writer *w, const struct explained *x)
 {
     const struct policy_request *q = x->q;
     json_field_string(w, "command", q->command);
-    json_key(w, "argv");
-    json_array_begin(w);
-    for (size_t i = 0; i < q->argc; i++)
-        json_put_string(w, q->argv[i]);
-    json_array_end(w);
+    json_strings(w, "argv", q->argv, q->argc);
     json_field_string(w, "cwd", q->cwd);
     json_field_uint(w, "uid", q->uid);
     json_field_string(w, "container", q->container);

@@ -3,6 +3,7 @@
 #include "store/lines.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,8 +15,18 @@ void lines_init(struct lines *l, int fd, off_t offset, size_t max)
     buf_init(&l->buf, max + 2 * LINES_CHUNK);
 }
 
+int lines_open(struct lines *l, const char *path, size_t max, struct err *err)
+{
+    lines_init(l, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), 0, max);
+    l->owned = l->fd >= 0;
+    return l->owned ? 0 : err_errno(err, -errno, "cannot open '%s'", path);
+}
+
 void lines_done(struct lines *l)
 {
+    if (l->owned)
+        close(l->fd);
+    l->owned = false;
     buf_done(&l->buf);
 }
 

@@ -3,14 +3,17 @@
  * own position. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 
 struct lines {
-    int fd;         /* borrowed */
+    int fd;
+    bool owned;     /* fd is closed by lines_done() */
     size_t max;     /* longest line that is kept */
     off_t offset;   /* of the first byte behind the last whole line */
     off_t position; /* of the next read */
@@ -20,7 +23,9 @@ struct lines {
     size_t dropped; /* bytes of a line longer than max that were let go */
 };
 
-void lines_init(struct lines *l, int fd, off_t offset, size_t max);
+void lines_init(struct lines *l, int fd, off_t offset, size_t max); /* fd is borrowed */
+/* The whole of a file, which is opened. *l can be given to lines_done() in any case. */
+int lines_open(struct lines *l, const char *path, size_t max, struct err *err) MUST_CHECK;
 void lines_done(struct lines *l);
 #define _cleanup_lines_ _cleanup_(lines_done)
 

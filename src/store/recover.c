@@ -159,15 +159,13 @@ static int last_line(const char *path, struct buf *ret_line, struct err *err)
 /* An active file without a record cannot carry over what was open in the file before it. */
 static int note_rotated(const char *path, struct inflight *open_ids, struct err *err)
 {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return err_errno(err, -errno, "cannot open '%s'", path);
     _cleanup_lines_ struct lines lines;
-    lines_init(&lines, fd, 0, RECORD_LINE_MAX);
     const char *line;
     size_t len;
     struct record rec;
-    int n;
+    int n = lines_open(&lines, path, RECORD_LINE_MAX, err);
+    if (n < 0)
+        return n;
     while ((n = lines_next(&lines, &line, &len)) == 1)
         if (line && record_split(line, len, &rec) == 0)
             inflight_note(open_ids, rec.members, rec.members_len);

@@ -46,15 +46,14 @@ int rotate_files(const char *path, const char *rotated, mode_t mode, const char 
 /* The first record of a file says which record stands before it. */
 static int before_file(const char *path, struct rotate_pruning *p, struct err *err)
 {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return err_errno(err, -errno, "cannot open '%s'", path);
     _cleanup_lines_ struct lines lines;
-    lines_init(&lines, fd, 0, RECORD_LINE_MAX);
     const char *line;
     size_t len;
     struct record r;
-    int n = lines_next(&lines, &line, &len);
+    int n = lines_open(&lines, path, RECORD_LINE_MAX, err);
+    if (n < 0)
+        return n;
+    n = lines_next(&lines, &line, &len);
     if (n < 0)
         return err_errno(err, n, "cannot read '%s'", path);
     if (n == 0 || !line || record_split(line, len, &r) < 0 || r.seq < 2)

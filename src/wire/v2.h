@@ -11,13 +11,12 @@
  *   V2_REQUEST          ->
  *                       <-  V2_WAITING      zero or more times; the request waits for a person
  *                       <-  V2_REFUSED      the end: print the text, leave with the code
- *                       <-  V2_GO           from here the peer is the helper that starts the
- * command V2_FDS + SCM_RIGHTS ->                  exactly three descriptors: stdin, stdout, stderr,
+ *                       <-  V2_GO           from here the peer is the helper
+ *   V2_FDS + SCM_RIGHTS ->                  exactly three descriptors: stdin, stdout, stderr;
  *                                           a fourth when V2_FDS_PTY: the pty's slave
  *   V2_SIGNAL           ->  at any time after V2_FDS
  *   V2_FOREGROUND       ->  the shim (re)gained or lost its terminal's foreground
- *                       <-  V2_STOPPED      the command stopped (job control), with a pty or
- * without
+ *                       <-  V2_STOPPED      the command stopped (job control)
  *                       <-  V2_EXIT         the end
  *
  * Before V2_GO a descriptor sent to the warden ends the connection. A close by the shim at any time

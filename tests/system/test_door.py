@@ -119,31 +119,22 @@ def test_two_senders_of_one_v1_request_are_refused(warden, cut):
     assert warden.decisions() == []
 
 
-@needs_root
-def test_a_process_that_drops_root_after_the_connect_is_refused(make_warden):
-    """What gosu and su-exec do: the same pid, another user. Neither uid gets an answer."""
-    w = open_door(make_warden)
-    out = run_attacker("c = wire.Conn(path)\nos.setgid(61234); os.setuid(61234)\n"
-                       "c.send(wire.v2_request('echo', 'hello', cwd='/tmp'))\nprint(c.refusal())", w, uid=None)
-    assert "connected as 0:0 but sends as 61234:61234" in out
-    assert w.decisions() == []
+# Before the connect, and between it and the request; the first is what gosu and su-exec do.
+CHANGED_IDENTITY = {
+    "drops root": ("", "os.setgid(61234); os.setuid(61234)", "connected as 0:0 but sends as 61234:61234"),
+    "drops groups": ("os.setgroups([4])", "os.setgroups([])", "other groups"),
+    "stands between two users": ("os.setresuid(0, 61234, 0)", "", "125"),
+}
 
 
 @needs_root
-def test_a_process_that_changed_its_groups_after_the_connect_is_refused(make_warden):
+@pytest.mark.parametrize("how", CHANGED_IDENTITY)
+def test_a_process_that_is_not_one_user_throughout_is_refused(make_warden, how):
     w = open_door(make_warden)
-    out = run_attacker("os.setgroups([4])\nc = wire.Conn(path)\nos.setgroups([])\n"
+    before, after, words = CHANGED_IDENTITY[how]
+    out = run_attacker(f"{before}\nc = wire.Conn(path)\n{after}\n"
                        "c.send(wire.v2_request('echo', 'hello', cwd='/tmp'))\nprint(c.refusal())", w, uid=None)
-    assert "other groups" in out
-    assert w.decisions() == []
-
-
-@needs_root
-def test_a_process_between_two_users_is_refused(make_warden):
-    w = open_door(make_warden)
-    out = run_attacker("os.setresuid(0, 61234, 0)\nc = wire.Conn(path)\n"
-                       "c.send(wire.v2_request('echo', 'hello', cwd='/tmp'))\nprint(c.refusal())", w, uid=None)
-    assert "125" in out
+    assert words in out
     assert w.decisions() == []
 
 

@@ -134,13 +134,25 @@ static void what_cannot_be_read_is_an_error(void **state)
     assert_int_equal(lines_next(&l, &line, &len), -EISDIR);
 }
 
+static void a_file_that_is_not_there_is_named_and_leaves_nothing_to_close(void **state)
+{
+    struct lines l;
+    struct err err;
+    assert_int_equal(lines_open(&l, "/nowhere/at/all", 100, &err), -ENOENT);
+    assert_non_null(strstr(err.text, "'/nowhere/at/all'"));
+    lines_done(&l);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(lines_come_one_by_one),           TEST(a_line_beyond_the_limit_is_counted_not_kept),
-        TEST(a_line_at_the_limit_is_kept),     TEST(the_last_lines_are_found_from_the_end),
+        TEST(lines_come_one_by_one),
+        TEST(a_line_beyond_the_limit_is_counted_not_kept),
+        TEST(a_line_at_the_limit_is_kept),
+        TEST(the_last_lines_are_found_from_the_end),
         TEST(what_cannot_be_read_is_an_error),
+        TEST(a_file_that_is_not_there_is_named_and_leaves_nothing_to_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
