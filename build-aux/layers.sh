@@ -13,13 +13,14 @@ allowed() {
         core) echo "base policy core" ;;
         http) echo "base http" ;;
         oidc) echo "base oidc" ;;
+        sandbox) echo "base sandbox" ;;
         # exec speaks the helper's protocol; policy and core only through what ports.h names.
         exec) echo "base wire policy core exec http" ;;
         store | jail) echo "base policy core $1" ;;
         door) echo "wire base policy core door" ;;
         api) echo "http oidc core policy base api" ;;
         # cli: of the helper only how it finds a script among arguments, so that explain agrees with it.
-        cli) echo "base http policy store mirror cli" ;;
+        cli) echo "base http policy store mirror sandbox cli" ;;
         bridge) echo "base http bridge" ;;
         warden) echo "wire base policy core http oidc exec store jail door api warden" ;;
         *) echo "" ;;
