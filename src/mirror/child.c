@@ -15,6 +15,7 @@
 #include "mirror/compat.h"
 #include "mirror/hash.h"
 #include "mirror/phrase.h"
+#include "mirror/sender.h"
 #include "mirror/way.h"
 #include "wire/v2.h"
 
@@ -30,7 +31,7 @@ _Noreturn static void fail(struct child_plan *p, enum child_stage stage, int err
 static void take_fds(struct child_plan *p)
 {
     union {
-        char buf[CMSG_SPACE(sizeof(int) * 4)];
+        char buf[SENDER_SPACE + CMSG_SPACE(sizeof(int) * 4)];
         struct cmsghdr align;
     } control;
     uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE];
@@ -43,8 +44,10 @@ static void take_fds(struct child_plan *p)
     if (recvmsg(p->conn, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != (ssize_t)sizeof(bytes))
         fail(p, CHILD_FDS, EBADMSG);
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_level != SOL_SOCKET ||
-        c->cmsg_len != CMSG_LEN(sizeof(int) * p->fds_want) || (m.msg_flags & MSG_CTRUNC))
+    while (c && c->cmsg_type != SCM_RIGHTS)
+        c = CMSG_NXTHDR(&m, c);
+    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_len != CMSG_LEN(sizeof(int) * p->fds_want) ||
+        (m.msg_flags & MSG_CTRUNC))
         fail(p, CHILD_FDS, EBADMSG);
     memcpy(fds, CMSG_DATA(c), sizeof(int) * p->fds_want);
     memcpy(p->fds, fds, sizeof(p->fds));

@@ -294,6 +294,15 @@ static void on_worker(struct crew_member *m)
 
 /* ---- time ---- */
 
+/* All of a job but its worker; also what left its cgroup, as a command of root can. */
+static void kill_job(struct crew_member *m)
+{
+    m->spent = true;
+    if (m->cgroup)
+        cgroup_kill(m->cgroup->dir);
+    (void)tree_signal(m->pid, SIGKILL);
+}
+
 static void overdue(struct crew_member *m)
 {
     m->deadline = 0;
@@ -302,11 +311,7 @@ static void overdue(struct crew_member *m)
             refuse_lookup(m->job, ETIMEDOUT, "the file system did not answer within 1 s");
         m->state = CREW_DYING;
     } else if (m->state == CREW_JOB && !m->ended) {
-        m->spent = true;
-        if (m->cgroup)
-            cgroup_kill(m->cgroup->dir);
-        else
-            (void)tree_signal(m->pid, SIGKILL);
+        kill_job(m);
     }
     (void)kill(m->pid, SIGKILL);
 }
@@ -331,13 +336,8 @@ static void shut_down(void)
 {
     for (unsigned i = 0; i < CREW_MAX; i++) {
         struct crew_member *m = &crew[i];
-        if (m->state == CREW_JOB && !m->ended) {
-            m->spent = true;
-            if (m->cgroup)
-                cgroup_kill(m->cgroup->dir);
-            else
-                (void)tree_signal(m->pid, SIGKILL);
-        }
+        if (m->state == CREW_JOB && !m->ended)
+            kill_job(m);
         if (m->state != CREW_NONE)
             (void)kill(m->pid, SIGKILL);
     }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "mirror/compat.h"
+#include "mirror/sender.h"
 #include "wire/bytes.h"
 #include "wire/v2.h"
 
@@ -30,7 +31,7 @@ static bool is_pty_slave(int fd)
 static bool peek_fds(struct job *j)
 {
     static union {
-        char buf[CMSG_SPACE(sizeof(int) * COMPAT_SCM_MAX_FD)];
+        char buf[SENDER_SPACE + CMSG_SPACE(sizeof(int) * COMPAT_SCM_MAX_FD)];
         struct cmsghdr align;
     } control;
     uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE];
@@ -46,7 +47,7 @@ static bool peek_fds(struct job *j)
     uint32_t flags = n == (ssize_t)sizeof(bytes) ? bytes_get_u32(bytes + V2_HEAD_SIZE) : 0;
     if (n != (ssize_t)sizeof(bytes) || v2_head_decode(bytes, V2_FDS_SIZE, &head) < 0 ||
         head.type != V2_FDS || head.len != V2_FDS_SIZE || (flags & ~V2_FDS_FLAGS_ALL) ||
-        (m.msg_flags & MSG_CTRUNC))
+        (m.msg_flags & MSG_CTRUNC) || !sender_is(&m, &j->start.peer))
         fine = false;
     unsigned want = flags & V2_FDS_PTY ? 4 : 3;
     for (struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL; c; c = CMSG_NXTHDR(&m, c)) {

@@ -10,7 +10,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 #include "mirror/compat.h"
 #include "mirror/handover.h"
 #include "mirror/phrase.h"
+#include "mirror/sender.h"
 #include "mirror/tree.h"
 #include "mirror/v1relay.h"
 #include "wire/bytes.h"
@@ -120,8 +120,8 @@ void job_kill_tree(struct job *j)
     if (j->cgroup >= 0) {
         cgroup_kill(j->cgroup);
         j->spent = true;
-        return;
     }
+    /* Also where there is a cgroup: a command of root can leave it. */
     if (j->pid)
         (void)kill(-j->pid, SIGKILL);
     (void)tree_signal(getpid(), SIGKILL);
@@ -295,6 +295,9 @@ static bool look_at_caller(struct job *j)
     pid_t pid = (pid_t)j->start.peer.pid;
     int r = subject_read_status(pid, &j->subject);
     subject_read_limits(pid, &j->subject);
+    /* A root that its securebits keep without capabilities must not get them by a command. */
+    if (j->start.peer.uid == 0)
+        j->subject.bounding &= j->subject.permitted;
     if (!j->v1) {
         phrase_add(&w, "/proc/");
         phrase_add_number(&w, (uint64_t)pid);
@@ -322,7 +325,6 @@ static bool look_at_caller(struct job *j)
 
 bool job_launch(struct job *j)
 {
-    (void)prctl(PR_SET_CHILD_SUBREAPER, j->cgroup < 0, 0, 0, 0);
     j->plan.stage = CHILD_FINE;
     long pid = clone_vfork(j->cgroup);
     if (pid == 0)
@@ -403,15 +405,11 @@ static bool on_message(struct job *j)
 
 static void on_conn(struct job *j)
 {
-    struct iovec iov = {j->in + j->in_len, sizeof(j->in) - j->in_len};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    /* Without room for descriptors the kernel tells that there are some, and while we only look it
-     * does not close them. */
-    ssize_t n = recvmsg(j->conn, &m, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    ssize_t n = sender_peek(j->conn, &j->start.peer, j->in + j->in_len, sizeof(j->in) - j->in_len);
+    if (n == -EAGAIN)
         return;
-    if (n <= 0 || (m.msg_flags & MSG_CTRUNC)) {
-        j->reuse = j->reuse && n <= 0;
+    if (n <= 0) {
+        j->reuse = j->reuse && n != -EPERM; /* closing what lies there may block */
         job_hang_up(j);
         return;
     }
@@ -430,10 +428,11 @@ static void on_conn(struct job *j)
 static void watch(struct job *j)
 {
     while (j->pid) {
-        struct pollfd p[3] = {{.fd = j->caller_gone ? -1 : j->conn, .events = POLLIN | POLLRDHUP},
+        struct pollfd p[4] = {{.fd = j->caller_gone ? -1 : j->conn, .events = POLLIN | POLLRDHUP},
                               {.fd = j->w->sock, .events = POLLIN},
-                              {.fd = j->w->signals, .events = POLLIN}};
-        if (poll(p, 3, -1) < 0)
+                              {.fd = j->w->signals, .events = POLLIN},
+                              {.fd = j->caller_gone ? -1 : j->pidfd, .events = POLLIN}};
+        if (poll(p, 4, -1) < 0)
             continue;
         if (p[2].revents)
             job_reap(j);
@@ -445,6 +444,9 @@ static void watch(struct job *j)
             else
                 job_hang_up(j);
         }
+        /* It may be gone while others hold its connection open. */
+        if (p[3].revents && j->pid)
+            job_hang_up(j);
     }
 }
 
@@ -540,6 +542,7 @@ bool job_run(struct worker *w, struct packet *p)
     j.v1 = j.start.flags & HELPER_PEER_V1;
     struct phrase name = PHRASE(j.name);
     phrase_add_safe(&name, j.start.name);
+    sender_ask(j.conn);
     if (j.v1)
         run_v1(&j);
     else

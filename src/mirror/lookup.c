@@ -357,6 +357,26 @@ static void resolve_paths(void)
         (struct helper_strings){.packed = l.paths, .size = l.paths_len, .count = l.ask.paths.count};
 }
 
+/* A directory's path says nothing about its mount namespace: a caller can hold one of another,
+ * where
+ * "/app" is something else. Followed here, it must lead to the same directory on the same mount. */
+static bool find_cwd_by_path(const struct compat_statx *have)
+{
+    struct compat_statx seen;
+    int r = way_stat(AT_FDCWD, l.cwd, 0, &seen);
+    if (r == -EACCES) { /* the caller came here in another way */
+        l.cwd[0] = 0;
+        return true;
+    }
+    if (r == 0 && way_dev(&seen) == way_dev(have) && seen.ino == have->ino &&
+        seen.mnt_id == have->mnt_id)
+        return true;
+    refuse(r < 0 ? -r : EXDEV,
+           "its working directory is not the one of that path here: it is in "
+           "another mount namespace, or something was mounted or moved over it");
+    return false;
+}
+
 static bool find_cwd(void)
 {
     struct compat_statx st;
@@ -377,6 +397,8 @@ static bool find_cwd(void)
     }
     if (st.nlink == 0 || l.cwd[0] != '/')
         l.cwd[0] = 0; /* removed, or not below our root: unknown */
+    if (l.cwd[0] && !(l.ask.flags & HELPER_PEER_V1) && !find_cwd_by_path(&st))
+        return false;
     l.answer.cwd = l.cwd;
     l.answer.cwd_dev = way_dev(&st);
     l.answer.cwd_ino = st.ino;

@@ -31,13 +31,16 @@ static ssize_t read_proc(pid_t pid, const char *what, char *buf, size_t size)
     int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    ssize_t n = read(fd, buf, size - 1);
+    size_t done = 0;
+    ssize_t n = 0;
+    while (done < size - 1 && (n = read(fd, buf + done, size - 1 - done)) > 0)
+        done += (size_t)n;
     int err = errno;
     close(fd);
     if (n < 0)
         return -err;
-    buf[n] = 0;
-    return n;
+    buf[done] = 0;
+    return (ssize_t)done;
 }
 
 bool subject_alive(int pidfd)
@@ -72,18 +75,21 @@ static uint64_t hex(const char *s)
 
 int subject_read_status(pid_t pid, struct subject *ret)
 {
-    static char text[16384]; /* "Groups:" may be long: what we need stands behind it */
+    /* What we need stands behind "Groups:", which are at most 65,536 of up to 11 characters. */
+    static char text[1u << 20];
     ssize_t n = read_proc(pid, "/status", text, sizeof(text));
     if (n < 0)
         return (int)n;
+    const char *permitted = field(text, "\nCapPrm:");
     const char *bounding = field(text, "\nCapBnd:");
     const char *ignored = field(text, "\nSigIgn:");
     const char *nnp = field(text, "\nNoNewPrivs:");
     const char *seccomp = field(text, "\nSeccomp:");
     const char *filters = field(text, "\nSeccomp_filters:");
-    if (!ignored || !bounding || !nnp || !seccomp)
+    if (!ignored || !permitted || !bounding || !nnp || !seccomp)
         return -EBADMSG;
     ret->ignored = hex(ignored);
+    ret->permitted = hex(permitted);
     ret->bounding = hex(bounding);
     ret->no_new_privs = *nnp != '0';
     ret->filters = filters ? (unsigned)phrase_number(filters, NULL) : *seccomp == '2';
@@ -140,13 +146,14 @@ void subject_read_limits(pid_t pid, struct subject *ret)
     }
 }
 
-#define WALLS 5
+#define WALLS 6
 
 static const char *const walls[WALLS][2] = {
     {"/ns/mnt", "the caller is in a mount namespace of its own"},
     {"/ns/user", "the caller is in a user namespace of its own"},
     {"/ns/pid", "the caller is in a pid namespace of its own"},
     {"/ns/net", "the caller is in a network namespace of its own"},
+    {"/ns/ipc", "the caller is in an ipc namespace of its own"},
     {"/root", "the caller has a root directory of its own"},
 };
 

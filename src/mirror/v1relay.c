@@ -6,9 +6,9 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
+#include "mirror/sender.h"
 #include "wire/v1.h"
 
 #define LINGER_MS 10000 /* for a client that does not read its last frames */
@@ -113,15 +113,13 @@ static void push(struct job *j)
 /* The client may say one thing: cancel. Everything else is nonsense. */
 static void hear(struct job *j)
 {
-    struct iovec iov = {j->in + j->in_len, V1_FRAME_HEAD_SIZE - j->in_len};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
     uint8_t type;
     uint32_t len;
-    ssize_t n = recvmsg(j->conn, &m, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    ssize_t n =
+        sender_peek(j->conn, &j->start.peer, j->in + j->in_len, V1_FRAME_HEAD_SIZE - j->in_len);
+    if (n == -EAGAIN)
         return;
-    if (n <= 0 || (m.msg_flags & MSG_CTRUNC) ||
-        recv(j->conn, j->in + j->in_len, (size_t)n, MSG_DONTWAIT) != n) {
+    if (n <= 0 || recv(j->conn, j->in + j->in_len, (size_t)n, MSG_DONTWAIT) != n) {
         lose_client(j);
         return;
     }
@@ -173,14 +171,15 @@ static bool finished(void)
 static void turn(struct job *j)
 {
     bool wants = relay.open && relay.len == 0 && !relay.said;
-    struct pollfd p[5] = {
+    struct pollfd p[6] = {
         {.fd = j->w->sock, .events = relay.released ? 0 : POLLIN},
         {.fd = j->w->signals, .events = POLLIN},
         {.fd = relay.open ? j->conn : -1, .events = (short)(POLLIN | (relay.len ? POLLOUT : 0))},
         {.fd = wants ? relay.pipes[0] : -1, .events = POLLIN},
         {.fd = wants ? relay.pipes[1] : -1, .events = POLLIN},
+        {.fd = relay.open && !j->ended ? j->pidfd : -1, .events = POLLIN},
     };
-    int n = poll(p, 5, relay.released ? 1000 : -1);
+    int n = poll(p, 6, relay.released ? 1000 : -1);
     if (relay.released && job_now() > relay.deadline)
         lose_client(j);
     if (n <= 0)
@@ -195,6 +194,8 @@ static void turn(struct job *j)
     }
     if (p[2].revents & (POLLIN | POLLHUP | POLLERR))
         hear(j);
+    if (p[5].revents && relay.open)
+        lose_client(j); /* gone, while others hold its connection open */
 }
 
 void v1relay_run(struct job *j)

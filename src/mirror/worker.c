@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@ static void setup(struct worker *w, int sock)
     if (w->signals < 0)
         _exit(1);
     (void)setsid();
+    /* What a command leaves behind stays in sight: also what left its cgroup, as root can. */
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
 _Noreturn void worker_run(int sock)

@@ -15,24 +15,9 @@ import time
 
 import pytest
 
+import hostile
 import wire
 from conftest import AGENT_UID, BIN, POLICY, ROOT, needs_root, rss_bytes, sanitized, wait_for
-
-
-def run_attacker(code, warden, uid=AGENT_UID, timeout=30):
-    """Runs Python `code` as another user: its stdout. `path`, `wire`, `os` are there."""
-    head = (f"import os, sys, socket, struct, time, array, signal\nsys.path.insert(0, {str(ROOT / 'tests/system')!r})\n"
-            f"import wire\npath = {str(warden.socket)!r}\n")
-    ids = {"user": uid, "group": uid, "extra_groups": []} if uid is not None else {}
-    done = subprocess.run([sys.executable, "-B", "-c", head + code], capture_output=True, text=True,
-                          timeout=timeout, cwd="/tmp", **ids)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def open_door(make_warden, **options):
-    """A warden whose socket everybody may connect to, as in a container's directory."""
-    return make_warden(options={"socket_mode": "0666", **options})
 
 
 def identity_errors(warden):
@@ -130,9 +115,9 @@ CHANGED_IDENTITY = {
 @needs_root
 @pytest.mark.parametrize("how", CHANGED_IDENTITY)
 def test_a_process_that_is_not_one_user_throughout_is_refused(make_warden, how):
-    w = open_door(make_warden)
+    w = hostile.open_door(make_warden, POLICY)
     before, after, words = CHANGED_IDENTITY[how]
-    out = run_attacker(f"{before}\nc = wire.Conn(path)\n{after}\n"
+    out = hostile.run_attacker(f"{before}\nc = wire.Conn(path)\n{after}\n"
                        "c.send(wire.v2_request('echo', 'hello', cwd='/tmp'))\nprint(c.refusal())", w, uid=None)
     assert words in out
     assert w.decisions() == []
@@ -140,8 +125,8 @@ def test_a_process_that_is_not_one_user_throughout_is_refused(make_warden, how):
 
 @needs_root
 def test_the_identity_in_a_v1_request_is_ignored(make_warden):
-    w = open_door(make_warden)
-    run_attacker("c = wire.Conn(path)\nc.send(wire.v1_request('rm', ['x'], cwd='/tmp', "
+    w = hostile.open_door(make_warden, POLICY)
+    hostile.run_attacker("c = wire.Conn(path)\nc.send(wire.v1_request('rm', ['x'], cwd='/tmp', "
                  "identity={'uid': 0, 'gid': 0}))\nprint(c.v1_refusal())", w)
     record = wait_for(w.decisions)[-1]
     assert record["uid"] == AGENT_UID and record["gid"] == AGENT_UID
@@ -254,7 +239,7 @@ def test_ten_thousand_silent_connections_stall_nobody(make_warden):
 
 @needs_root
 def test_a_flood_of_one_user_leaves_room_for_another(make_warden):
-    w = open_door(make_warden, request_deadline="60s", connections_max="64", connections_max_per_uid="64")
+    w = hostile.open_door(make_warden, POLICY, request_deadline="60s", connections_max="64", connections_max_per_uid="64")
     flood = subprocess.Popen(
         [sys.executable, "-c", "import socket, sys\nc = []\nfor i in range(300):\n s = socket.socket(socket.AF_UNIX)\n"
          f" s.connect({str(w.socket)!r})\n c.append(s)\nprint('full', flush=True)\nsys.stdin.read()"],
@@ -511,7 +496,7 @@ def test_the_default_mode_keeps_others_out(make_warden):
     w = make_warden(options={"socket_group": "61235"})
     st = w.socket.stat()
     assert stat.S_IMODE(st.st_mode) == 0o660 and st.st_gid == 61235
-    out = run_attacker("try:\n wire.Conn(path)\nexcept PermissionError:\n print('refused')", w)
+    out = hostile.run_attacker("try:\n wire.Conn(path)\nexcept PermissionError:\n print('refused')", w)
     assert out == "refused\n"
 
 

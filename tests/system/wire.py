@@ -86,6 +86,26 @@ class Conn:
         assert kind == REFUSED, (kind, payload)
         return struct.unpack(">I", payload[:4])[0], payload[4:].decode()
 
+    def go(self):
+        """Up to V2_GO; AssertionError with the words of a refusal."""
+        kind, payload = self.message()
+        while kind == WAITING:
+            kind, payload = self.message()
+        assert kind == GO, (kind, payload)
+        return self
+
+    def hand_over(self, fds, flags=0):
+        self.send_fds(message(FDS, struct.pack(">I", flags)), fds)
+        return self
+
+    def exit(self):
+        """(kind, value, text) of the V2_EXIT that must come."""
+        kind, payload = self.message()
+        while kind == STOPPED:
+            kind, payload = self.message()
+        assert kind == EXIT, (kind, payload)
+        return *struct.unpack(">II", payload[:8]), payload[8:].decode()
+
     # v1
     def frame(self):
         kind, n = struct.unpack(">BI", self.exactly(5))

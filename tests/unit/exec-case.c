@@ -154,17 +154,72 @@ bool root(void)
     return geteuid() == 0;
 }
 
-/* A process with that uid in that directory, which waits. */
-pid_t agent_new(uid_t uid, const char *cwd, void (*setup_fn)(void))
+#define AGENT_ORDERS 3 /* the agent's end of its socket */
+
+/* One packet with descriptors; -1 at the end. */
+static ssize_t take_packet(int sock, void *p, size_t n, int fds[253], size_t *ret_count)
 {
-    int ready[2];
-    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    char control[CMSG_SPACE(sizeof(int) * 253)];
+    struct iovec iov = {p, n};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof(control)};
+    ssize_t got = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = got > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    *ret_count = c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+    if (c)
+        memcpy(fds, CMSG_DATA(c), *ret_count * sizeof(int));
+    return got > 0 ? got : -1;
+}
+
+static ssize_t send_packet(int sock, const void *p, size_t n, const int *fds, size_t count)
+{
+    char control[CMSG_SPACE(sizeof(int) * 253)] = {0};
+    struct iovec iov = {(void *)p, n};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (count) {
+        m.msg_control = control;
+        m.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int) * count);
+        memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
+    }
+    return sendmsg(sock, &m, MSG_NOSIGNAL);
+}
+
+/* The kernel names the senders, so the agent itself has to say what we want said: first comes the
+ * connection, then what is to be sent on it. */
+_Noreturn static void agent_serve(void)
+{
+    static char bytes[4096];
+    int conn[253], fds[253];
+    size_t n, count;
+    for (;;) {
+        ssize_t len;
+        if (take_packet(AGENT_ORDERS, bytes, 1, conn, &n) < 0 || n != 1 ||
+            (len = take_packet(AGENT_ORDERS, bytes, sizeof(bytes), fds, &count)) < 0)
+            _exit(0);
+        char ok = send_packet(conn[0], bytes, (size_t)len, fds, count) == len;
+        for (size_t i = 0; i < count; i++)
+            close(fds[i]);
+        close(conn[0]);
+        (void)!write(AGENT_ORDERS, &ok, 1);
+    }
+}
+
+/* A process with that uid in that directory, which does as it is told. */
+static pid_t agent_new(uid_t uid, const char *cwd, void (*setup_fn)(void), int *ret_orders)
+{
+    int orders[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, orders), 0);
     pid_t pid = fork();
     if (pid == 0) {
         /* Our end of the helper's socket is not for others: it would not see us go. */
-        if (dup2(ready[1], 3) < 0 || close_range(4, ~0U, 0) < 0)
+        if (dup2(orders[1], AGENT_ORDERS) < 0 || close_range(AGENT_ORDERS + 1, ~0U, 0) < 0)
             _exit(7);
-        ready[1] = 3;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (setup_fn)
             setup_fn();
@@ -176,15 +231,23 @@ pid_t agent_new(uid_t uid, const char *cwd, void (*setup_fn)(void))
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (chdir(cwd) < 0)
             _exit(8);
-        (void)!write(ready[1], "", 1);
-        for (;;)
-            pause();
+        (void)!write(AGENT_ORDERS, "", 1);
+        agent_serve();
     }
     char c;
-    close(ready[1]);
-    assert_int_equal(read(ready[0], &c, 1), 1);
-    close(ready[0]);
+    close(orders[1]);
+    assert_int_equal(read(orders[0], &c, 1), 1);
+    *ret_orders = orders[0];
     return pid;
+}
+
+void shim_say(struct shim *s, const void *p, size_t n, const int *fds, size_t count)
+{
+    char ok = 0;
+    assert_int_equal(send_packet(s->orders, "", 1, &s->conn, 1), 1);
+    assert_int_equal(send_packet(s->orders, p, n, fds, count), n);
+    assert_int_equal(read(s->orders, &ok, 1), 1);
+    assert_true(ok);
 }
 
 void (*agent_setup)(void); /* for the next shim_new() */
@@ -194,7 +257,7 @@ struct shim *shim_new(enum door_kind door, uid_t uid, const char *cwd, const cha
     struct shim *s = mem_new(struct shim);
     int sv[2], out[2];
     struct request *r = request_new();
-    s->agent = agent_new(uid, cwd, agent_setup);
+    s->agent = agent_new(uid, cwd, agent_setup, &s->orders);
     agent_setup = NULL;
     s->r = r;
     r->track = (void *)&s->seen;
@@ -238,6 +301,7 @@ void shim_free(struct shim *s)
     }
     kill(s->agent, SIGKILL);
     waitpid(s->agent, NULL, 0);
+    close_fd(&s->orders);
     close_fd(&s->conn);
     close_fd(&s->theirs);
     close_fd(&s->out);
@@ -301,21 +365,9 @@ uint8_t shim_message(struct shim *s, uint8_t payload[8192], uint32_t *ret_len)
 void send_fds(struct shim *s, uint32_t flags, const int *fds, unsigned n)
 {
     uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE];
-    char control[CMSG_SPACE(sizeof(int) * 253)] = {0};
-    struct iovec iov = {bytes, sizeof(bytes)};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
     v2_head_encode(V2_FDS, V2_FDS_SIZE, bytes);
     bytes_put_u32(bytes + V2_HEAD_SIZE, flags);
-    if (n) {
-        m.msg_control = control;
-        m.msg_controllen = CMSG_SPACE(sizeof(int) * n);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * n);
-        memcpy(CMSG_DATA(c), fds, sizeof(int) * n);
-    }
-    assert_int_equal(sendmsg(s->conn, &m, MSG_NOSIGNAL), sizeof(bytes));
+    shim_say(s, bytes, sizeof(bytes), fds, n);
 }
 
 void shim_hand_over(struct shim *s)
@@ -335,7 +387,7 @@ void shim_send(struct shim *s, enum v2_type type, uint32_t value)
     uint8_t out[V2_HEAD_SIZE + 4];
     v2_head_encode(type, 4, out);
     bytes_put_u32(out + V2_HEAD_SIZE, value);
-    assert_int_equal(send(s->conn, out, sizeof(out), MSG_NOSIGNAL), sizeof(out));
+    shim_say(s, out, sizeof(out), NULL, 0);
 }
 
 void release(struct shim *s)

@@ -55,6 +55,7 @@ struct fixture {
 
 struct shim {
     pid_t agent; /* stands in for the shim's process */
+    int orders;  /* to it, what it shall say */
     struct request *r;
     struct seen seen;
     int conn; /* the shim's end */
@@ -85,7 +86,6 @@ void pump(int ms);
 int exec_setup(void **state);
 int exec_teardown(void **state);
 bool root(void);
-pid_t agent_new(uid_t uid, const char *cwd, void (*setup_fn)(void));
 struct shim *shim_new(enum door_kind door, uid_t uid, const char *cwd, const char *const *argv);
 void close_fd(int *fd);
 void shim_free(struct shim *s);
@@ -93,6 +93,8 @@ void shim_resolve(struct shim *s);
 void shim_start(struct shim *s);
 ssize_t shim_read(struct shim *s, void *p, size_t n);
 uint8_t shim_message(struct shim *s, uint8_t payload[8192], uint32_t *ret_len);
+/* The agent sends that on its connection. */
+void shim_say(struct shim *s, const void *p, size_t n, const int *fds, size_t count);
 void send_fds(struct shim *s, uint32_t flags, const int *fds, unsigned n);
 void shim_hand_over(struct shim *s);
 void shim_send(struct shim *s, enum v2_type type, uint32_t value);
