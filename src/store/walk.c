@@ -99,7 +99,7 @@ static int read_rotated(struct walk *w, uint64_t from, uint64_t after, const str
 /* The active file, and the files that took its place while it was read. */
 static int read_set(struct walk *w, uint64_t after, struct err *err)
 {
-    struct stat st, now;
+    struct stat st = {0}, now;
     uint64_t from = 0;
     for (;;) {
         _cleanup_close_ int fd = open_log(w->path, &st, err);
