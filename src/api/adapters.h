@@ -10,4 +10,5 @@ route_fn queue_list, queue_one, queue_approve, queue_deny, queue_running; /* que
 route_fn history_page;                                                    /* history.c */
 route_fn kill_requests;                                                   /* kill.c */
 route_fn rules_show, rules_reload;                                        /* rules.c */
+route_fn why_explain;                                                     /* why.c */
 route_fn prometheus_metrics;                                              /* prometheus.c */

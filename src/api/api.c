@@ -30,6 +30,7 @@ static const struct route api_routes[] = {
     {"GET", "/api/history", API_ROLE_VIEWER, history_page},
     {"POST", "/api/kill", API_ROLE_OPERATOR, kill_requests},
     {"GET", "/api/policy", API_ROLE_VIEWER, rules_show},
+    {"POST", "/api/policy/explain", API_ROLE_VIEWER, why_explain},
     {"POST", "/api/policy/reload", API_ROLE_ADMIN, rules_reload},
 };
 

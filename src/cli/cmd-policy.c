@@ -14,6 +14,7 @@
 #include "cli/cmd.h"
 #include "cli/probe.h"
 #include "cli/remote.h"
+#include "cli/request-text.h"
 #include "cli/show.h"
 #include "cli/table.h"
 #include "policy/policy.h"
@@ -84,8 +85,42 @@ static int print_explanation(const struct cli *c, const struct policy *p,
     return CLI_OK;
 }
 
+/* By the policy that the warden has and the facts that its helper found: asked over the API. */
+static int explain_request(struct cli *c, const char *typed)
+{
+    _cleanup_remote_ struct remote_answer request = REMOTE_ANSWER_INIT, answer = REMOTE_ANSWER_INIT;
+    int r = request_text_fetch(c, typed, &request);
+    if (r != CLI_OK)
+        return r;
+    _cleanup_buf_ struct buf body = BUF_INIT(4096);
+    struct json_writer w = JSON_WRITER(&body);
+    json_object_begin(&w);
+    json_field_string(&w, "id", json_string(json_get(request.root, "id"), NULL));
+    json_object_end(&w);
+    r = remote_ask(c, "POST", "/api/policy/explain", &body, &answer);
+    if (r != CLI_OK)
+        return r;
+    const char *text = json_string(json_get(answer.root, "text"), NULL);
+    if (c->json || !text)
+        show_json_line(answer.root);
+    else
+        printf("%s", text); /* the warden has escaped what is not its own */
+    return CLI_OK;
+}
+
 int cmd_policy_explain(struct cli *c, const struct args *a)
 {
+    const char *request = args_value(a, "request");
+    if (request ? a->count > 0 || args_value(a, "policy") || args_value(a, "uid") ||
+                      args_value(a, "cwd")
+                : a->count == 0)
+        return cli_fail(CLI_USAGE, request
+                                       ? "--request goes alone: what waits has its own command, "
+                                         "user and directory"
+                                       : "which command? clawrden policy explain -- COMMAND "
+                                         "[ARG]..., or --request ID");
+    if (request)
+        return explain_request(c, request);
     const char *uid_text = args_value(a, "uid");
     uint64_t uid = getuid();
     if (uid_text && str_parse_u64(uid_text, UINT32_MAX - 1, &uid) < 0)

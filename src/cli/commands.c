@@ -37,6 +37,7 @@ static const struct cli_option explain_options[] = {
     {"policy", 'p', "FILE", "this policy instead of the configured one"},
     {"uid", 'u', "N", "as this user id (yours)"},
     {"cwd", 'C', "DIR", "as if called there (where you are)"},
+    {"request", 'r', "ID", "a request that waits, as the warden sees it"},
     {0},
 };
 
@@ -113,11 +114,12 @@ const struct command commands[] = {
     {"policy check", "FILE", "check a policy file",
      "Prints one line and exits with 0, or FILE:LINE:COLUMN and what is wrong, and exits with 1.",
      NULL, 1, 1, false, cmd_policy_check},
-    {"policy explain", "[--policy FILE] [--uid N] [--cwd DIR] -- COMMAND [ARG]...",
+    {"policy explain", "[--policy FILE] [--uid N] [--cwd DIR] -- COMMAND [ARG]... | --request ID",
      "say what would happen to a command, and why",
      "Needs no warden: looks at this host as you, with the policy of --policy, else\n"
-     "CLAWRDEN_POLICY, else the usual place. Exits with 0 whatever the verdict is.",
-     explain_options, 1, UINT_MAX, true, cmd_policy_explain},
+     "CLAWRDEN_POLICY, else the usual place. Exits with 0 whatever the verdict is.\n"
+     "With --request it asks the warden, by the policy in force, about what waits. " ID_HELP,
+     explain_options, 0, UINT_MAX, true, cmd_policy_explain},
     {"policy show", "", "show the policy in force", NULL, NULL, 0, 0, false, cmd_policy_show},
     {"policy reload", "", "make the warden read its policy file again",
      "A file with a mistake changes nothing: the policy in force stays.", NULL, 0, 0, false,

@@ -5,12 +5,10 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/path.h"
 #include "base/str.h"
 #include "policy/eval.h"
 #include "policy/parse.h"
-
-#define EXAMPLES_PATHS_MAX 64
+#include "policy/suppose.h"
 
 struct example {
     struct policy *p;
@@ -31,40 +29,16 @@ static char *example_cwd(const struct example *x)
     return n && glob[0] == '/' ? mem_strndup(glob, n) : mem_strdup("/");
 }
 
-static size_t resolve(const struct example *x, const char *cwd, struct policy_path *paths)
-{
-    size_t args[EXAMPLES_PATHS_MAX];
-    size_t n = policy_path_operands(x->p, str_basename(x->argv[0]), x->argv, x->argc, args,
-                                    EXAMPLES_PATHS_MAX);
-    if (n > EXAMPLES_PATHS_MAX)
-        return 0;
-    for (size_t i = 0; i < n; i++) {
-        _cleanup_free_ char *whole = path_join(cwd, x->argv[args[i]]);
-        paths[i] = (struct policy_path){.arg = args[i], .resolved = path_normalise(whole)};
-    }
-    return n;
-}
-
 static bool matches(const struct example *x)
 {
-    struct policy_path paths[EXAMPLES_PATHS_MAX];
-    const char *names[] = {str_basename(x->argv[0])};
     _cleanup_free_ char *cwd = example_cwd(x);
-    const struct policy_request q = {
-        .command = x->argv[0],
-        .argv = x->argv,
-        .argc = x->argc,
-        .cwd = cwd,
-        .paths = paths,
-        .paths_count = resolve(x, cwd, paths),
-        .program = {.trust = PROGRAM_TRUSTED, .path = x->argv[0], .names = names, .names_count = 1},
-    };
+    struct suppose s;
     struct eval e;
-    eval_begin(&e, x->p, &q);
+    suppose_begin(&s, x->p, x->argv, x->argc, cwd);
+    eval_begin(&e, x->p, &s.q);
     enum eval_why why = eval_rule(&e, x->r);
     eval_done(&e);
-    for (size_t i = 0; i < q.paths_count; i++)
-        free((char *)paths[i].resolved);
+    suppose_done(&s);
     return why == EVAL_MATCH || why == EVAL_CWD || why == EVAL_UID || why == EVAL_CONTAINER ||
            why == EVAL_LABELS;
 }

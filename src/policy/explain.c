@@ -150,27 +150,33 @@ static void json_earlier(struct json_writer *w, const struct explained *x)
     eval_done(&e);
 }
 
-int policy_explain_json(const struct policy *p, const struct policy_request *q, struct buf *out)
+void policy_explain_put(struct json_writer *w, const struct policy *p,
+                        const struct policy_request *q)
 {
     struct explained x;
     explain_begin(&x, p, q);
+    json_decision(w, &x);
+    json_key(w, "environment");
+    json_object_begin(w);
+    json_names(w, "passed", &x.passed);
+    json_names(w, "dropped", &x.dropped);
+    json_object_end(w);
+    json_request(w, &x);
+    json_earlier(w, &x);
+    json_key(w, "policy");
+    json_object_begin(w);
+    json_field_string(w, "name", policy_name(p));
+    json_field_string(w, "version", policy_digest(p));
+    json_object_end(w);
+    explain_done(&x);
+}
+
+int policy_explain_json(const struct policy *p, const struct policy_request *q, struct buf *out)
+{
     struct json_writer w = JSON_WRITER(out);
     json_object_begin(&w);
-    json_decision(&w, &x);
-    json_key(&w, "environment");
-    json_object_begin(&w);
-    json_names(&w, "passed", &x.passed);
-    json_names(&w, "dropped", &x.dropped);
+    policy_explain_put(&w, p, q);
     json_object_end(&w);
-    json_request(&w, &x);
-    json_earlier(&w, &x);
-    json_key(&w, "policy");
-    json_object_begin(&w);
-    json_field_string(&w, "name", policy_name(p));
-    json_field_string(&w, "version", policy_digest(p));
-    json_object_end(&w);
-    json_object_end(&w);
-    explain_done(&x);
     return out->failed;
 }
 

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/json.h"
 
 struct policy;
 struct policy_rule;
@@ -126,7 +127,10 @@ int policy_environment(const struct policy *p, const struct policy_decision *d,
  * by "[redacted:<8 hex of its SHA-256>]". Records, metrics and chat get this form. */
 bool policy_redact(const struct policy *p, const char *text, size_t len, struct buf *out);
 
-/* The JSON of `clawrden policy explain`: an object whose first key is "verdict". */
+/* Why: members of an open JSON object, the first of them "verdict". */
+void policy_explain_put(struct json_writer *w, const struct policy *p,
+                        const struct policy_request *q);
+/* The same as an object of its own: the JSON of `clawrden policy explain`. 0 or -EMSGSIZE. */
 int policy_explain_json(const struct policy *p, const struct policy_request *q, struct buf *out);
 /* The same for people. */
 int policy_explain_text(const struct policy *p, const struct policy_request *q, struct buf *out);

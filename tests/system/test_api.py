@@ -478,6 +478,33 @@ def test_history_pages_and_filters(warden):
         assert get(warden, f"/api/history?{bad}").status == 400, bad
 
 
+def test_explain_agrees_with_what_happens(warden):
+    """Supposed commands get the verdict that real ones get; asking about one runs and records nothing."""
+    for argv in (["ls", "/tmp"], ["rm", "-rf", "x"], ["git", "push"], ["nothing-of-the-kind"]):
+        a = post(warden, "/api/policy/explain", {"command": argv[0], "args": argv[1:], "cwd": str(warden.work), "uid": 0})
+        assert a.status == 200 and a.json["supposed"] == ["program", "paths"], a.body
+        assert warden.decisions() == [] and get(warden, "/api/queue").json == []
+        local = json.loads(warden.cli("policy", "explain", "--policy", warden.policy, "--json", "--cwd", warden.work,
+                                      "--", *argv, check=True).stdout)
+        assert (a.json["verdict"], a.json["rule"]) == (local["verdict"], local["rule"]), argv
+
+
+def test_explain_of_what_waits_has_its_real_facts(warden):
+    p, id = held(warden, "git", "log", "--all")
+    a = post(warden, "/api/policy/explain", {"id": id})
+    assert a.status == 200 and (a.json["verdict"], a.json["id"], a.json["supposed"]) == ("ask", id, [])
+    assert a.json["program"]["path"] == os.path.realpath("/usr/bin/git") and a.json["cwd"] == str(warden.work)
+    assert a.body.startswith(b'{"verdict":"ask"') and "ask: git log --all\n" in a.json["text"]
+    # By the policy in force, not by the one that asked.
+    warden.reload_policy(POLICY.replace("{command: ls,", "{command: dir,"))
+    assert post(warden, "/api/policy/explain", {"id": id}).json["policy"]["version"] == \
+        get(warden, "/api/policy").json["version"]
+    post(warden, f"/api/queue/{id}/deny")
+    finish(p)
+    gone = post(warden, "/api/policy/explain", {"id": id})
+    assert (gone.status, gone.code) == (404, "not_found")
+
+
 def test_policy_is_shown_and_reloaded(warden):
     shown = get(warden, "/api/policy").json
     assert "ask-git" in [r["name"] for r in shown["rules"]] and shown["error"] is None

@@ -693,6 +693,24 @@ def test_policy_explain_needs_no_warden(policy):
     assert text.startswith("deny: git push\n")
 
 
+def test_policy_explain_of_a_request_that_waits(warden):
+    p = warden.popen("git", "push", "evil\x1b[2Jname")
+    id = warden.wait_queue()[0]["id"]
+    done = warden.cli("policy", "explain", "--request", id[-8:])
+    assert done.returncode == 0 and done.stdout.startswith("ask: git push "), done.stdout + done.stderr
+    assert re.search(r"^rule +ask-git \(.*policy.yaml:\d+\)$", done.stdout, re.M) and "\x1b" not in done.stdout
+    assert re.search(r"^program +trusted, /usr/bin/git$", done.stdout, re.M)
+    why = json.loads(warden.cli("policy", "explain", "--json", "-r", id).stdout)
+    assert why["id"] == id and why["verdict"] == "ask" and why["supposed"] == []
+    warden.deny(id)
+    p.communicate(timeout=20)
+    done = warden.cli("policy", "explain", "--request", id)
+    assert done.returncode == 1 and "was denied" in done.stderr
+    for wrong in (["--request", id, "--", "ls"], ["--request", id, "--uid", "0"], []):
+        done = warden.cli("policy", "explain", *wrong)
+        assert done.returncode == 2 and "--request" in done.stderr, wrong
+
+
 def test_policy_explain_takes_options_of_the_command_for_its_own(policy):
     why = explain(policy, "ls", "--json", "--help", "-p", "x")
     assert why["argv"] == ["ls", "--json", "--help", "-p", "x"]

@@ -274,8 +274,8 @@ static void without_login_everything_else_is_401(void **state)
 {
     struct fixture *f = *state;
     static const char *const paths[] = {
-        "/",         "/metrics",          "/api/status", "/api/queue", "/api/nothing",
-        "/api/kill", "/api/policy/reload"};
+        "/",         "/metrics",           "/api/status",        "/api/queue", "/api/nothing",
+        "/api/kill", "/api/policy/reload", "/api/policy/explain"};
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         _cleanup_reply_ struct reply r = call(f, "", "GET", paths[i], "", NULL);
         assert_refused(&r, 401, "unauthorized");
@@ -657,6 +657,77 @@ static void the_policy_is_shown_and_reloaded(void **state)
     assert_has(bad.body, "the old policy stays in force");
 }
 
+static void a_supposed_command_is_explained(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_reply_ struct reply r = call(f, VIEWER, "POST", "/api/policy/explain", "",
+                                          "{\"command\":\"git\",\"args\":[\"push\"],\"cwd\":\"/a/"
+                                          "../app\",\"uid\":1000,\"env\":[\"LD_PRELOAD=x\"]}");
+    assert_int_equal(r.status, 200);
+    assert_int_equal(strncmp(r.body, "{\"verdict\":\"ask\"", 16), 0);
+    assert_string_equal(text_of(r.json, "rule"), "ask-git");
+    assert_string_equal(text_of(r.json, "cwd"), "/app");
+    assert_int_equal(json_integer(json_get(r.json, "uid"), 0), 1000);
+    assert_int_equal(json_count(json_get(json_get(r.json, "environment"), "dropped")), 1);
+    assert_int_equal(json_count(json_get(r.json, "supposed")), 2);
+    assert_has(text_of(r.json, "text"), "ask: git push\n");
+    assert_has(text_of(r.json, "text"), "1 earlier rule is for other commands");
+    _cleanup_reply_ struct reply few =
+        post(f, "/api/policy/explain", "{\"command\":\"/usr/bin/ls\",\"cwd\":\"/\"}");
+    assert_string_equal(text_of(few.json, "verdict"), "allow");
+    assert_int_equal(json_count(json_get(few.json, "supposed")), 3);
+    assert_int_equal(json_integer(json_get(few.json, "uid"), 0), 65534);
+    assert_int_equal(f->world.executor.starts, 0);
+}
+
+static void what_waits_is_explained_with_its_facts(void **state)
+{
+    struct fixture *f = *state;
+    static struct fake_caller c;
+    char body[128];
+    (void)snprintf(body, sizeof(body), "{\"id\":\"%s\"}", submit(f, &c, "git push"));
+    _cleanup_reply_ struct reply r = call(f, VIEWER, "POST", "/api/policy/explain", "", body);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(text_of(r.json, "verdict"), "ask");
+    assert_has(body, text_of(r.json, "id"));
+    assert_int_equal(json_count(json_get(r.json, "supposed")), 0);
+    assert_non_null(json_get(json_get(r.json, "program"), "path"));
+    _cleanup_reply_ struct reply none =
+        post(f, "/api/policy/explain", "{\"id\":\"0191d3f1-aaaa-7bbb-8ccc-0123456789ab\"}");
+    assert_refused(&none, 404, "not_found");
+}
+
+static void a_question_that_is_none_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const bodies[] = {
+        "",
+        "{}",
+        "{\"command\":\"ls\"}",
+        "{\"cwd\":\"/\"}",
+        "{\"command\":\"\",\"cwd\":\"/\"}",
+        "{\"command\":\"/\",\"cwd\":\"/\"}",
+        "{\"command\":\"ls\",\"cwd\":\"tmp\"}",
+        "{\"command\":\"l\\u0000s\",\"cwd\":\"/\"}",
+        "{\"command\":\"ls\",\"cwd\":\"/\",\"args\":\"x\"}",
+        "{\"command\":\"ls\",\"cwd\":\"/\",\"args\":[1]}",
+        "{\"command\":\"ls\",\"cwd\":\"/\",\"args\":[\"a\\u0000\"]}",
+        "{\"command\":\"ls\",\"cwd\":\"/\",\"env\":{}}",
+        "{\"command\":\"ls\",\"cwd\":\"/\",\"uid\":-1}",
+        "{\"command\":\"ls\",\"cwd\":\"/\",\"uid\":4294967295}",
+        "{\"command\":\"ls\",\"cwd\":\"/\",\"uid\":\"0\"}",
+        "{\"command\":\"ls\",\"cwd\":\"/\",\"id\":\"x\"}",
+        "{\"id\":1}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+        _cleanup_reply_ struct reply r =
+            post(f, "/api/policy/explain", bodies[i][0] ? bodies[i] : NULL);
+        if (r.status != 400)
+            fail_msg("%s: %s", bodies[i], r.text);
+        assert_refused(&r, 400, "bad_body");
+    }
+}
+
 static void history_hands_its_filters_on(void **state)
 {
     struct fixture *f = *state;
@@ -778,6 +849,9 @@ int main(void)
         CASE(all_means_what_runs_not_what_waits),
         CASE(a_kill_that_says_nothing_clear_kills_nothing),
         CASE(the_policy_is_shown_and_reloaded),
+        CASE(a_supposed_command_is_explained),
+        CASE(what_waits_is_explained_with_its_facts),
+        CASE(a_question_that_is_none_is_refused),
         CASE(history_hands_its_filters_on),
         CASE(history_refuses_what_it_does_not_know),
         CASE(history_may_come_later_even_after_the_api_has_gone),
