@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -296,9 +297,17 @@ static int read_groups(const struct peer_creds *c, int fd, struct peer *p, struc
     return 0;
 }
 
+/* Of the parent, only for the record: it may be gone or out of sight. */
+static void read_name(pid_t pid, char out[16])
+{
+    _cleanup_close_ int fd = pid > 0 ? open_proc(pid, "comm") : -1;
+    ssize_t n = fd < 0 ? 0 : read(fd, out, 16);
+    out[n > 0 ? n - 1 : 0] = '\0'; /* a newline ends it */
+}
+
 static int read_stat(const struct peer_creds *c, struct peer *p, struct err *err)
 {
-    struct peer_stat st = {.ppid = 0}, parent = {.ppid = 0};
+    struct peer_stat st = {.ppid = 0};
     int r = peer_stat_read(c->pid, &st);
     if (r < 0)
         return err_errno(err, r, "cannot read the state of process %d", (int)c->pid);
@@ -306,19 +315,49 @@ static int read_stat(const struct peer_creds *c, struct peer *p, struct err *err
     p->sid = st.sid;
     p->tty = st.tty;
     p->start_time = st.start_time;
-    /* Only for the record; the parent may be gone or out of sight. */
-    if (st.ppid > 0 && peer_stat_read(st.ppid, &parent) == 0)
-        memcpy(p->parent, parent.comm, sizeof(p->parent));
+    read_name(st.ppid, p->parent);
     return 0;
+}
+
+/* A cgroup of version 2 is never renamed and its id never used again, so a path once read under an
+ * id stays right. Ids that fall on the same place take turns. */
+static struct known_cgroup {
+    uint64_t id; /* 0: none */
+    char *path;  /* owned, NULL for none */
+} known_cgroups[64];
+
+static struct known_cgroup *known_cgroup(uint64_t id)
+{
+    return &known_cgroups[id % ARRAY_LEN(known_cgroups)];
+}
+
+/* 0 before Linux 6.13. */
+static uint64_t cgroup_id(int pidfd)
+{
+    struct kernel_pidfd_info info = {.mask = KERNEL_PIDFD_INFO_CGROUPID};
+    if (ioctl(pidfd, KERNEL_PIDFD_GET_INFO, &info) < 0 || !(info.mask & KERNEL_PIDFD_INFO_CGROUPID))
+        return 0;
+    return info.cgroupid;
 }
 
 static int read_cgroup(const struct peer_creds *c, struct peer *p, struct err *err)
 {
+    uint64_t id = cgroup_id(c->pidfd);
+    struct known_cgroup *k = known_cgroup(id);
+    if (id != 0 && k->id == id) {
+        p->cgroup = k->path ? mem_strdup(k->path) : NULL;
+        return 0;
+    }
     _cleanup_buf_ struct buf text = BUF_INIT(PROC_TEXT_MAX);
     int r = read_proc(c->pid, "cgroup", &text);
     if (r < 0)
         return err_errno(err, r, "cannot read the cgroup of process %d", (int)c->pid);
     p->cgroup = peer_cgroup_parse(buf_str(&text), text.len);
+    /* Had it moved meanwhile, the path could be that of the other. */
+    if (id != 0 && cgroup_id(c->pidfd) == id) {
+        free(k->path);
+        *k = (struct known_cgroup){.id = id, .path = p->cgroup ? mem_strdup(p->cgroup) : NULL};
+    }
     return 0;
 }
 

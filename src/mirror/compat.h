@@ -46,6 +46,16 @@ struct compat_statx {
 #define SYS_statx 332
 #endif
 
+/* linux/capability.h */
+struct compat_cap_header {
+    uint32_t version;
+    int pid;
+};
+struct compat_cap_data {
+    uint32_t effective, permitted, inheritable; /* two of them: the low and the high 32 bits */
+};
+#define COMPAT_CAP_VERSION_3 0x20080522u
+
 /* linux/close_range.h */
 #define COMPAT_CLOSE_RANGE_CLOEXEC 4u
 #ifndef SYS_close_range

@@ -2,8 +2,10 @@
 /* The facts of one request: where the caller stands, which program its name leads to, which script
  * that will read, where its path operands lead; each with what the caller could have done to it.
  *
- * The worker opens what only it may (the caller's directory); the rest is done by a child that has
- * become the caller: it sees and may reach exactly what the command will. */
+ * The worker opens what only it may (the caller's directory); the rest it does in the caller's
+ * guise: it sees and may reach what the command will. Where that is refused something, a child that
+ * has become the caller in every respect looks again: only to such a one does FUSE show its user's
+ * own files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include "mirror/clone.h"
+#include "mirror/guise.h"
 #include "mirror/hash.h"
 #include "mirror/phrase.h"
 #include "mirror/script.h"
@@ -82,6 +85,14 @@ static void refuse(int err, const char *words)
         (struct helper_resolved){.error = (uint32_t)(err ? err : EIO), .words = l.words_text};
 }
 
+static void forget_answer(void)
+{
+    l.searched = false;
+    l.program.fd = l.other.fd = -1;
+    l.why[0] = l.exec_path[0] = l.script[0] = l.interpreter[0] = 0;
+    l.answer = (struct helper_resolved){.script = "", .digest = ""};
+}
+
 /* ---- files ---- */
 
 /* Opens for reading what was found, by its descriptor and not by its name. */
@@ -93,7 +104,9 @@ static int reopen(const struct way *w)
     phrase_add_number(&p, (uint64_t)w->fd);
     if ((w->st.mode & S_IFMT) != S_IFREG)
         return -1;
-    return openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    way_denied = way_denied || fd < 0;
+    return fd;
 }
 
 static size_t read_head(const struct way *w, char head[SCRIPT_HEAD_MAX])
@@ -117,8 +130,14 @@ static bool is_shim(const char *head, size_t n)
 
 static bool executable(const struct way *w)
 {
-    return (w->st.mode & S_IFMT) == S_IFREG && (w->st.mode & 0111) &&
-           (syscall(SYS_faccessat2, w->fd, "", X_OK, AT_EMPTY_PATH) == 0 || errno == ENOSYS);
+    if ((w->st.mode & S_IFMT) != S_IFREG || !(w->st.mode & 0111))
+        return false;
+    /* The ids in effect, which in a guise are the caller's. */
+    if (syscall(SYS_faccessat2, w->fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) == 0 ||
+        errno == ENOSYS)
+        return true;
+    way_denied = true;
+    return false;
 }
 
 static void hash(const struct way *w)
@@ -336,7 +355,7 @@ static void describe_program(void)
         hash(&l.program);
 }
 
-/* ---- the child ---- */
+/* ---- with the caller's eyes ---- */
 
 static void resolve_paths(void)
 {
@@ -384,6 +403,7 @@ static bool find_cwd(void)
         struct way w;
         int r = l.ask.cwd[0] == '/' ? way_walk(&l.caller, -1, "/", l.ask.cwd, false, &w) : -EINVAL;
         if (r < 0 || (w.st.mode & S_IFMT) != S_IFDIR) {
+            way_done(&w);
             refuse(r < 0 ? -r : ENOTDIR, "its working directory cannot be used");
             return false;
         }
@@ -406,23 +426,61 @@ static bool find_cwd(void)
     return true;
 }
 
-_Noreturn static void child(bool root, const uint32_t *groups)
+static void look(void)
+{
+    if (!find_cwd())
+        return;
+    if (find_program())
+        describe_program();
+    else
+        l.answer.trust = HELPER_TRUST_NOT_FOUND;
+    resolve_paths();
+}
+
+/* false: something was refused to the guise, and the answer is void. */
+static bool look_in_guise(bool root, const uint32_t *groups)
+{
+    if (root && !guise_take(&l.ask.peer, groups))
+        return false;
+    way_denied = false;
+    look();
+    bool fine = !root || !way_denied;
+    way_done(&l.program);
+    way_done(&l.other);
+    if (l.ask.flags & HELPER_PEER_V1) {
+        if (l.cwd_fd >= 0)
+            close(l.cwd_fd);
+        l.cwd_fd = -1;
+    }
+    if (root)
+        guise_drop();
+    return fine;
+}
+
+_Noreturn static void child(const uint32_t *groups)
 {
     const struct helper_peer *p = &l.ask.peer;
-    if (root && (syscall(SYS_setgroups, p->groups_count, groups) < 0 ||
-                 syscall(SYS_setresgid, p->gid, p->gid, p->gid) < 0 ||
-                 syscall(SYS_setresuid, p->uid, p->uid, p->uid) < 0))
+    if (syscall(SYS_setgroups, p->groups_count, groups) < 0 ||
+        syscall(SYS_setresgid, p->gid, p->gid, p->gid) < 0 ||
+        syscall(SYS_setresuid, p->uid, p->uid, p->uid) < 0)
         _exit(1);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (find_cwd()) {
-        if (find_program())
-            describe_program();
-        else
-            l.answer.trust = HELPER_TRUST_NOT_FOUND;
-        resolve_paths();
-    }
+    look();
     l.complete = true;
     _exit(0);
+}
+
+static void look_as_child(const uint32_t *groups)
+{
+    int status;
+    l.complete = false;
+    long pid = clone_vfork(-1);
+    if (pid == 0)
+        child(groups);
+    if (pid > 0)
+        (void)waitpid((pid_t)pid, &status, 0);
+    if (!l.complete)
+        refuse(pid < 0 ? (int)-pid : EIO, "the lookup broke off");
 }
 
 /* ---- the worker ---- */
@@ -469,7 +527,6 @@ static int look_at_caller(int pidfd)
 static void find(struct worker *w, int pidfd)
 {
     static uint32_t groups[HELPER_GROUPS_MAX];
-    int status;
     if (!w->root && l.ask.peer.uid != geteuid()) {
         refuse(EPERM, "the warden does not run as root and serves callers of its own user only");
         return;
@@ -478,23 +535,17 @@ static void find(struct worker *w, int pidfd)
         return;
     for (uint32_t i = 0; i < l.ask.peer.groups_count; i++)
         groups[i] = helper_group(&l.ask.peer, i);
-    l.complete = false;
-    long pid = clone_vfork(-1);
-    if (pid == 0)
-        child(w->root, groups);
-    if (pid > 0)
-        (void)waitpid((pid_t)pid, &status, 0);
-    if (!l.complete)
-        refuse(pid < 0 ? (int)-pid : EIO, "the lookup broke off");
+    if (look_in_guise(w->root, groups))
+        return;
+    forget_answer();
+    look_as_child(groups);
 }
 
 void lookup_run(struct worker *w, struct packet *p)
 {
     l.cwd_fd = -1;
-    l.searched = false;
-    l.program.fd = l.other.fd = -1;
-    l.cwd[0] = l.why[0] = l.exec_path[0] = l.script[0] = l.interpreter[0] = 0;
-    l.answer = (struct helper_resolved){.script = "", .digest = ""};
+    l.cwd[0] = 0;
+    forget_answer();
     if (packet_map(p) < 0 || helper_resolve_decode(p->body, p->head.len, &l.ask) < 0) {
         refuse(EBADMSG, "the helper did not understand the warden");
     } else {

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "mirror/compat.h"
@@ -35,8 +36,8 @@ static int version(void)
     return 0;
 }
 
-/* What was inherited must not reach the commands: dispositions, masks, descriptors, capabilities.
- */
+/* What was inherited must not reach the commands: dispositions, masks, descriptors, capabilities,
+ * groups (root has none here, and takes a caller's for a while: guise.h). */
 static void clean_up(void)
 {
     struct rlimit files;
@@ -54,6 +55,8 @@ static void clean_up(void)
     (void)syscall(SYS_close_range, CONTROL + 1, ~0U, 0);
     (void)fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (geteuid() == 0)
+        (void)syscall(SYS_setgroups, 0, NULL);
     /* Commands of our own user must not look into us; those that we start are dumpable again. */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)setsid();

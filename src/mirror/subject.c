@@ -146,56 +146,76 @@ void subject_read_limits(pid_t pid, struct subject *ret)
     }
 }
 
-#define WALLS 6
+#define WALLS 5
+#define LINK_SIZE 64
 
+/* The links of namespaces read as "mnt:[4026531841]": reading one is half of what looking at what
+ * it leads to costs. */
 static const char *const walls[WALLS][2] = {
     {"/ns/mnt", "the caller is in a mount namespace of its own"},
     {"/ns/user", "the caller is in a user namespace of its own"},
     {"/ns/pid", "the caller is in a pid namespace of its own"},
     {"/ns/net", "the caller is in a network namespace of its own"},
     {"/ns/ipc", "the caller is in an ipc namespace of its own"},
-    {"/root", "the caller has a root directory of its own"},
 };
 
 /* The helper's own, which do not change. */
 static struct {
     bool known;
-    struct stat walls[WALLS];
+    char walls[WALLS][LINK_SIZE];
+    struct stat root;
     struct subject status;
 } own;
 
-static int look_at(pid_t pid, const char *what, struct stat *ret)
+static int read_wall(pid_t pid, int i, char ret[LINK_SIZE])
 {
     char path[64];
-    proc_path(pid, what, path, sizeof(path));
+    proc_path(pid, walls[i][0], path, sizeof(path));
+    ssize_t n = readlink(path, ret, LINK_SIZE - 1);
+    ret[n > 0 ? n : 0] = 0;
+    return n < 0 ? -errno : 0;
+}
+
+static int look_at_root(pid_t pid, struct stat *ret)
+{
+    char path[64];
+    proc_path(pid, "/root", path, sizeof(path));
     return stat(path, ret) < 0 ? -errno : 0;
 }
 
 static int know_own(void)
 {
     int r = subject_read_status(0, &own.status);
-    for (int i = 0; i < WALLS && r == 0 && !own.known; i++)
-        r = look_at(0, walls[i][0], &own.walls[i]);
+    for (int i = 0; i < WALLS && r == 0; i++)
+        r = read_wall(0, i, own.walls[i]);
+    if (r == 0)
+        r = look_at_root(0, &own.root);
     own.known = r == 0;
     return r;
 }
 
+static int behind_wall(struct phrase *why, const char *which)
+{
+    phrase_add(why, which);
+    phrase_add(why, "; the executor 'local' would run its command outside of it");
+    return -EPERM;
+}
+
 int subject_check_walls(pid_t pid, const struct subject *s, struct phrase *why)
 {
-    struct stat st;
+    char link[LINK_SIZE];
+    struct stat root;
     int r = own.known ? 0 : know_own();
     if (r < 0) {
         phrase_add(why, "the helper cannot look at itself");
         return r;
     }
-    for (int i = 0; i < WALLS; i++) {
-        if (look_at(pid, walls[i][0], &st) == 0 && st.st_dev == own.walls[i].st_dev &&
-            st.st_ino == own.walls[i].st_ino)
-            continue;
-        phrase_add(why, walls[i][1]);
-        phrase_add(why, "; the executor 'local' would run its command outside of it");
-        return -EPERM;
-    }
+    for (int i = 0; i < WALLS; i++)
+        if (read_wall(pid, i, link) < 0 || strcmp(link, own.walls[i]) != 0)
+            return behind_wall(why, walls[i][1]);
+    if (look_at_root(pid, &root) < 0 || root.st_dev != own.root.st_dev ||
+        root.st_ino != own.root.st_ino)
+        return behind_wall(why, "the caller has a root directory of its own");
     if (s->filters > own.status.filters) {
         phrase_add(why, "the caller is under a seccomp filter; the executor 'local' would run its "
                         "command without it");

@@ -24,11 +24,19 @@ struct state {
     struct way *w;
 };
 
+bool way_denied;
+
+static int failed(int err)
+{
+    way_denied = way_denied || err == EACCES || err == EPERM;
+    return -err;
+}
+
 int way_stat(int fd, const char *name, int flags, struct compat_statx *ret)
 {
     long r = syscall(SYS_statx, fd, name, flags | COMPAT_AT_STATX_DONT_SYNC,
                      COMPAT_STATX_BASIC | COMPAT_STATX_MNT_ID, ret);
-    return r < 0 ? -errno : 0;
+    return r < 0 ? failed(errno) : 0;
 }
 
 uint64_t way_dev(const struct compat_statx *st)
@@ -135,7 +143,7 @@ static int enter(struct state *s, int fd)
 static int enter_path(struct state *s, const char *path)
 {
     int fd = openat(AT_FDCWD, path, O_PATH | O_CLOEXEC | O_DIRECTORY);
-    return fd < 0 ? -errno : enter(s, fd);
+    return fd < 0 ? failed(errno) : enter(s, fd);
 }
 
 static int push_name(struct way *w, const char *name, size_t n)
@@ -168,7 +176,7 @@ static int follow(struct state *s, const char *name)
         return -ELOOP;
     ssize_t n = readlinkat(s->dir, name, target, sizeof(target));
     if (n <= 0)
-        return n < 0 ? -errno : -ENOENT;
+        return n < 0 ? failed(errno) : -ENOENT;
     size_t rest = strlen(s->rest);
     if ((size_t)n + 1 + rest + 1 > sizeof(s->rest))
         return -ENAMETOOLONG;
@@ -226,7 +234,7 @@ static int step(struct state *s, const char *name, bool may_miss, bool *ret_miss
     int fd = openat(s->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         if (errno != ENOENT || !may_miss || strcmp(name, "..") == 0)
-            return -errno;
+            return failed(errno);
         *ret_missing = true;
         return missing_rest(s, name);
     }

@@ -33,5 +33,7 @@ struct way_caller {
 int way_walk(const struct way_caller *c, int cwd_fd, const char *cwd, const char *path,
              bool may_miss, struct way *ret);
 void way_done(struct way *w);
+/* Set whenever the kernel refuses something; whoever starts a lookup clears it. */
+extern bool way_denied;
 int way_stat(int fd, const char *name, int flags, struct compat_statx *ret);
 uint64_t way_dev(const struct compat_statx *st);

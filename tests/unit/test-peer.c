@@ -157,10 +157,18 @@ static void we_describe_ourselves(void **state)
     assert_int_equal(p.uid, geteuid());
     assert_int_equal(p.groups_count, getgroups(0, NULL));
     assert_true(p.start_time > 0);
-    assert_true(p.parent[0] != '\0');
+    assert_true(p.parent[0] != '\0' && !strchr(p.parent, '\n'));
+    /* From memory the second time, where the kernel tells the cgroup's id. */
+    struct peer again;
+    assert_int_equal(peer_connected(pair[0], &c, &err), 0);
+    assert_int_equal(peer_describe(&c, pair[0], &again, &err), 0);
+    assert_true(!p.cgroup == !again.cgroup && (!p.cgroup || strcmp(p.cgroup, again.cgroup) == 0));
     close(p.pidfd);
+    close(again.pidfd);
     free(p.groups);
     free(p.cgroup);
+    free(again.groups);
+    free(again.cgroup);
     close(pair[0]);
     close(pair[1]);
 }

@@ -399,6 +399,72 @@ static void a_caller_behind_walls_is_refused(void **state)
     }
 }
 
+/* ---- the guise ---- */
+
+static void what_only_root_may_see_stays_unseen(void **state)
+{
+    if (!root())
+        return; /* then there is no guise */
+    make_dir("secret", 0700, 0);
+    make_file("secret/tool", "\177ELF", 0755);
+    struct shim *s = ask(DOOR_SHIM_V1, ARGV("secret/tool"));
+    assert_int_equal(s->seen.error, 0);
+    assert_int_equal(program(s)->trust, PROGRAM_NOT_FOUND);
+    shim_free(s);
+    s = shim_new(DOOR_SHIM_V2, UID, f->dir, ARGV("rm", "secret/x", "/proc/1/cwd/x", "fine"));
+    for (size_t i = 0; i < 3; i++)
+        operands[i] = i + 1;
+    operands_count = 3;
+    shim_resolve(s);
+    assert_null(s->r->facts.paths[0].resolved);
+    assert_null(s->r->facts.paths[1].resolved);
+    assert_non_null(s->r->facts.paths[2].resolved);
+    shim_free(s);
+}
+
+/* Of the children of the helper, which are all alike: how many descriptors they have, and what the
+ * kernel says of their ids. There may be more of them by now. */
+static char *look_at_workers(void)
+{
+    char *text = mem_printf("for p in $(cat /proc/%d/task/%d/children); do"
+                            " ls /proc/$p/fd | wc -l;"
+                            " grep -E '^(Uid|Gid|Groups|CapEff):' /proc/$p/status; done | sort -u",
+                            (int)mirror_pid(f->mirror), (int)mirror_pid(f->mirror));
+    pump(50); /* who has answered still closes what it was sent */
+    FILE *p = popen(text, "r");
+    char out[4096];
+    assert_non_null(p);
+    out[fread(out, 1, sizeof(out) - 1, p)] = '\0';
+    (void)pclose(p);
+    free(text);
+    return mem_strdup(out);
+}
+
+static void a_worker_is_itself_again_after_each_lookup(void **state)
+{
+    if (!root())
+        return; /* the kernel shows it to root only */
+    make_dir("secret", 0700, 0);
+    make_file("tool", "#!/bin/sh\n", 0755);
+    const char *const *calls[] = {
+        ARGV("ls"),         ARGV("no-such-tool-here"), ARGV("./tool"),      ARGV("secret/tool"),
+        ARGV("sh", "tool"), ARGV("sh", "missing"),     ARGV("./tool/tool"), ARGV("env", "ls")};
+    shim_free(ask(DOOR_SHIM_V2, ARGV("ls")));
+    char *before = look_at_workers();
+    for (size_t i = 0; i < 2 * sizeof(calls) / sizeof(calls[0]); i++)
+        shim_free(ask(i % 2 ? DOOR_SHIM_V1 : DOOR_SHIM_V2, calls[i / 2]));
+    struct shim *s = shim_new(DOOR_SHIM_V1, UID, f->dir, ARGV("ls"));
+    s->r->ask.cwd = "/etc/passwd"; /* not a directory */
+    shim_resolve(s);
+    assert_int_equal(s->seen.error, -ENOTDIR);
+    shim_free(s);
+    char *after = look_at_workers();
+    assert_non_null(strstr(after, "Uid:\t0\t0\t0\t0"));
+    assert_string_equal(after, before);
+    free(before);
+    free(after);
+}
+
 /* ---- file systems that do not answer ---- */
 
 /* Mounts a FUSE file system over `dir` that answers the greeting and nothing else; -1: not here. */
@@ -496,6 +562,8 @@ int main(int argc, char **argv)
         EXEC_TEST(many_long_operands_fit),
         EXEC_TEST(a_removed_directory_is_not_known),
         EXEC_TEST(a_v1_directory_is_entered_with_the_callers_rights),
+        EXEC_TEST(what_only_root_may_see_stays_unseen),
+        EXEC_TEST(a_worker_is_itself_again_after_each_lookup),
         EXEC_TEST(a_caller_that_is_gone_is_refused),
         EXEC_TEST(a_caller_behind_walls_is_refused),
         EXEC_TEST(a_hung_file_system_stalls_nobody_else),

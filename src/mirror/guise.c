@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "mirror/guise.h"
+
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "mirror/compat.h"
+
+#define NOBODY (-1L) /* no id: the call changes nothing and returns what is */
+
+static struct {
+    bool known;
+    struct compat_cap_data caps[2];
+} own;
+
+static struct compat_cap_header cap_header = {.version = COMPAT_CAP_VERSION_3};
+
+static bool know_own(void)
+{
+    own.known = own.known || syscall(SYS_capget, &cap_header, own.caps) == 0;
+    return own.known;
+}
+
+static bool set_effective(uint32_t low, uint32_t high)
+{
+    struct compat_cap_data caps[2] = {own.caps[0], own.caps[1]};
+    caps[0].effective = low;
+    caps[1].effective = high;
+    return syscall(SYS_capset, &cap_header, caps) == 0;
+}
+
+/* They say what was, and not whether they did it. */
+static bool set_fs_ids(uint32_t uid, uint32_t gid)
+{
+    (void)syscall(SYS_setfsgid, gid);
+    (void)syscall(SYS_setfsuid, uid);
+    return syscall(SYS_setfsgid, NOBODY) == (long)gid && syscall(SYS_setfsuid, NOBODY) == (long)uid;
+}
+
+bool guise_take(const struct helper_peer *peer, const uint32_t *groups)
+{
+    if (!know_own() || syscall(SYS_setgroups, peer->groups_count, groups) < 0)
+        return false;
+    if (peer->uid == 0 && peer->gid == 0)
+        return true; /* root's capabilities are its command's too */
+    if (set_fs_ids(peer->uid, peer->gid) && (peer->uid == 0 || set_effective(0, 0)))
+        return true;
+    guise_drop();
+    return false;
+}
+
+void guise_drop(void)
+{
+    /* The capabilities first: the rest needs them. */
+    if (!set_effective(own.caps[0].effective, own.caps[1].effective) || !set_fs_ids(0, 0) ||
+        syscall(SYS_setgroups, 0, NULL) < 0)
+        _exit(1);
+}

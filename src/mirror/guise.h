@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker sees the file system as the caller does, for one lookup: the caller's fsuid, fsgid and
+ * groups, and no capabilities in effect. Real, effective and saved ids stay root's, so that the
+ * caller may neither signal the worker nor change its limits or priority, as it could those of a
+ * process of its own. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wire/helper.h"
+
+/* `groups` are those of `peer`. False: it could not be put on, nothing has changed. */
+bool guise_take(const struct helper_peer *peer, const uint32_t *groups);
+/* Ends the process when it cannot be taken off. */
+void guise_drop(void);
