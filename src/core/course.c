@@ -195,8 +195,6 @@ static void set_stage(struct request *r, enum stage to)
     move(w, r, place_of(before), place_of(now));
     if (before == REQUEST_WAITING || now == REQUEST_ENDED)
         clear_deadline(w, r);
-    if (before == REQUEST_WAITING && w->config.index)
-        w->config.index->queue_remove(w->config.index, r->id);
     r->state = now;
 }
 
@@ -345,8 +343,6 @@ void course_close_claim(struct warden *w, struct queue_row *row, const char *why
     audit_withdrawn_row(row, now, why, &members);
     course_note(w, &members);
     approvals_remember(w->answered, id, DECISION_WITHDRAWN, NULL, now);
-    if (w->config.index)
-        w->config.index->queue_remove(w->config.index, row->id);
     claims_row_free(row);
 }
 

@@ -77,6 +77,7 @@ struct track {
     uint64_t waiting_since, running_since; /* monotonic; 0: not yet */
     int exit_code;                         /* of a refusal */
     bool counted_only;                     /* refused by a cap, without a record of its own */
+    bool told;                             /* its caller knows that it waits */
     bool caller_gone;                      /* before it was started */
     bool kill_sent;      /* SIGTERM is on its way, the deadline is the grace's end */
     char killed_by[128]; /* operator, or "" */
@@ -112,6 +113,7 @@ struct warden {
     struct deadline retry;     /* of records that are kept */
     struct deadline unclaimed; /* of the oldest place nobody claimed */
     struct deadline limited;   /* refusals that were only counted are recorded */
+    struct deadline untold;    /* callers are told that they wait, whatever keeps the index */
     void (*rearm)(void *arg);
     void *rearm_arg;
     uint64_t armed; /* what tick returned last, or what rearm was called for */
@@ -158,6 +160,8 @@ void course_emit(struct warden *w, const struct request *r, enum event_kind kind
 /* Copies `words`, cut to `size`. */
 void course_say(char *out, size_t size, const char *words);
 
+/* The place in the queue outlives a kill now, or will not: the caller hears that it waits. */
+void judging_tell(struct request *r);
 /* A lookup is under way and not wanted any more: what was known before is known again. */
 void judging_stop_lookup(struct warden *w, struct request *r);
 void judging_restore(struct request *r);

@@ -9,12 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "core/audit.h"
 #include "core/binding.h"
 
 /* Operands beyond this many are not resolved, and so outside everything. */
 #define OPERANDS_MAX 1024
+/* Of the index, to keep a place. Beyond it the caller is told that it waits all the same. */
+#define TELL_WITHIN (2 * CLOCK_NS_PER_SEC)
 
 /* ---- facts ---- */
 
@@ -258,12 +261,26 @@ static void put_in_index(struct warden *w, const struct request *r)
     w->config.index->queue_put(w->config.index, &row);
 }
 
+void judging_tell(struct request *r)
+{
+    if (r->track->told)
+        return;
+    r->track->told = true;
+    if (r->caller)
+        r->caller->ops->waiting(r->caller, r);
+}
+
 static void announce(struct warden *w, struct request *r)
 {
+    r->track->told = false;
     put_in_index(w, r);
     course_emit(w, r, EVENT_WAITING);
-    if (r->caller && r->track->stage == STAGE_WAITING)
-        r->caller->ops->waiting(r->caller, r);
+    if (r->track->stage != STAGE_WAITING || r->track->told)
+        return;
+    if (!w->config.index)
+        judging_tell(r);
+    else if (w->untold.place == 0)
+        course_set_deadline(w, &w->untold, course_after(course_monotonic(w), TELL_WITHIN));
 }
 
 /* Takes over the place that the request had before the warden restarted: its id and its deadline.

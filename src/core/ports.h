@@ -66,8 +66,9 @@ struct audit_log {
                   void (*done)(void *arg, int result), void *arg, struct err *err);
 };
 
-/* The queue as it survives a restart. Writes are asynchronous and may be lost with the machine;
- * what is lost is judged anew. */
+/* The queue as it survives a restart, made so that a kill at any moment leaves each request either
+ * a row or a decision in the log: a row is put before the caller is told that it waits, and goes
+ * when a decision about its id is on record (the index sees to that by itself, from the log). */
 struct queue_row {
     uint8_t id[16];
     char digest[65];
@@ -78,6 +79,10 @@ struct queue_row {
     char *summary;       /* audit members of the request as far as known: JSON object; owned */
 };
 struct index {
-    void (*queue_put)(struct index *x, const struct queue_row *row); /* copies */
-    void (*queue_remove)(struct index *x, const uint8_t id[16]);
+    /* Copies. */
+    void (*queue_put)(struct index *x, const struct queue_row *row);
+    /* Set by the core. Called for each row that was put, possibly before queue_put() returns: it
+     * outlives a kill now, or could not be written and would be judged anew. NULL: nobody asks. */
+    void (*kept)(void *arg, const uint8_t id[16]);
+    void *kept_arg;
 };

@@ -30,6 +30,17 @@ void warden_config_default(struct warden_config *c)
     };
 }
 
+/* The index has the row of `id`. */
+static void kept(void *arg, const uint8_t id[16])
+{
+    struct warden *w = arg;
+    char text[UUID_TEXT_SIZE];
+    uuid_format(id, text);
+    struct request *r = map_get(w->by_id, text);
+    if (r && r->state == REQUEST_WAITING)
+        judging_tell(r);
+}
+
 struct warden *warden_new(const struct warden_config *c, struct policy *policy)
 {
     struct warden *w = mem_new(struct warden);
@@ -49,6 +60,10 @@ struct warden *warden_new(const struct warden_config *c, struct policy *policy)
     w->by_id = map_new();
     list_init(&w->all);
     w->armed = UINT64_MAX;
+    if (c->index) {
+        c->index->kept = kept;
+        c->index->kept_arg = w;
+    }
     return w;
 }
 
@@ -396,6 +411,16 @@ static void record_limited(void *arg, const char *key, uint64_t n)
     course_note(w, &members);
 }
 
+static void tell_untold(struct warden *w)
+{
+    size_t n;
+    struct request **all = hold_all(w, &n);
+    for (size_t i = 0; i < n; i++)
+        if (all[i]->state == REQUEST_WAITING)
+            judging_tell(all[i]);
+    release_all(all, n);
+}
+
 static void due(struct warden *w, struct deadline *d, uint64_t now)
 {
     if (d == &w->retry)
@@ -404,6 +429,8 @@ static void due(struct warden *w, struct deadline *d, uint64_t now)
         close_unclaimed(w, now);
     else if (d == &w->limited)
         limits_collect(w->limits, record_limited, w);
+    else if (d == &w->untold)
+        tell_untold(w);
     else {
         struct request *r = container_of(d, struct track, deadline)->r;
         course_hold(r);
@@ -500,6 +527,8 @@ struct warden *warden_free(struct warden *w)
         return NULL;
     size_t n;
     struct request **all = hold_all(w, &n);
+    if (w->config.index)
+        w->config.index->kept = NULL;
     for (size_t i = 0; i < n; i++)
         stop_one(w, all[i]);
     w->journal = journal_free(w->journal);

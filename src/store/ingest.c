@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/uuid.h"
 #include "store/db.h"
 #include "store/value.h"
 
@@ -55,7 +56,7 @@ static const struct column end_columns[] = {
 
 struct ingest {
     struct sqlite3 *db; /* borrowed */
-    sqlite3_stmt *decision, *end, *end_alone, *mark;
+    sqlite3_stmt *decision, *end, *end_alone, *unqueue, *mark;
     uint64_t last_seq;
     char last_hash[RECORD_HASH_SIZE];
 };
@@ -118,6 +119,8 @@ int ingest_new(struct sqlite3 *db, struct ingest **ret, struct err *err)
     if (r == 0)
         r = prepare_end(g, err);
     if (r == 0)
+        r = db_prepare(db, "DELETE FROM queue WHERE id = ?", &g->unqueue, err);
+    if (r == 0)
         r = db_prepare(db, "INSERT OR REPLACE INTO meta VALUES ('last_seq', ?), ('last_hash', ?)",
                        &g->mark, err);
     if (r == 0)
@@ -134,6 +137,7 @@ struct ingest *ingest_free(struct ingest *g)
     (void)sqlite3_finalize(g->decision);
     (void)sqlite3_finalize(g->end);
     (void)sqlite3_finalize(g->end_alone);
+    (void)sqlite3_finalize(g->unqueue);
     (void)sqlite3_finalize(g->mark);
     free(g);
     return NULL;
@@ -274,6 +278,17 @@ static int put_decision(struct ingest *g, const struct json *root, const struct 
     return db_run(g->decision, err);
 }
 
+/* What is decided waits no more. In the transaction that moves the mark, so that the row is there
+ * exactly as long as the log, read from the mark on, has no decision. */
+static int remove_from_queue(struct ingest *g, const struct json *root, struct err *err)
+{
+    uint8_t id[16];
+    if (uuid_parse(json_string(json_get(root, "id"), NULL), id) < 0)
+        return 0;
+    (void)sqlite3_bind_blob(g->unqueue, 1, id, sizeof(id), SQLITE_TRANSIENT);
+    return db_run(g->unqueue, err);
+}
+
 static int run_end(struct ingest *g, sqlite3_stmt *s, const struct json *root,
                    const struct record *rec, struct err *err)
 {
@@ -304,7 +319,10 @@ static int put_record(struct ingest *g, const char *line, size_t len, const stru
     if (json_parse(line, len, NODES_MAX, &root, NULL) < 0 ||
         !json_string(json_get(root, "id"), NULL))
         return 0; /* not ours: somebody changed the log; verify says so, not the index */
-    return decision ? put_decision(g, root, rec, err) : put_end(g, root, rec, err);
+    if (!decision)
+        return put_end(g, root, rec, err);
+    int r = remove_from_queue(g, root, err);
+    return r < 0 ? r : put_decision(g, root, rec, err);
 }
 
 int ingest_line(struct ingest *g, const char *line, size_t len, struct err *err)

@@ -9,7 +9,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/uuid.h"
 #include "store/db.h"
+#include "store/record.h"
+#include "store/walk.h"
 
 int queue_rows_put(struct sqlite3 *db, const struct queue_row *row, struct err *err)
 {
@@ -26,18 +29,6 @@ int queue_rows_put(struct sqlite3 *db, const struct queue_row *row, struct err *
     (void)sqlite3_bind_int64(s, 5, (int64_t)row->waiting_at);
     (void)sqlite3_bind_int64(s, 6, (int64_t)row->deadline);
     (void)sqlite3_bind_text(s, 7, summary, -1, SQLITE_STATIC);
-    r = db_run(s, err);
-    (void)sqlite3_finalize(s);
-    return r;
-}
-
-int queue_rows_remove(struct sqlite3 *db, const uint8_t id[16], struct err *err)
-{
-    sqlite3_stmt *s = NULL;
-    int r = db_prepare(db, "DELETE FROM queue WHERE id = ?", &s, err);
-    if (r < 0)
-        return r;
-    (void)sqlite3_bind_blob(s, 1, id, 16, SQLITE_STATIC);
     r = db_run(s, err);
     (void)sqlite3_finalize(s);
     return r;
@@ -98,4 +89,42 @@ void queue_rows_free(struct queue_row *rows, size_t count)
     for (size_t i = 0; i < count; i++)
         free(rows[i].summary);
     free(rows);
+}
+
+/* ---- what the log knows ---- */
+
+struct decided {
+    struct queue_row *rows;
+    size_t count;
+    uint64_t after;
+};
+
+static int note_decision(void *arg, const char *line, size_t len)
+{
+    struct decided *d = arg;
+    struct record rec;
+    char text[UUID_TEXT_SIZE];
+    uint8_t id[16];
+    if (!line || record_split(line, len, &rec) < 0 || rec.seq <= d->after ||
+        !record_field_is(rec.members, rec.members_len, "event", "decision") ||
+        !record_field_copy(rec.members, rec.members_len, "id", text, sizeof(text)) ||
+        uuid_parse(text, id) < 0)
+        return 0;
+    for (size_t i = 0; i < d->count; i++)
+        if (memcmp(d->rows[i].id, id, sizeof(id)) == 0) {
+            free(d->rows[i].summary);
+            memmove(&d->rows[i], &d->rows[i + 1], (--d->count - i) * sizeof(*d->rows));
+            break;
+        }
+    return 0;
+}
+
+int queue_rows_drop_decided(struct queue_row *rows, size_t *count, const char *log, uint64_t after,
+                            struct err *err)
+{
+    static const struct walk_ops ops = {.line = note_decision};
+    struct decided d = {.rows = rows, .count = *count, .after = after};
+    int r = walk_log(log, after, false, &ops, &d, err);
+    *count = d.count;
+    return r;
 }

@@ -11,17 +11,23 @@
 
 struct sqlite3;
 
-enum job_kind { JOB_LINE, JOB_PUT, JOB_REMOVE };
+enum job_kind { JOB_LINE, JOB_PUT };
 
 struct job {
     struct list link;
     enum job_kind kind;
     size_t bytes;
     size_t len;           /* JOB_LINE */
-    struct queue_row row; /* JOB_PUT: summary owned; JOB_REMOVE: id only */
+    struct queue_row row; /* JOB_PUT: summary owned */
+    bool told;            /* JOB_PUT: kept() was called */
     char line[];          /* JOB_LINE */
 };
 void sqlite_job_free(struct job *j);
+
+struct kept_row { /* kept() is to be called */
+    struct list link;
+    uint8_t id[16];
+};
 
 struct question {
     struct list link;
@@ -52,6 +58,7 @@ struct sqlite {
     bool rebuild;                /* asked for */
     bool suspect;                /* the reader found damage */
     unsigned generation;         /* counts database files */
+    struct list kept;            /* of struct kept_row */
     struct list asked, answered; /* of struct question */
     struct question *asking;     /* the reader has it */
     size_t questions;            /* not answered yet */

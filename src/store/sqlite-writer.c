@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "store/db.h"
 #include "store/ingest.h"
 #include "store/queue-rows.h"
@@ -78,8 +79,6 @@ static int apply(struct writer *w, struct job *j, struct err *err)
     }
     case JOB_PUT:
         return queue_rows_put(w->db, &j->row, err);
-    case JOB_REMOVE:
-        return queue_rows_remove(w->db, j->row.id, err);
     }
     return 0;
 }
@@ -104,6 +103,28 @@ static void roll_back(struct writer *w)
         close_db(w); /* it is opened again after a pause */
 }
 
+/* Rows of the queue are safe from a kill now, or could not be written and are tried again: whoever
+ * waits to hear of it does not wait longer. */
+static void tell_kept(struct writer *w)
+{
+    struct sqlite *s = w->s;
+    bool any = false;
+    (void)pthread_mutex_lock(&s->lock);
+    list_foreach(it, &w->todo)
+    {
+        struct job *j = list_item(it, struct job, link);
+        if (j->kind != JOB_PUT || j->told)
+            continue;
+        struct kept_row *k = mem_new(struct kept_row);
+        memcpy(k->id, j->row.id, sizeof(k->id));
+        list_append(&s->kept, &k->link);
+        j->told = any = true;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    if (any)
+        (void)uv_async_send(&s->async);
+}
+
 /* All of todo in one transaction. */
 static int write_jobs(struct writer *w, struct err *err)
 {
@@ -123,6 +144,7 @@ static int write_jobs(struct writer *w, struct err *err)
         roll_back(w);
         return r;
     }
+    tell_kept(w);
     list_foreach(it, &w->todo) sqlite_job_free(list_item(it, struct job, link));
     return 0;
 }
@@ -295,12 +317,23 @@ static int work(struct writer *w, struct err *err)
     return r;
 }
 
+/* A database that stays broken does not cost memory without end: the oldest places go. */
+static void bound_todo(struct writer *w)
+{
+    size_t n = 0;
+    list_foreach(it, &w->todo) n++;
+    for (; n > w->s->c.jobs_max; n--)
+        sqlite_job_free(list_item(w->todo.next, struct job, link));
+}
+
 static void failed(struct writer *w, int r, const struct err *err)
 {
     struct err again = {0};
     const char *why = reason_to_replace(r);
     log_warn(NULL, "index: %s; commands go on, history is not complete", err->text);
     drop_lines(w);
+    tell_kept(w);
+    bound_todo(w);
     w->behind = true;
     w->retry_at = clock_monotonic() + RETRY_NS;
     if (why && replace_db(w, why, &again) == 0) {

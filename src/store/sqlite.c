@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/db.h"
+#include "store/ingest.h"
 #include "store/queue-rows.h"
 #include "store/sqlite-own.h"
 
@@ -72,21 +73,32 @@ static void queue_put(struct index *x, const struct queue_row *row)
     j->row = *row;
     j->row.summary = mem_strdup(row->summary ? row->summary : "");
     j->bytes += strlen(j->row.summary);
-    if (!add_job(s, j)) {
-        log_warn(NULL, "index: no room to note what waits; after a restart it will be judged anew");
-        sqlite_job_free(j);
-    }
+    if (add_job(s, j))
+        return;
+    log_warn(NULL, "index: no room to note what waits; after a restart it will be judged anew");
+    if (x->kept)
+        x->kept(x->kept_arg, row->id);
+    sqlite_job_free(j);
 }
 
-static void queue_remove(struct index *x, const uint8_t id[16])
+static void tell_kept(struct sqlite *s)
 {
-    struct sqlite *s = container_of(x, struct sqlite, port);
-    struct job *j = new_job(JOB_REMOVE, NULL, 0);
-    memcpy(j->row.id, id, 16);
-    if (!add_job(s, j)) {
-        log_warn(NULL, "index: no room to note what waits no more; a restart may record it as "
-                       "withdrawn");
-        sqlite_job_free(j);
+    struct list mine;
+    list_init(&mine);
+    (void)pthread_mutex_lock(&s->lock);
+    list_foreach(it, &s->kept)
+    {
+        list_remove(it);
+        list_append(&mine, it);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    list_foreach(it, &mine)
+    {
+        struct kept_row *k = list_item(it, struct kept_row, link);
+        list_remove(it);
+        if (s->port.kept)
+            s->port.kept(s->port.kept_arg, k->id);
+        free(k);
     }
 }
 
@@ -185,10 +197,11 @@ static void answer(struct sqlite *s, struct question *q)
     free(q);
 }
 
-static void answers_came(uv_async_t *a)
+static void news_came(uv_async_t *a)
 {
     struct sqlite *s = a->data;
     struct question *q;
+    tell_kept(s);
     while ((q = next_in(s, &s->answered)))
         answer(s, q);
     if (s->questions == 0)
@@ -196,6 +209,17 @@ static void answers_came(uv_async_t *a)
 }
 
 /* ---- life ---- */
+
+/* The log may be ahead of the index: what has its decision there waits no more. */
+static int drop_decided(struct sqlite *s, struct err *err)
+{
+    _cleanup_(ingest_freep) struct ingest *g = NULL;
+    int r = ingest_new(s->first_db, &g, err);
+    if (r == 0)
+        r = queue_rows_drop_decided(s->rows, &s->rows_count, s->c.log_path, ingest_last_seq(g),
+                                    err);
+    return r;
+}
 
 /* What waited is needed before the loop runs. The rest can wait for the writer. */
 static void open_first(struct sqlite *s)
@@ -211,6 +235,8 @@ static void open_first(struct sqlite *s)
     }
     if (r == 0)
         r = queue_rows_load(s->first_db, &s->rows, &s->rows_count, &err);
+    if (r == 0 && s->rows_count > 0)
+        r = drop_decided(s, &err);
     if (r < 0)
         log_warn(NULL, "index: %s; what waited before the restart is judged anew", err.text);
 }
@@ -218,6 +244,7 @@ static void open_first(struct sqlite *s)
 static void free_all(struct sqlite *s)
 {
     list_foreach(it, &s->jobs) sqlite_job_free(list_item(it, struct job, link));
+    list_foreach(it, &s->kept) free(list_item(it, struct kept_row, link));
     queue_rows_free(s->rows, s->rows_count);
     (void)pthread_cond_destroy(&s->write);
     (void)pthread_cond_destroy(&s->read);
@@ -235,7 +262,8 @@ static void init(struct sqlite *s, const struct sqlite_config *c)
     s->c.jobs_max = c->jobs_max ? c->jobs_max : JOBS_MAX;
     s->c.bytes_max = c->bytes_max ? c->bytes_max : BYTES_MAX;
     s->c.questions_max = c->questions_max ? c->questions_max : QUESTIONS_MAX;
-    s->port = (struct index){.queue_put = queue_put, .queue_remove = queue_remove};
+    s->port = (struct index){.queue_put = queue_put};
+    list_init(&s->kept);
     list_init(&s->jobs);
     list_init(&s->asked);
     list_init(&s->answered);
@@ -268,7 +296,7 @@ int sqlite_open(const struct sqlite_config *c, struct uv_loop_s *loop, struct sq
 {
     struct sqlite *s = mem_new(struct sqlite);
     init(s, c);
-    int r = uv_async_init(loop, &s->async, answers_came);
+    int r = uv_async_init(loop, &s->async, news_came);
     if (r < 0) {
         free_all(s);
         return err_errno(err, r, "index");

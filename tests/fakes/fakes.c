@@ -129,6 +129,8 @@ void fake_resolver_init(struct fake_resolver *x)
 
 /* ---- audit log ---- */
 
+static void index_read(struct fake_index *x, const char *members);
+
 static int audit_append(struct audit_log *port, const char *members, size_t len,
                         void (*done)(void *arg, int result), void *arg, struct err *err)
 {
@@ -143,6 +145,8 @@ static int audit_append(struct audit_log *port, const char *members, size_t len,
     size_t i = a->count++;
     a->records[i] =
         (struct fake_record){.members = mem_strndup(members, len), .done = done, .arg = arg};
+    if (a->index)
+        index_read(a->index, members);
     if (!a->hold) {
         a->records[i].finished = true;
         a->records[i].result = a->result;
@@ -186,13 +190,25 @@ static struct json *parse_record(const struct fake_record *r)
     return root;
 }
 
-static bool record_is(const struct fake_record *r, const char *id, const char *event)
+static bool record_names(const struct fake_record *r, const char *id, const char *event)
 {
     /* Cheap and enough: both are members of ours, in this form. */
     _cleanup_free_ char *id_member = mem_printf("\"id\":\"%s\"", id ? id : "");
     _cleanup_free_ char *event_member = mem_printf("\"event\":\"%s\"", event ? event : "");
-    return r->finished && r->result == 0 && (!id || strstr(r->members, id_member)) &&
-           (!event || strstr(r->members, event_member));
+    return (!id || strstr(r->members, id_member)) && (!event || strstr(r->members, event_member));
+}
+
+bool fake_audit_has_decision(const struct fake_audit *a, const char *id)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (record_names(&a->records[i], id, "decision"))
+            return true;
+    return false;
+}
+
+static bool record_is(const struct fake_record *r, const char *id, const char *event)
+{
+    return r->finished && r->result == 0 && record_names(r, id, event);
 }
 
 size_t fake_audit_count(const struct fake_audit *a, const char *id, const char *event)
@@ -257,13 +273,26 @@ static void index_put(struct index *port, const struct queue_row *row)
     *mine = *row;
     mine->summary = mem_strdup(row->summary);
     x->puts++;
+    if (!x->hold)
+        port->kept(port->kept_arg, row->id);
 }
 
-static void index_remove(struct index *port, const uint8_t id[16])
+void fake_index_keep(struct fake_index *x)
 {
-    struct fake_index *x = container_of(port, struct fake_index, port);
+    for (size_t i = 0; i < x->count; i++)
+        x->port.kept(x->port.kept_arg, x->rows[i].id);
+}
+
+static void index_read(struct fake_index *x, const char *members)
+{
+    const char *id_member = strstr(members, "\"id\":\"");
+    char text[UUID_TEXT_SIZE] = "";
+    uint8_t id[16];
+    if (!strstr(members, "\"event\":\"decision\"") || !id_member)
+        return;
+    memcpy(text, id_member + 6, sizeof(text) - 1);
+    assert_int_equal(uuid_parse(text, id), 0);
     struct queue_row *mine = find_row(x, id);
-    x->removes++;
     if (!mine)
         return;
     free(mine->summary);
@@ -272,7 +301,7 @@ static void index_remove(struct index *port, const uint8_t id[16])
 
 void fake_index_init(struct fake_index *x)
 {
-    *x = (struct fake_index){.port = {index_put, index_remove}};
+    *x = (struct fake_index){.port = {.queue_put = index_put}};
 }
 
 void fake_index_done(struct fake_index *x)
@@ -475,6 +504,7 @@ void world_init(struct world *f, const char *text)
     f->config.resolver = &f->resolver.port;
     f->config.audit = &f->audit.port;
     f->config.index = &f->index.port;
+    f->audit.index = &f->index;
     f->policy = fake_policy(text);
     world_start(f);
 }

@@ -48,6 +48,7 @@ struct fake_record {
     bool finished;
     int result;
 };
+struct fake_index;
 struct fake_audit {
     struct audit_log port;
     int refuse;                  /* append() returns this */
@@ -55,6 +56,7 @@ struct fake_audit {
     int result;                  /* what done gets */
     struct fake_record *records; /* owned */
     size_t count, size;
+    struct fake_index *index; /* borrowed; reads the log: a decision removes its row. May be NULL */
 };
 void fake_audit_init(struct fake_audit *a);
 void fake_audit_done(struct fake_audit *a);
@@ -62,6 +64,8 @@ void fake_audit_done(struct fake_audit *a);
 bool fake_audit_finish(struct fake_audit *a, int result);
 /* How many records of `event` (NULL: any) of `id` (NULL: any) the log has confirmed. */
 size_t fake_audit_count(const struct fake_audit *a, const char *id, const char *event);
+/* Whether a decision about `id` was appended, confirmed or not. */
+bool fake_audit_has_decision(const struct fake_audit *a, const char *id);
 /* The last such record as JSON, owned by the caller; fails the test when there is none. */
 struct json *fake_audit_get(const struct fake_audit *a, const char *id, const char *event);
 /* Whether the last such record has this member; "null" and numbers as JSON text. */
@@ -72,8 +76,10 @@ struct fake_index {
     struct index port;
     struct queue_row *rows; /* owned, with their summaries */
     size_t count;
-    unsigned puts, removes;
+    unsigned puts;
+    bool hold; /* kept() waits for fake_index_keep() */
 };
+void fake_index_keep(struct fake_index *x); /* calls kept() for every row */
 void fake_index_init(struct fake_index *x);
 void fake_index_done(struct fake_index *x);
 const struct queue_row *fake_index_find(const struct fake_index *x, const uint8_t id[16]);

@@ -124,6 +124,48 @@ static void who_waits_is_told_listed_and_put_in_the_index(void **state)
     assert_int_equal(warden_tick(f->world.w), f->r->deadline);
 }
 
+/* A caller that knows of its place can claim it after a kill: so the place is kept first. */
+static void who_waits_is_told_when_its_place_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    f->world.index.hold = true;
+    submit(f, "git push");
+    assert_int_equal(warden_count(f->world.w, REQUEST_WAITING), 1);
+    assert_int_equal(f->caller->waiting, 0);
+    fake_index_keep(&f->world.index);
+    assert_int_equal(f->caller->waiting, 1);
+    fake_index_keep(&f->world.index);
+    assert_int_equal(f->caller->waiting, 1);
+    world_advance(&f->world, 5 * SEC);
+    assert_int_equal(f->caller->waiting, 1);
+}
+
+static void an_index_that_hangs_does_not_keep_the_words_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    f->world.index.hold = true;
+    submit(f, "git push");
+    world_advance(&f->world, 1 * SEC);
+    assert_int_equal(f->caller->waiting, 0);
+    world_advance(&f->world, 2 * SEC);
+    assert_int_equal(f->caller->waiting, 1);
+}
+
+static void an_answer_before_the_place_is_kept_counts(void **state)
+{
+    struct fixture *f = *state;
+    f->world.index.hold = true;
+    submit(f, "git push");
+    uint8_t id[16];
+    memcpy(id, f->r->id, sizeof(id));
+    struct answer a = {.verdict = VERDICT_ALLOW, .approver = "ana", .channel = "cli"};
+    assert_int_equal(warden_answer(f->world.w, f->r->id_text, &a, NULL, NULL), 0);
+    finish(f);
+    f->world.index.port.kept(f->world.index.port.kept_arg, id);
+    assert_int_equal(f->caller->waiting, 0);
+    assert_int_equal(f->caller->taken, 1);
+}
+
 static void an_answer_takes_it_out_of_the_index(void **state)
 {
     struct fixture *f = *state;
@@ -669,6 +711,9 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(who_waits_is_told_listed_and_put_in_the_index),
+        T(who_waits_is_told_when_its_place_is_kept),
+        T(an_index_that_hangs_does_not_keep_the_words_for_ever),
+        T(an_answer_before_the_place_is_kept_counts),
         T(an_answer_takes_it_out_of_the_index),
         T(an_answer_to_what_was_not_seen_is_refused),
         T(what_changed_while_it_waited_is_never_run),

@@ -5,11 +5,16 @@
 
 #include <errno.h>
 #include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/uuid.h"
 #include "store-help.h"
 #include "store/jsonl.h"
 #include "store/queue-rows.h"
@@ -641,12 +646,7 @@ static void what_waited_is_there_after_a_restart(void **state)
     queue_rows_free(rows, n);
     put_row(f, 1, 300);
     put_row(f, 2, 100);
-    put_row(f, 3, 200);
     put_row(f, 2, 150); /* changed */
-    uint8_t third[16] = {3}, nobody[16] = {9};
-    struct index *x = sqlite_index(f->s);
-    x->queue_remove(x, third);
-    x->queue_remove(x, nobody);
     close_index(f);
     open_index(f);
     sqlite_take_rows(f->s, &rows, &n);
@@ -660,6 +660,109 @@ static void what_waited_is_there_after_a_restart(void **state)
     assert_string_equal(rows[1].digest, DIGEST);
     assert_string_equal(rows[1].summary, "{\"command\":\"git\"}");
     queue_rows_free(rows, n);
+}
+
+/* Of request `n` of decide(). */
+static void put_row_of(struct fixture *f, int n)
+{
+    uint8_t id[16];
+    char text[UUID_TEXT_SIZE];
+    (void)snprintf(text, sizeof(text), "00000000-0000-7000-8000-%012d", n);
+    assert_int_equal(uuid_parse(text, id), 0);
+    char summary[] = "{}";
+    struct queue_row row = {.digest = DIGEST, .pid = 77, .waiting_at = 1, .summary = summary};
+    memcpy(row.id, id, sizeof(id));
+    sqlite_index(f->s)->queue_put(sqlite_index(f->s), &row);
+}
+
+static void what_is_decided_waits_no_more(void **state)
+{
+    struct fixture *f = *state;
+    open_both(f);
+    put_row_of(f, 1);
+    put_row_of(f, 2);
+    decide(f, 2, "ask-denied", "git", 1, NULL);
+    end(f, 1); /* an end is no decision */
+    settle(f);
+    assert_int_equal(number(f, "SELECT count(*) FROM queue"), 1);
+    decide(f, 1, "withdrawn", "git", 1, NULL);
+    settle(f);
+    assert_int_equal(number(f, "SELECT count(*) FROM queue"), 0);
+}
+
+/* The warden was killed between the record of a decision and the index's reading of it. */
+static void a_decision_that_the_index_missed_counts_at_the_next_start(void **state)
+{
+    struct fixture *f = *state;
+    struct queue_row *rows = NULL;
+    size_t n = 9;
+    open_both(f);
+    decide(f, 7, "allow", "git", 1, NULL);
+    for (int i = 1; i <= 4; i++)
+        put_row_of(f, i);
+    settle(f);
+    close_index(f);
+    decide(f, 2, "ask-approved", "git", 1, NULL);
+    assert_int_equal(jsonl_rotate(f->j, NULL), 0);
+    decide(f, 4, "ask-denied", "git", 1, NULL);
+    open_index(f);
+    sqlite_take_rows(f->s, &rows, &n);
+    assert_int_equal(n, 2);
+    assert_int_equal(rows[0].id[15], 1);
+    assert_int_equal(rows[1].id[15], 3);
+    queue_rows_free(rows, n);
+    settle(f);
+    assert_int_equal(number(f, "SELECT count(*) FROM queue"), 2);
+}
+
+static void count_kept(void *arg, const uint8_t id[16])
+{
+    unsigned *bits = arg;
+    *bits |= 1u << id[15];
+}
+
+static void on_patience(uv_timer_t *t)
+{
+    fail_msg("kept() was not called");
+}
+
+static void wait_for_bits(struct fixture *f, const unsigned *bits, unsigned want)
+{
+    uv_timer_t timer; /* and the loop has something to live for */
+    assert_int_equal(uv_timer_init(&f->loop, &timer), 0);
+    assert_int_equal(uv_timer_start(&timer, on_patience, 20000, 0), 0);
+    while (*bits != want)
+        (void)uv_run(&f->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&timer, NULL);
+    (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+static void who_waits_hears_when_its_row_is_safe(void **state)
+{
+    struct fixture *f = *state;
+    unsigned kept = 0;
+    open_both(f);
+    sqlite_index(f->s)->kept_arg = &kept;
+    sqlite_index(f->s)->kept = count_kept;
+    put_row_of(f, 1);
+    put_row_of(f, 2);
+    assert_int_equal(kept, 0);
+    wait_for_bits(f, &kept, 6);
+    assert_int_equal(number(f, "SELECT count(*) FROM queue"), 2);
+}
+
+static void who_waits_hears_of_a_row_that_cannot_be_written(void **state)
+{
+    struct fixture *f = *state;
+    unsigned kept = 0;
+    assert_int_equal(mkdir(f->db, 0700), 0);
+    open_both(f);
+    sqlite_index(f->s)->kept_arg = &kept;
+    sqlite_index(f->s)->kept = count_kept;
+    put_row_of(f, 1);
+    wait_for_bits(f, &kept, 2);
+    close_both(f);
+    assert_int_equal(rmdir(f->db), 0);
 }
 
 static void rows_that_make_no_sense_are_left_out(void **state)
@@ -723,6 +826,10 @@ int main(void)
         TEST(a_database_that_cannot_be_made_stops_nothing),
         TEST(the_file_is_for_its_owner_only),
         TEST(what_waited_is_there_after_a_restart),
+        TEST(what_is_decided_waits_no_more),
+        TEST(a_decision_that_the_index_missed_counts_at_the_next_start),
+        TEST(who_waits_hears_when_its_row_is_safe),
+        TEST(who_waits_hears_of_a_row_that_cannot_be_written),
         TEST(rows_that_make_no_sense_are_left_out),
         TEST(the_queue_survives_a_stale_index),
     };
