@@ -44,6 +44,7 @@ check vim-tiny file:/usr/bin/vi
 check less less
 check sudo sudo
 check strace strace
+check systemd systemd-analyze
 check libclang-rt-14-dev rt:libclang-rt-14-dev
 TABLE
 }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# install.sh install|uninstall DESTDIR PREFIX : programs, man pages, example policies, grammars, completions.
+# install.sh install|uninstall DESTDIR PREFIX : programs, man pages, unit of systemd, example policies, grammars.
 # install.sh selftest : installs into a temporary directory, runs what was installed, uninstalls, and
 # fails if anything is missing or left.
 # Configuration, state and logs are never touched.
@@ -22,6 +22,7 @@ rows() { # mode source destination
         b=$(basename "$f" .scd)
         [ -e "$build/man/$b" ] && echo "644 $build/man/$b /share/man/man${b##*.}/$b"
     done
+    echo "644 $build/clawrden-warden.service /lib/systemd/system/clawrden-warden.service"
     for f in LICENSE README.md NEWS.md SECURITY.md docs/*.md; do echo "644 $f /share/doc/clawrden/$(basename "$f")"; done
 }
 man_pages() {
@@ -29,8 +30,14 @@ man_pages() {
     mkdir -p "$build/man"
     for f in docs/man/*.scd; do scdoc <"$f" >"$build/man/$(basename "$f" .scd)"; done
 }
+# The unit names the program where it will be.
+unit() {
+    mkdir -p "$build"
+    sed "s|@SBINDIR@|${prefix:-/usr/local}/sbin|" packaging/systemd/clawrden-warden.service.in >"$build/clawrden-warden.service"
+}
 do_install() {
     man_pages
+    unit
     rows | while read -r mode source destination; do put "$mode" "$source" "$destination"; done
     ln -sf clawrden "$root/bin/clawrden-cli"
 }
@@ -44,13 +51,13 @@ do_uninstall() {
 
 case ${1:-} in
     install | uninstall)
-        root=${2:-}${3:-/usr/local}
+        prefix=${3:-/usr/local} root=${2:-}${3:-/usr/local}
         "do_$1"
         ;;
     selftest)
         top=$(mktemp -d)
         trap 'rm -rf "$top"' EXIT
-        root=$top/usr
+        prefix=/usr root=$top/usr
         do_install
         "$root/bin/clawrden" --version
         "$root/bin/clawrden-cli" --version
@@ -61,6 +68,7 @@ case ${1:-} in
         for page in clawrden.1 clawrden-warden.8 clawrden-shim.8 clawrden-mirror.8; do
             [ -s "$(find "$root/share/man" -name "$page")" ] || { echo "no man page $page"; exit 1; }
         done
+        grep -qx "ExecStart=/usr/sbin/clawrden-warden" "$root/lib/systemd/system/clawrden-warden.service"
         do_uninstall
         left=$(find "$top" -type f -o -type l)
         [ -z "$left" ] || { echo "left behind: $left"; exit 1; }

@@ -29,6 +29,7 @@
 #include "warden/apiside.h"
 #include "warden/footing.h"
 #include "warden/reload.h"
+#include "warden/sdnotify.h"
 
 #define DRAIN_LOOK_MS 20
 #define HELLO_MS 10000
@@ -50,9 +51,10 @@ struct daemon {
     struct reload *reload;
     struct door *door;
     struct apiside *api;
+    struct sdnotify manager;
     size_t opened; /* parts */
-    bool handles;  /* the four below are initialised */
-    uv_timer_t tick, drain;
+    bool handles;  /* those below are initialised */
+    uv_timer_t tick, drain, alive;
     uv_signal_t term, interrupt, hangup;
     bool draining, killed, hello_late;
     uint64_t drain_until, kill_until; /* monotonic ns */
@@ -118,10 +120,26 @@ static void on_stop(uv_signal_t *s, int signo)
     log_info(NULL, "stopping (signal %d): no new callers, %zu commands under way", signo,
              warden_count(d->warden, REQUEST_RUNNING) + warden_count(d->warden, REQUEST_STARTING));
     d->draining = true;
+    sdnotify_stopping(&d->manager);
     d->drain_until = clock_monotonic() + d->config->drain_timeout;
     door_shut(d->door);
     warden_drain(d->warden);
     (void)uv_timer_start(&d->drain, on_drain, 0, DRAIN_LOOK_MS);
+}
+
+/* A loop that does not turn gives no sign of life. */
+static void on_alive(uv_timer_t *t)
+{
+    const struct daemon *d = t->data;
+    sdnotify_alive(&d->manager);
+}
+
+static void tell_ready(const struct daemon *d, const char *words)
+{
+    char status[128];
+    (void)snprintf(status, sizeof(status), "%s%zu rules in force", words,
+                   policy_rules_count(warden_policy(d->warden)));
+    sdnotify_ready(&d->manager, status);
 }
 
 static void on_hangup(uv_signal_t *s, int signo)
@@ -129,8 +147,9 @@ static void on_hangup(uv_signal_t *s, int signo)
     struct daemon *d = s->data;
     struct err err;
     (void)signo;
-    if (reload_now(d->reload, "SIGHUP", &err) < 0)
-        return; /* it has said and recorded why */
+    sdnotify_reloading(&d->manager);
+    int r = reload_now(d->reload, "SIGHUP", &err); /* it says and records why, if not */
+    tell_ready(d, r < 0 ? "the new policy was refused: " : "");
 }
 
 /* ---- the parts ---- */
@@ -407,16 +426,19 @@ static void open_handles(struct daemon *d)
 {
     (void)uv_timer_init(&d->loop, &d->tick);
     (void)uv_timer_init(&d->loop, &d->drain);
+    (void)uv_timer_init(&d->loop, &d->alive);
     (void)uv_signal_init(&d->loop, &d->term);
     (void)uv_signal_init(&d->loop, &d->interrupt);
     (void)uv_signal_init(&d->loop, &d->hangup);
-    d->tick.data = d->drain.data = d->term.data = d->interrupt.data = d->hangup.data = d;
+    d->tick.data = d->drain.data = d->alive.data = d->term.data = d->interrupt.data =
+        d->hangup.data = d;
 }
 
 static void close_handles(struct daemon *d)
 {
     uv_close((uv_handle_t *)&d->tick, NULL);
     uv_close((uv_handle_t *)&d->drain, NULL);
+    uv_close((uv_handle_t *)&d->alive, NULL);
     uv_close((uv_handle_t *)&d->term, NULL);
     uv_close((uv_handle_t *)&d->interrupt, NULL);
     uv_close((uv_handle_t *)&d->hangup, NULL);
@@ -438,6 +460,7 @@ int daemon_open(const struct config *c, unsigned long fds_max, struct daemon **r
     d->fds_max = fds_max;
     d->state_lock = -1;
     d->clock = (struct clock_port){now_monotonic, now_realtime};
+    sdnotify_init(&d->manager);
     if (uv_loop_init(&d->loop) < 0)
         return err_set(err, -ENOMEM, "cannot make an event loop");
     open_handles(d);
@@ -458,6 +481,10 @@ void daemon_run(struct daemon *d)
     (void)uv_signal_start(&d->hangup, on_hangup, SIGHUP);
     door_start(d->door);
     say_ready(d);
+    tell_ready(d, "");
+    uint64_t alive_ms = d->manager.watchdog / 3 / CLOCK_NS_PER_MS;
+    if (d->manager.watchdog)
+        (void)uv_timer_start(&d->alive, on_alive, 0, alive_ms ? alive_ms : 1);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     log_info(NULL, "stopped");
 }
@@ -474,6 +501,7 @@ struct daemon *daemon_free(struct daemon *d)
     d->door = door_free(d->door);
     d->reload = reload_free(d->reload);
     d->api = apiside_free(d->api);
+    sdnotify_done(&d->manager);
     if (uv_loop_close(&d->loop) < 0)
         log_warn(NULL, "something was left open on the loop");
     free(d);

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import threading
@@ -29,6 +30,82 @@ def refuses_to_start(w, code, words):
     assert w.spawn().wait(20) == code, w.log()
     w.process = None
     assert words in w.log(), w.log()
+
+
+# ---- the service manager ----
+
+class Manager:
+    """systemd's end of NOTIFY_SOCKET."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.settimeout(10)
+
+    def hear(self):
+        data, credentials, _, _ = self.socket.recvmsg(4096)
+        return data.decode()
+
+    def hear_until(self, words):
+        said = []
+        while not said or words not in said[-1]:
+            said.append(self.hear())
+        return said
+
+
+def test_systemd_hears_of_every_state(make_warden, tmp_path):
+    m = Manager(tmp_path / "notify")
+    w = make_warden(env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"})
+    assert m.hear() == "READY=1\nSTATUS=9 rules in force"
+    begin = time.monotonic()
+    assert [m.hear() for _ in range(4)] == ["WATCHDOG=1"] * 4
+    assert time.monotonic() - begin < 3
+    w.process.send_signal(signal.SIGHUP)
+    assert "MONOTONIC_USEC=" in m.hear_until("RELOADING=1")[-1]
+    assert m.hear_until("READY=1")[-1] == "READY=1\nSTATUS=9 rules in force"
+    # Not for the commands that it starts.
+    assert b"NOTIFY_SOCKET" not in w.run("env").stdout and b"WATCHDOG" not in w.run("env").stdout
+    for p in subprocess.run(["pgrep", "-P", str(w.pid)], capture_output=True, text=True).stdout.split():
+        assert b"NOTIFY_SOCKET" not in open(f"/proc/{p}/environ", "rb").read()
+    w.stop()
+    m.hear_until("STOPPING=1")
+
+
+def test_systemd_hears_that_a_policy_was_refused(make_warden, tmp_path):
+    m = Manager(tmp_path / "notify")
+    w = make_warden(env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    w.set_policy(BROKEN)
+    w.process.send_signal(signal.SIGHUP)
+    m.hear_until("RELOADING=1")
+    assert m.hear_until("READY=1")[-1] == "READY=1\nSTATUS=the new policy was refused: 9 rules in force"
+
+
+def test_a_manager_that_is_not_there_is_no_hindrance(make_warden):
+    w = make_warden(env={"NOTIFY_SOCKET": "/nowhere/at/all", "WATCHDOG_USEC": "1000000"})
+    assert w.run("true").returncode == 0
+
+
+def test_a_warden_that_hangs_gives_no_sign_of_life(make_warden, tmp_path):
+    m = Manager(tmp_path / "notify")
+    w = make_warden(env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"})
+    m.hear_until("WATCHDOG=1")
+    w.process.send_signal(signal.SIGSTOP)
+    m.socket.settimeout(0.6)
+    with pytest.raises(TimeoutError):
+        for _ in range(20):
+            m.hear()
+    w.process.send_signal(signal.SIGCONT)
+    m.hear_until("WATCHDOG=1")
+
+
+def test_the_unit_is_one_that_systemd_understands(tmp_path):
+    text = (ROOT / "packaging/systemd/clawrden-warden.service.in").read_text()
+    unit = tmp_path / "clawrden-warden.service"
+    unit.write_text(text.replace("@SBINDIR@/clawrden-warden", str(BIN / "clawrden-warden")))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and unit.name not in done.stdout + done.stderr, done.stderr
+    # What is started must not live in another box than its callers.
+    assert not re.search(r"^(Protect|Private|NoNewPrivileges|ReadOnly|Inaccessible|SystemCall|Restrict|RootDir)", text, re.M)
 
 
 # ---- options ----
