@@ -18,8 +18,8 @@ verdict() { # words status [details]
 # Nothing that allocates, formats, reads the environment, looks names up or starts a program.
 allowed="memchr memcmp memcpy memmove memset strchr strcmp strlen strncmp strrchr strspn
   __errno_location __stack_chk_fail __stack_chk_guard _GLOBAL_OFFSET_TABLE_
-  _exit access close connect fcntl fstat getcwd getpgrp getpid getppid getsid ioctl isatty kill open poll ppoll
-  prctl read recv sendmsg setrlimit socket syscall umask write
+  _exit access close connect fcntl fstat getauxval getcwd getpgrp getpid getppid getrlimit getsid ioctl isatty kill
+  open poll ppoll prctl read recv sendmsg setrlimit socket stat syscall umask write
   sigaction sigaddset sigdelset sigemptyset sigfillset sigismember signal sigpending sigprocmask
   tcgetattr tcgetpgrp tcsetattr"
 

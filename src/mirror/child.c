@@ -26,47 +26,78 @@ _Noreturn static void fail(struct child_plan *p, enum child_stage stage, int err
     _exit(127);
 }
 
-/* The message was looked at before (job.c); it is taken here, so that the caller's descriptors are
+#define FDS_MAX (4 + V2_FDS_MORE_MAX)
+
+/* The message was looked at before (handover.c); its descriptors are taken here, so that they are
  * never in the worker's table, where closing one could block. */
-static void take_fds(struct child_plan *p)
+static void take_fds(struct child_plan *p, int conn, int fds[FDS_MAX])
 {
     union {
-        char buf[SENDER_SPACE + CMSG_SPACE(sizeof(int) * 4)];
+        char buf[SENDER_SPACE + CMSG_SPACE(sizeof(int) * FDS_MAX)];
         struct cmsghdr align;
     } control;
-    uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE];
-    struct iovec iov = {bytes, sizeof(bytes)};
+    uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE_MAX];
+    struct iovec iov = {bytes, V2_HEAD_SIZE + V2_FDS_SIZE + 4 * (size_t)p->handover.more};
     struct msghdr m = {.msg_iov = &iov,
                        .msg_iovlen = 1,
                        .msg_control = control.buf,
                        .msg_controllen = sizeof(control.buf)};
-    int fds[4];
-    if (recvmsg(p->conn, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != (ssize_t)sizeof(bytes))
+    size_t size = sizeof(int) * v2_fds_carried(&p->handover);
+    if (recvmsg(conn, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != (ssize_t)iov.iov_len)
         fail(p, CHILD_FDS, EBADMSG);
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     while (c && c->cmsg_type != SCM_RIGHTS)
         c = CMSG_NXTHDR(&m, c);
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_len != CMSG_LEN(sizeof(int) * p->fds_want) ||
+    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_len != CMSG_LEN(size) ||
         (m.msg_flags & MSG_CTRUNC))
         fail(p, CHILD_FDS, EBADMSG);
-    memcpy(fds, CMSG_DATA(c), sizeof(int) * p->fds_want);
-    memcpy(p->fds, fds, sizeof(p->fds));
+    memcpy(fds, CMSG_DATA(c), size);
 }
 
-static void place_fds(struct child_plan *p)
+static int move_up(struct child_plan *p, int fd)
+{
+    int up = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, V2_FDS_NUMBER_MAX + 1);
+    if (up < 0 && fd >= 0)
+        fail(p, CHILD_FDS, errno);
+    return up;
+}
+
+/* The numbers that will be given away are taken by what is harmless to replace: none of the
+ * caller's descriptors lands on one, and so none is closed before exec. */
+static void reserve_numbers(struct child_plan *p)
+{
+    for (uint32_t i = 0; i < p->handover.more; i++)
+        if (dup2(STDIN_FILENO, p->handover.number[i]) < 0) /* ours: /dev/null */
+            fail(p, CHILD_FDS, errno);
+}
+
+/* *ret_cwd: where p->cwd is now. */
+static void place_fds(struct child_plan *p, int *ret_cwd)
 {
     static const uint32_t closed[3] = {V2_FDS_CLOSED0, V2_FDS_CLOSED1, V2_FDS_CLOSED2};
-    if (p->conn >= 0)
-        take_fds(p);
+    int fds[FDS_MAX], *more = fds + v2_fds_carried(&p->handover) - p->handover.more;
+    memcpy(fds, p->fds, sizeof(p->fds));
+    *ret_cwd = p->cwd;
+    if (p->conn >= 0 && p->handover.more == 0) {
+        take_fds(p, p->conn, fds);
+    } else if (p->conn >= 0) {
+        int conn = move_up(p, p->conn);
+        *ret_cwd = move_up(p, p->cwd);
+        reserve_numbers(p);
+        take_fds(p, conn, fds);
+    }
     for (int i = 0; i < 3; i++) {
-        if (p->fd_flags & closed[i])
+        if (p->handover.flags & closed[i])
             (void)close(i); /* ours: /dev/null */
-        else if (dup2(p->fds[i], i) < 0)
+        else if (dup2(fds[i], i) < 0)
             fail(p, CHILD_FDS, errno);
     }
     /* Closed by exec, which does it after the worker was let go: closing may block. */
     if (syscall(SYS_close_range, 3, ~0U, COMPAT_CLOSE_RANGE_CLOEXEC) < 0)
         fail(p, CHILD_FDS, errno);
+    for (uint32_t i = 0; i < p->handover.more; i++)
+        if (dup2(more[i], p->handover.number[i]) < 0)
+            fail(p, CHILD_FDS, errno);
 }
 
 static void become(struct child_plan *p)
@@ -95,11 +126,10 @@ static bool is_at(int fd, const char *path)
     return strcmp(real, path) == 0;
 }
 
-static void enter_cwd(struct child_plan *p)
+static void enter_cwd(struct child_plan *p, int fd)
 {
     struct compat_statx st;
     const struct helper_start *s = p->start;
-    int fd = p->cwd;
     if (s->flags & HELPER_PEER_V1) {
         fd = open(s->cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
@@ -156,6 +186,7 @@ static void execute(struct child_plan *p)
         fail(p, CHILD_EXEC_CHANGED, 0);
     if (s->digest[0])
         check_content(p, &content);
+    subject_apply_files(p->subject);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (content >= 0)
@@ -167,18 +198,19 @@ static void execute(struct child_plan *p)
 
 _Noreturn void child_run(struct child_plan *p)
 {
+    int cwd; /* the plan is the worker's, whose table has other numbers */
     /* A group of its own in the worker's session: its parent is in that session too, so the group
      * is not orphaned and job control stops work. */
     if (setpgid(0, 0) < 0)
         fail(p, CHILD_TERMINAL, errno);
     if (p->slave >= 0 && tcsetpgrp(p->slave, getpid()) < 0)
         fail(p, CHILD_TERMINAL, errno);
-    place_fds(p);
+    place_fds(p, &cwd);
     subject_apply(p->subject, p->root);
     umask((mode_t)p->start->umask);
     become(p);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    enter_cwd(p);
+    enter_cwd(p, cwd);
     execute(p);
     fail(p, CHILD_EXEC, ENOSYS);
 }

@@ -8,6 +8,7 @@
 
 #include "mirror/subject.h"
 #include "wire/helper.h"
+#include "wire/v2.h"
 
 enum child_stage {
     CHILD_FINE,
@@ -26,12 +27,11 @@ struct child_plan {
     const struct subject *subject;
     char **argv, **env;
     uint32_t *groups;
-    int conn;          /* v2: the descriptors are taken from the message that waits here; else -1 */
-    uint32_t fd_flags; /* V2_FDS_* */
-    unsigned fds_want;
-    int fds[3]; /* v1: what becomes 0, 1, 2 */
-    int cwd;    /* v2: O_PATH of the caller's directory */
-    int slave;  /* the pty to be in the foreground of, or -1 */
+    int conn; /* v2: the descriptors are taken from the message that waits here; else -1 */
+    struct v2_fds handover; /* v2: what that message says */
+    int fds[3];             /* v1: what becomes 0, 1, 2 */
+    int cwd;                /* v2: O_PATH of the caller's directory */
+    int slave;              /* the pty to be in the foreground of, or -1 */
     bool root;
     /* what the child says, in the shared memory */
     volatile enum child_stage stage;

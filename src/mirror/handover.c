@@ -26,30 +26,43 @@ static bool is_pty_slave(int fd)
            major(st.st_rdev) <= COMPAT_PTS_MAJOR_LAST;
 }
 
-/* Looks at V2_FDS without taking it: the queue keeps its own references, so closing what was looked
- * at never closes a hostile file for the last time. */
-static bool peek_fds(struct job *j)
+/* The bytes of V2_FDS, which stay where they are, and so do its descriptors. */
+static bool peek_bytes(struct job *j)
 {
-    static union {
-        char buf[SENDER_SPACE + CMSG_SPACE(sizeof(int) * COMPAT_SCM_MAX_FD)];
+    union {
+        char buf[SENDER_SPACE];
         struct cmsghdr align;
     } control;
-    uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE];
+    uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE_MAX];
     struct iovec iov = {bytes, sizeof(bytes)};
     struct msghdr m = {.msg_iov = &iov,
                        .msg_iovlen = 1,
                        .msg_control = control.buf,
                        .msg_controllen = sizeof(control.buf)};
     struct v2_head head;
-    unsigned have = 0;
-    bool fine = true;
+    ssize_t n = recvmsg(j->conn, &m, MSG_PEEK | MSG_DONTWAIT);
+    return n >= V2_HEAD_SIZE && sender_is(&m, &j->start.peer) &&
+           v2_head_decode(bytes, V2_FDS_SIZE_MAX, &head) == 0 && head.type == V2_FDS &&
+           n == (ssize_t)(V2_HEAD_SIZE + head.len) &&
+           v2_fds_decode(bytes + V2_HEAD_SIZE, head.len, &j->plan.handover) == 0;
+}
+
+/* The pty is needed here. The queue keeps references of its own, so closing what was looked at
+ * never closes a hostile file for the last time. */
+static bool peek_pty(struct job *j)
+{
+    union {
+        char buf[SENDER_SPACE + CMSG_SPACE(sizeof(int) * 4)];
+        struct cmsghdr align;
+    } control;
+    uint8_t byte;
+    struct iovec iov = {&byte, 1};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.buf,
+                       .msg_controllen = sizeof(control.buf)};
     ssize_t n = recvmsg(j->conn, &m, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    uint32_t flags = n == (ssize_t)sizeof(bytes) ? bytes_get_u32(bytes + V2_HEAD_SIZE) : 0;
-    if (n != (ssize_t)sizeof(bytes) || v2_head_decode(bytes, V2_FDS_SIZE, &head) < 0 ||
-        head.type != V2_FDS || head.len != V2_FDS_SIZE || (flags & ~V2_FDS_FLAGS_ALL) ||
-        (m.msg_flags & MSG_CTRUNC) || !sender_is(&m, &j->start.peer))
-        fine = false;
-    unsigned want = flags & V2_FDS_PTY ? 4 : 3;
+    unsigned have = 0;
     for (struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL; c; c = CMSG_NXTHDR(&m, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
@@ -57,20 +70,22 @@ static bool peek_fds(struct job *j)
         for (unsigned i = 0; i < count; i++, have++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (have == 3 && want == 4 && fine && is_pty_slave(fd))
+            if (have == 3 && is_pty_slave(fd))
                 j->slave = fd;
             else
                 close(fd);
         }
     }
-    if (!fine || have != want || (want == 4 && j->slave < 0)) {
-        job_fail(j, 125, "stdin, stdout and stderr were not handed over as they should", 0);
-        j->reuse = false;
-        return false;
-    }
-    j->plan.fd_flags = flags;
-    j->plan.fds_want = want;
-    return true;
+    return j->slave >= 0;
+}
+
+static bool peek_fds(struct job *j)
+{
+    if (peek_bytes(j) && (!(j->plan.handover.flags & V2_FDS_PTY) || peek_pty(j)))
+        return true;
+    job_fail(j, 125, "stdin, stdout and stderr were not handed over as they should", 0);
+    j->reuse = false;
+    return false;
 }
 
 /* We lead the session of the shim's pty, the command is a group in it, as below a shell. */
@@ -83,7 +98,7 @@ bool handover_take_terminal(struct job *j)
         job_fail(j, 125, "the terminal could not be taken", errno);
         return false;
     }
-    if (j->plan.fd_flags & V2_FDS_FOREGROUND)
+    if (j->plan.handover.flags & V2_FDS_FOREGROUND)
         j->plan.slave = j->slave;
     return true;
 }

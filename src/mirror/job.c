@@ -57,6 +57,7 @@ static void fail_stage(struct job *j, enum child_stage stage, int err)
     case CHILD_FINE:
         break;
     case CHILD_FDS:
+        j->reuse = false; /* what was not taken is closed with the connection, which may block */
         job_fail(j, 125, "stdin, stdout and stderr were not handed over as they should", err);
         return;
     case CHILD_TERMINAL:
@@ -180,13 +181,25 @@ static void end_group(const struct job *j)
         (void)kill(-j->pid, j->ending);
 }
 
+/* The leader of a pty's session gets what is typed while it is in front itself, which is before the
+ * command is, and the hang-up. Both are meant for the command. */
+static void on_terminal(const struct job *j, int signo)
+{
+    if (j->slave < 0 || !j->pid)
+        return;
+    (void)kill(-j->pid, signo);
+    if (signo == SIGHUP)
+        (void)kill(-j->pid, SIGCONT);
+}
+
 void job_reap(struct job *j)
 {
     struct signalfd_siginfo si;
     siginfo_t who;
     int status;
-    while (read(j->w->signals, &si, sizeof(si)) > 0)
-        ;
+    while (read(j->w->signals, &si, sizeof(si)) == (ssize_t)sizeof(si))
+        if (si.ssi_signo != SIGCHLD)
+            on_terminal(j, (int)si.ssi_signo);
     for (;;) {
         who.si_pid = 0;
         if (waitid(P_ALL, 0, &who, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0 || who.si_pid == 0)
@@ -267,7 +280,6 @@ static bool prepare(struct job *j)
     j->plan = (struct child_plan){.start = s,
                                   .subject = &j->subject,
                                   .conn = j->v1 ? -1 : j->conn,
-                                  .fds_want = 3,
                                   .cwd = -1,
                                   .slave = -1,
                                   .root = j->w->root,
@@ -298,7 +310,9 @@ static bool look_at_caller(struct job *j)
     /* A root that its securebits keep without capabilities must not get them by a command. */
     if (j->start.peer.uid == 0)
         j->subject.bounding &= j->subject.permitted;
-    if (!j->v1) {
+    if (j->v1) {
+        subject_ignore_forwarded(&j->subject);
+    } else {
         phrase_add(&w, "/proc/");
         phrase_add_number(&w, (uint64_t)pid);
         phrase_add(&w, "/cwd");

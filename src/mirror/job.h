@@ -41,7 +41,7 @@ struct job {
 void job_fail(struct job *j, uint32_t code, const char *words, int err);
 bool job_launch(struct job *j); /* after plan was filled; false: j->end says why */
 void job_kill_tree(struct job *j);
-void job_reap(struct job *j);    /* SIGCHLD came */
+void job_reap(struct job *j);    /* a signal came */
 void job_hang_up(struct job *j); /* the caller is gone */
 void job_report_started(struct job *j);
 void job_report_ended(struct job *j); /* when j->pid is 0 and it was not yet reported */

@@ -224,34 +224,58 @@ int subject_check_walls(pid_t pid, const struct subject *s, struct phrase *why)
     return 0;
 }
 
+static void apply_limit(int which, struct rlimit want)
+{
+    struct rlimit have;
+    if (prlimit(0, which, NULL, &have) < 0)
+        return;
+    if (have.rlim_cur == want.rlim_cur && have.rlim_max == want.rlim_max)
+        return;
+    if (prlimit(0, which, &want, NULL) == 0)
+        return;
+    /* Not privileged: as much as we may give. */
+    if (want.rlim_max > have.rlim_max)
+        want.rlim_max = have.rlim_max;
+    if (want.rlim_cur > want.rlim_max)
+        want.rlim_cur = want.rlim_max;
+    (void)prlimit(0, which, &want, NULL);
+}
+
 static void apply_limits(const struct subject *s)
 {
     for (int i = 0; i < SUBJECT_LIMITS; i++) {
-        struct rlimit have;
-        if (!s->limit_known[i] || prlimit(0, i, NULL, &have) < 0)
+        struct rlimit want = s->limits[i], have;
+        if (!s->limit_known[i])
             continue;
-        if (have.rlim_cur == s->limits[i].rlim_cur && have.rlim_max == s->limits[i].rlim_max)
-            continue;
-        if (prlimit(0, i, &s->limits[i], NULL) == 0)
-            continue;
-        /* Not privileged: as much as we may give. */
-        struct rlimit most = s->limits[i];
-        if (most.rlim_max > have.rlim_max)
-            most.rlim_max = have.rlim_max;
-        if (most.rlim_cur > most.rlim_max)
-            most.rlim_cur = most.rlim_max;
-        (void)prlimit(0, i, &most, NULL);
+        if (i == RLIMIT_NOFILE && prlimit(0, i, NULL, &have) == 0) {
+            if (want.rlim_cur < have.rlim_cur)
+                want.rlim_cur = have.rlim_cur;
+            if (want.rlim_max < have.rlim_max)
+                want.rlim_max = have.rlim_max;
+        }
+        apply_limit(i, want);
     }
 }
 
-/* What a caller ignores, as below nohup, its commands ignore too, of the signals that a shim
- * forwards. Others (SIGPIPE) are ignored by shims for purposes of their own, and are at their
- * default here. */
+void subject_apply_files(const struct subject *s)
+{
+    if (s->limit_known[RLIMIT_NOFILE])
+        apply_limit(RLIMIT_NOFILE, s->limits[RLIMIT_NOFILE]);
+}
+
+/* What a caller ignores, as below nohup, its commands ignore too. */
 static void apply_ignored(const struct subject *s)
 {
-    for (uint32_t signo = 1; signo <= 31; signo++)
-        if (v2_signal_ok(signo) && (s->ignored >> (signo - 1) & 1))
-            (void)signal((int)signo, SIG_IGN);
+    for (int signo = 1; signo <= 64; signo++)
+        if (s->ignored >> (signo - 1) & 1)
+            (void)signal(signo, SIG_IGN);
+}
+
+void subject_ignore_forwarded(struct subject *s)
+{
+    for (uint32_t signo = 1; signo <= 64; signo++)
+        if (!v2_signal_ok(signo))
+            s->ignored &= ~(UINT64_C(1) << (signo - 1));
 }
 
 void subject_apply(const struct subject *s, bool root)

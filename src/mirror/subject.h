@@ -33,6 +33,11 @@ void subject_read_limits(pid_t pid, struct subject *ret);
 /* Refuses a caller that is confined otherwise than the helper: its command would run outside of its
  * walls. 0, or -EPERM with words. */
 int subject_check_walls(pid_t pid, const struct subject *s, struct phrase *why);
-/* In the child, before and after... the ids are changed by the caller. Limits and priority are set
- * as far as the kernel lets us. */
+/* Version 1 clients ignore signals (SIGPIPE) for purposes of their own: only those that shims
+ * forward are taken over from one. */
+void subject_ignore_forwarded(struct subject *s);
+/* In the child, before the ids are changed. Limits and priority are set as far as the kernel lets
+ * us; the number of files only raised, as there is still something to open. */
 void subject_apply(const struct subject *s, bool root);
+/* In the child, before exec: the number of files. */
+void subject_apply_files(const struct subject *s);

@@ -17,7 +17,7 @@ _Noreturn void worker_leave(void)
 
 static void setup(struct worker *w, int sock)
 {
-    sigset_t chld;
+    sigset_t ours;
     /* The dispatcher's other descriptors are not ours. */
     if (sock != 3) {
         if (dup3(sock, 3, O_CLOEXEC) < 0)
@@ -26,10 +26,14 @@ static void setup(struct worker *w, int sock)
     }
     if (syscall(SYS_close_range, 4, ~0U, 0) < 0)
         _exit(1);
-    sigemptyset(&chld);
-    sigaddset(&chld, SIGCHLD);
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGCHLD);
+    sigaddset(&ours, SIGINT);
+    sigaddset(&ours, SIGQUIT);
+    sigaddset(&ours, SIGTSTP);
+    sigaddset(&ours, SIGHUP);
     w->sock = sock;
-    w->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+    w->signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
     w->root = geteuid() == 0;
     if (w->signals < 0)
         _exit(1);

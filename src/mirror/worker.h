@@ -14,7 +14,8 @@ _Noreturn void worker_run(int sock);
 /* ---- for the tasks ---- */
 struct worker {
     int sock;
-    int signals; /* signalfd of SIGCHLD */
+    int signals; /* signalfd of SIGCHLD, and of what a terminal sends to the leader of its session
+                  */
     bool root;
 };
 /* Both answer by messages; both return true when the worker may be used again. */

@@ -13,7 +13,7 @@
 
 #define CONN_SEND_MS 30000 /* a peer that takes nothing for so long is dead */
 #define CONN_IOV_MAX 64
-#define CONN_FDS_MAX 4
+#define CONN_FDS_MAX (4 + V2_FDS_MORE_MAX)
 
 int conn_open(struct conn *c, const char *path)
 {
@@ -147,10 +147,11 @@ int conn_send_u32(struct conn *c, uint8_t type, uint32_t value)
     return send_all(c->fd, &m);
 }
 
-int conn_send_fds(struct conn *c, uint32_t flags, const int *fds, unsigned n)
+int conn_send_fds(struct conn *c, const struct v2_fds *f, const int *fds)
 {
-    uint8_t msg[V2_HEAD_SIZE + V2_FDS_SIZE];
-    struct iovec v = {.iov_base = msg, .iov_len = sizeof(msg)};
+    uint8_t msg[V2_HEAD_SIZE + V2_FDS_SIZE_MAX];
+    uint32_t n = v2_fds_carried(f), size = v2_fds_encode(f, msg + V2_HEAD_SIZE);
+    struct iovec v = {.iov_base = msg, .iov_len = V2_HEAD_SIZE + size};
     union {
         struct cmsghdr head;
         char bytes[CMSG_SPACE(CONN_FDS_MAX * sizeof(int))];
@@ -165,8 +166,7 @@ int conn_send_fds(struct conn *c, uint32_t flags, const int *fds, unsigned n)
     ctl.head.cmsg_type = SCM_RIGHTS;
     ctl.head.cmsg_len = CMSG_LEN(n * sizeof(int));
     memcpy(CMSG_DATA(&ctl.head), fds, n * sizeof(int));
-    v2_head_encode(V2_FDS, V2_FDS_SIZE, msg);
-    bytes_put_u32(msg + V2_HEAD_SIZE, flags);
+    v2_head_encode(V2_FDS, size, msg);
     return send_all(c->fd, &m);
 }
 

@@ -33,8 +33,8 @@ void conn_close(struct conn *c);
 int conn_send_request(struct conn *c, const struct conn_request *q);
 /* A message whose payload is one number. */
 int conn_send_u32(struct conn *c, uint8_t type, uint32_t value);
-/* V2_FDS: `fds` are the three, or four with V2_FDS_PTY in flags. */
-int conn_send_fds(struct conn *c, uint32_t flags, const int *fds, unsigned n);
+/* V2_FDS with its descriptors, v2_fds_carried() of them. */
+int conn_send_fds(struct conn *c, const struct v2_fds *f, const int *fds);
 
 /* The next whole message: 1, and *ret_payload is valid until the next call. 0: not yet there, poll.
  * -EPIPE hung up, -EBADMSG not our protocol. */

@@ -76,28 +76,43 @@ static void on_signals(struct run *r, uint32_t seen)
     }
 }
 
-/* The descriptors, and the flags that describe them. A pty that cannot be had (no devpts in this
- * container) leaves the terminal itself to the command: sizes and isatty work, job control not. */
-static int lend_streams(struct run *r)
+/* The descriptors, and what describes them. A pty that cannot be had (no devpts in this container)
+ * leaves the terminal itself to the command: sizes and isatty work, job control not. */
+static int lend_descriptors(struct run *r)
 {
-    int fds[4] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+    int fds[4 + V2_FDS_MORE_MAX] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+    struct v2_fds f = {.more = r->s->more};
     bool pty = tty_open(&run_tty, r->s->ttys);
-    uint32_t flags = 0;
+    uint32_t n = 3;
 
     for (int fd = 0; fd < 3; fd++) {
         if (r->s->closed >> fd & 1)
-            flags |= V2_FDS_CLOSED0 << fd;
+            f.flags |= V2_FDS_CLOSED0 << fd;
         if (pty && run_tty.slots >> fd & 1) {
-            flags |= V2_FDS_PTY0 << fd;
+            f.flags |= V2_FDS_PTY0 << fd;
             fds[fd] = run_tty.slave;
         }
     }
     if (pty) {
         sig_guard(restore_terminal);
-        flags |= V2_FDS_PTY | (run_tty.raw ? V2_FDS_FOREGROUND : 0);
-        fds[3] = run_tty.slave;
+        f.flags |= V2_FDS_PTY | (run_tty.raw ? V2_FDS_FOREGROUND : 0);
+        fds[n++] = run_tty.slave;
     }
-    return conn_send_fds(r->c, flags, fds, pty ? 4 : 3);
+    for (unsigned i = 0; i < f.more; i++) {
+        f.number[i] = r->s->inherited[i];
+        fds[n++] = pty && tty_is(&run_tty, f.number[i]) ? run_tty.slave : f.number[i];
+    }
+    return conn_send_fds(r->c, &f, fds);
+}
+
+/* Who reads what we write, writes what we read, or waits for a lock must see when the command lets
+ * go of it. Stderr stays for the words at the end. */
+static void close_lent(const struct shim *s)
+{
+    (void)close(STDIN_FILENO);
+    (void)close(STDOUT_FILENO);
+    for (unsigned i = 0; i < s->more; i++)
+        (void)close(s->inherited[i]);
 }
 
 /* ---- from the helper ---- */
@@ -188,16 +203,13 @@ void run_command(struct shim *s, struct conn *c)
 
     r.forward_winch = sigaction(SIGWINCH, NULL, &winch) == 0 && winch.sa_handler != SIG_IGN;
     sig_start();
-    (void)lend_streams(&r); /* a failure is a hang-up, seen below */
-    /* Who reads our stdout, or writes our stdin, must see when the command closes its own. Stderr
-     * stays for the words at the end. */
-    (void)close(STDIN_FILENO);
-    (void)close(STDOUT_FILENO);
+    (void)lend_descriptors(&r); /* a failure is a hang-up, seen below */
+    close_lent(s);
     read_messages(&r);
     for (;;) {
         p[0] = (struct pollfd){.fd = c->fd, .events = POLLIN};
         tty_poll(&run_tty, p + 1);
-        if (sig_poll(p, 3, -1, &seen) < 0 && errno != EINTR)
+        if (sig_poll(p, 3, tty_patience(&run_tty), &seen) < 0 && errno != EINTR)
             fail(&r, "cannot wait for the command", NULL);
         if (seen)
             on_signals(&r, seen);

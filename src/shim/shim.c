@@ -9,6 +9,8 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +34,25 @@ static const char *tool_name(const char *argv0)
     return name[0] == '-' && name[1] ? name + 1 : name;
 }
 
+/* By the path that was executed, as a caller may give any argv[0] (`exec -a`). The path says
+ * nothing when we are the interpreter of a script, were executed by a descriptor, or by our own
+ * name: then argv[0] counts. */
+static const char *called_name(const char *argv0)
+{
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): that is how the kernel hands it over; 0: none */
+    const char *path = (const char *)getauxval(AT_EXECFN);
+    const char *name = tool_name(argv0), *executed = path ? tool_name(path) : "";
+    struct stat ours, its;
+
+    if (strcmp(name, executed) == 0 || !executed[0] || strcmp(executed, "clawrden-shim") == 0 ||
+        strncmp(path, "/dev/fd/", 8) == 0)
+        return name;
+    if (stat("/proc/self/exe", &ours) < 0 || stat(path, &its) < 0 || ours.st_ino != its.st_ino ||
+        ours.st_dev != its.st_dev)
+        return name;
+    return executed;
+}
+
 static const char *socket_path(char *const *env)
 {
     static const char key[] = "CLAWRDEN_SOCKET=";
@@ -45,25 +66,42 @@ static const char *socket_path(char *const *env)
 
 /* A closed one of 0, 1, 2 is filled by a descriptor that can neither be read nor written, so that
  * no file of ours takes its number; what reads and writes still sees EBADF. */
-static void look_at_streams(struct shim *s)
+static void look_at_stream(struct shim *s, int fd, short revents)
 {
-    struct pollfd p[3] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
+    if (revents & POLLNVAL) {
+        int got = open("/", O_PATH | O_CLOEXEC);
 
-    if (poll(p, 3, 0) < 0)
+        if (got == fd)
+            s->closed |= 1u << fd;
+        else if (got >= 0)
+            (void)close(got); /* it was open after all, by O_PATH */
+    } else if (isatty(fd)) {
+        s->ttys |= 1u << fd;
+    }
+    if (revents & (POLLERR | POLLHUP))
+        s->gone |= 1u << fd;
+}
+
+/* Before a file of ours is open: what is open was inherited. The lowest are the ones that a caller
+ * means (process substitution, a job server, a lock); what is past the limits was left open. */
+static void look_at_descriptors(struct shim *s)
+{
+    struct pollfd p[V2_FDS_NUMBER_MAX + 1];
+    struct rlimit files;
+    int n = V2_FDS_NUMBER_MAX + 1;
+
+    /* The kernel polls no more than may be open. */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < (rlim_t)n)
+        n = files.rlim_cur > 3 ? (int)files.rlim_cur : 3;
+    for (int fd = 0; fd < n; fd++)
+        p[fd] = (struct pollfd){.fd = fd};
+    if (poll(p, (nfds_t)n, 0) < 0)
         return;
-    for (int fd = 0; fd < 3; fd++) {
-        if (p[fd].revents & POLLNVAL) {
-            int got = open("/", O_PATH | O_CLOEXEC);
-
-            if (got == fd)
-                s->closed |= 1u << fd;
-            else if (got >= 0)
-                (void)close(got); /* it was open after all, by O_PATH */
-        } else if (isatty(fd)) {
-            s->ttys |= 1u << fd;
-        }
-        if (p[fd].revents & (POLLERR | POLLHUP))
-            s->gone |= 1u << fd;
+    for (int fd = 0; fd < 3; fd++)
+        look_at_stream(s, fd, p[fd].revents);
+    for (int fd = 3; fd < n && s->more < V2_FDS_MORE_MAX; fd++) {
+        if (!(p[fd].revents & POLLNVAL))
+            s->inherited[s->more++] = (uint16_t)fd;
     }
 }
 
@@ -81,7 +119,7 @@ static void collect(struct shim *s, char **argv, char **env, char *cwd, size_t c
     struct v2_request *q = &s->request.head;
     mode_t mask;
 
-    look_at_streams(s);
+    look_at_descriptors(s);
     mask = umask(0);
     (void)umask(mask);
     s->parent = getppid();
@@ -102,7 +140,7 @@ static void collect(struct shim *s, char **argv, char **env, char *cwd, size_t c
 int main(int argc, char **argv, char **env)
 {
     static struct conn c;
-    struct shim s = {.name = argc > 0 && argv[0] ? tool_name(argv[0]) : ""};
+    struct shim s = {.name = called_name(argc > 0 ? argv[0] : "")};
     char cwd[V2_PATH_MAX];
 
     if (strcmp(s.name, "clawrden-shim") == 0)

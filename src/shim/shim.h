@@ -16,6 +16,8 @@ struct shim {
     unsigned gone;   /* bit per std descriptor whose reader was already gone at the start */
     unsigned closed; /* bit per std descriptor that was closed */
     unsigned ttys;   /* bit per std descriptor that is a terminal */
+    unsigned more;   /* descriptors above 2 that were inherited, too */
+    uint16_t inherited[V2_FDS_MORE_MAX];
     int parent;
     int leader; /* of the session; 0 when it is none of our pid namespace */
 };

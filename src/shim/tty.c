@@ -10,6 +10,14 @@
 
 #include "shim/sig.h"
 
+/* Keys are held back until the command's side of the pty has a session, which makes signals of
+ * them; it is looked for at this pace, so often. */
+#define TTY_SESSION_MS 5
+#define TTY_SESSION_TRIES 400
+
+#define TTY_SETTLE_MS 100
+#define TTY_SETTLE_TRIES 20
+
 /* More than the kernel keeps for a pty; whoever writes past it after the command's end is a daemon
  * that it left behind. */
 #define TTY_DRAIN_MAX (1u << 20)
@@ -30,40 +38,48 @@ static bool is_pipe(int fd)
     return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
-/* The slots that are our controlling terminal; when none is, those of the first terminal. */
-static void choose_slots(struct tty *t, unsigned ttys)
+bool tty_is(const struct tty *t, int fd)
 {
-    struct stat first = {0}, st;
+    struct stat st;
 
-    for (int fd = 0; fd < 3; fd++) {
-        if (ttys >> fd & 1 && is_control(fd))
-            t->slots |= 1u << fd;
-    }
-    t->control = t->slots != 0;
-    for (int fd = 0; fd < 3 && !t->control; fd++) {
-        if (!(ttys >> fd & 1) || fstat(fd, &st) < 0)
-            continue;
-        if (t->slots == 0)
-            first = st;
-        if (st.st_rdev == first.st_rdev)
-            t->slots |= 1u << fd;
-    }
+    if (t->control)
+        return is_control(fd);
+    return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == t->device;
 }
 
 /* A description of our own can be non-blocking without a change to the shell's. */
-static int open_user(const struct tty *t)
+static int open_again(int stream)
 {
     char path[] = "/proc/self/fd/N";
     int fd;
 
-    for (int slot = 2; slot >= 0; slot--) {
-        if (!(t->slots >> slot & 1))
+    path[sizeof(path) - 2] = (char)('0' + stream);
+    fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 ? fd : fcntl(stream, F_DUPFD_CLOEXEC, 3);
+}
+
+/* Our controlling terminal, which a command may open whatever its streams are; without one the
+ * first stream that is a terminal. */
+static void choose(struct tty *t, unsigned ttys)
+{
+    struct stat st;
+
+    t->fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    t->control = t->fd >= 0;
+    for (int fd = 2; fd >= 0; fd--) {
+        if (!(ttys >> fd & 1))
             continue;
-        path[sizeof(path) - 2] = (char)('0' + slot);
-        fd = open(t->control ? "/dev/tty" : path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-        return fd >= 0 ? fd : fcntl(slot, F_DUPFD_CLOEXEC, 3);
+        t->control = t->control || is_control(fd); /* /dev/tty may be missing */
+        if (fstat(fd, &st) == 0)
+            t->device = st.st_rdev;
     }
-    return -1;
+    for (int fd = 2; fd >= 0; fd--) {
+        if (!(ttys >> fd & 1) || !tty_is(t, fd))
+            continue;
+        t->slots |= 1u << fd;
+        if (t->fd < 0)
+            t->fd = open_again(fd);
+    }
 }
 
 /* ---- the pty ---- */
@@ -91,11 +107,8 @@ void tty_close(struct tty *t)
 
 bool tty_open(struct tty *t, unsigned ttys)
 {
-    t->fd = t->master = t->slave = -1;
-    if (!ttys)
-        return false;
-    choose_slots(t, ttys);
-    t->fd = open_user(t);
+    t->master = t->slave = -1;
+    choose(t, ttys);
     if (t->fd < 0 || !open_pty(t) || tcgetattr(t->fd, &t->user) < 0 ||
         tcsetattr(t->master, TCSANOW, &t->user) < 0) {
         tty_close(t);
@@ -106,7 +119,7 @@ bool tty_open(struct tty *t, unsigned ttys)
     }
     tty_resize(t);
     t->shared = is_pipe(0) || is_pipe(1) || is_pipe(2);
-    t->wants = t->control && !t->shared;
+    t->wants = t->control && t->slots && !t->shared;
     if (t->wants)
         (void)tty_take(t);
     return true;
@@ -119,6 +132,20 @@ bool tty_foreground(const struct tty *t)
     return t->fd >= 0 && (!t->control || tcgetpgrp(t->fd) == getpgrp());
 }
 
+static bool buf_write(struct tty_buf *b, int fd);
+
+/* What was read from the pty is written in the modes that it was read for. Bounded, as a terminal
+ * may be stopped. */
+static void settle(struct tty *t)
+{
+    for (int i = 0; i < TTY_SETTLE_TRIES && t->out.start < t->out.end; i++) {
+        struct pollfd p = {.fd = t->fd, .events = POLLOUT};
+
+        if (poll(&p, 1, TTY_SETTLE_MS) > 0 && !buf_write(&t->out, t->fd))
+            return;
+    }
+}
+
 bool tty_take(struct tty *t)
 {
     struct termios raw;
@@ -127,6 +154,7 @@ bool tty_take(struct tty *t)
         return true;
     if (!tty_foreground(t) || tcgetattr(t->fd, &t->user) < 0)
         return false;
+    settle(t);
     raw = t->user;
     raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
     if (!t->shared)
@@ -280,13 +308,32 @@ static void read_user(struct tty *t)
         lose_user(t);
 }
 
+/* The helper takes the pty only after it was handed over: a Ctrl-C that came before would be lost.
+ */
+static bool has_session(struct tty *t)
+{
+    pid_t session;
+
+    if (t->session_tries < TTY_SESSION_TRIES && ioctl(t->master, TIOCGSID, &session) < 0) {
+        t->session_tries++;
+        return false;
+    }
+    t->session_tries = TTY_SESSION_TRIES;
+    return true;
+}
+
+int tty_patience(const struct tty *t)
+{
+    return t->raw && t->session_tries < TTY_SESSION_TRIES ? TTY_SESSION_MS : -1;
+}
+
 void tty_poll(struct tty *t, struct pollfd p[2])
 {
     p[0] = (struct pollfd){.fd = -1};
     p[1] = (struct pollfd){.fd = -1};
     if (t->master < 0)
         return;
-    if (t->raw && has_room(&t->in))
+    if (t->raw && has_session(t) && has_room(&t->in))
         p[0].events |= POLLIN;
     if (t->out.start < t->out.end)
         p[0].events |= POLLOUT;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/types.h>
 #include <termios.h>
 
 #define TTY_BUF_SIZE 16384
@@ -24,20 +25,25 @@ struct tty {
     int fd; /* the user's terminal, by a description of our own where possible; -1: no terminal */
     int master; /* -1: no pty */
     int slave;  /* held until the end, so that a command may close its terminal and open it again */
-    unsigned slots;      /* bit per std descriptor that is this terminal */
-    bool control;        /* it is our controlling terminal, so there is job control */
-    bool shared;         /* with the other members of a pipeline, which may not be governed */
-    bool wants;          /* the command should have it whenever we are in the foreground */
-    bool raw;            /* it has it */
-    bool held_return;    /* of the output, see tty.c */
-    struct termios user; /* of the user's terminal before raw mode */
+    unsigned slots;         /* bit per std descriptor that is this terminal */
+    bool control;           /* it is our controlling terminal, so there is job control */
+    dev_t device;           /* when it is not */
+    bool shared;            /* with the other members of a pipeline, which may not be governed */
+    bool wants;             /* the command should have it whenever we are in the foreground */
+    bool raw;               /* it has it */
+    bool held_return;       /* of the output, see tty.c */
+    unsigned session_tries; /* of looking for the command's session */
+    struct termios user;    /* of the user's terminal before raw mode */
     struct tty_buf in;
     struct tty_buf out;
 };
 
-/* Makes the pty when one of the std descriptors in `ttys` (a bit each) is a terminal. False: there
- * is none, or no pty can be had; the descriptors are then lent as they are. */
+/* Makes the pty when we have a controlling terminal, or one of the std descriptors in `ttys` (a bit
+ * each) is a terminal. False: neither, or no pty can be had; the descriptors are then lent as they
+ * are. */
 bool tty_open(struct tty *t, unsigned ttys);
+/* Whether `fd` is that terminal. */
+bool tty_is(const struct tty *t, int fd);
 
 /* In the foreground of the user's terminal, or without job control. */
 bool tty_foreground(const struct tty *t);
@@ -51,6 +57,8 @@ void tty_resize(struct tty *t);
 /* Fills p[0] (user) and p[1] (pty); then does what poll reported. */
 void tty_poll(struct tty *t, struct pollfd p[2]);
 void tty_relay(struct tty *t, const struct pollfd p[2]);
+/* How long poll may wait, in ms, -1 for ever. Asked between tty_poll() and poll. */
+int tty_patience(const struct tty *t);
 /* What the command wrote before now, out to the user; may wait for the terminal. */
 void tty_drain(struct tty *t);
 /* Ends the pty: the command's side sees a hang-up. */

@@ -156,6 +156,44 @@ int v2_head_decode(const uint8_t in[V2_HEAD_SIZE], uint32_t max, struct v2_head 
     return 0;
 }
 
+uint32_t v2_fds_carried(const struct v2_fds *f)
+{
+    return (f->flags & V2_FDS_PTY ? 4 : 3) + f->more;
+}
+
+uint32_t v2_fds_encode(const struct v2_fds *f, uint8_t out[V2_FDS_SIZE_MAX])
+{
+    bytes_put_u32(out, f->flags);
+    for (uint32_t i = 0; i < f->more; i++)
+        bytes_put_u32(out + V2_FDS_SIZE + 4 * i, f->number[i]);
+    return V2_FDS_SIZE + 4 * f->more;
+}
+
+int v2_fds_decode(const uint8_t *payload, size_t len, struct v2_fds *ret)
+{
+    uint32_t last = 2;
+
+    if (len < V2_FDS_SIZE || len % 4 != 0)
+        return -EBADMSG;
+    if (len > V2_FDS_SIZE_MAX)
+        return -E2BIG;
+    ret->flags = bytes_get_u32(payload);
+    ret->more = (uint32_t)(len - V2_FDS_SIZE) / 4;
+    if (ret->flags & ~(uint32_t)V2_FDS_FLAGS_ALL)
+        return -EBADMSG;
+    for (uint32_t i = 0; i < ret->more; i++) {
+        uint32_t number = bytes_get_u32(payload + V2_FDS_SIZE + 4 * i);
+
+        if (number <= last)
+            return -EBADMSG;
+        if (number > V2_FDS_NUMBER_MAX)
+            return -E2BIG;
+        ret->number[i] = (uint16_t)number;
+        last = number;
+    }
+    return 0;
+}
+
 /* By number, because the layer includes no signal.h; Linux numbers are the same on all
  * architectures that we build for (x86-64, arm64). */
 int v2_signal_ok(uint32_t signo)

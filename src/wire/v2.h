@@ -12,8 +12,8 @@
  *                       <-  V2_WAITING      zero or more times; the request waits for a person
  *                       <-  V2_REFUSED      the end: print the text, leave with the code
  *                       <-  V2_GO           from here the peer is the helper
- *   V2_FDS + SCM_RIGHTS ->                  exactly three descriptors: stdin, stdout, stderr;
- *                                           a fourth when V2_FDS_PTY: the pty's slave
+ *   V2_FDS + SCM_RIGHTS ->                  stdin, stdout, stderr; with V2_FDS_PTY the pty's slave;
+ *                                           then what else the shim inherited
  *   V2_SIGNAL           ->  at any time after V2_FDS
  *   V2_FOREGROUND       ->  the shim (re)gained or lost its terminal's foreground
  *                       <-  V2_STOPPED      the command stopped (job control)
@@ -106,8 +106,13 @@ int v2_head_decode(const uint8_t in[V2_HEAD_SIZE], uint32_t max, struct v2_head 
 #define V2_REFUSED_HEAD_SIZE 4
 /* V2_GO payload: u8 id[16]. */
 #define V2_GO_SIZE 16
-/* V2_FDS payload: u32 flags. */
-#define V2_FDS_SIZE 4
+/* V2_FDS payload: u32 flags | u32 number of each further descriptor, ascending. The message carries
+ * three descriptors, with V2_FDS_PTY a fourth, then one for each number: what the shim inherited
+ * above 2, which the command finds at the same number. */
+#define V2_FDS_SIZE 4 /* without further ones */
+#define V2_FDS_MORE_MAX 240u
+#define V2_FDS_NUMBER_MAX 1023u
+#define V2_FDS_SIZE_MAX (V2_FDS_SIZE + 4 * V2_FDS_MORE_MAX)
 #define V2_FDS_PTY0 1u /* this one of the three is the pty's slave */
 #define V2_FDS_PTY1 2u
 #define V2_FDS_PTY2 4u
@@ -117,6 +122,18 @@ int v2_head_decode(const uint8_t in[V2_HEAD_SIZE], uint32_t max, struct v2_head 
 #define V2_FDS_CLOSED1 64u    /* placeholder (any descriptor, possibly O_PATH), and the command */
 #define V2_FDS_CLOSED2 128u   /* starts with this number closed */
 #define V2_FDS_FLAGS_ALL 255u
+struct v2_fds {
+    uint32_t flags;
+    uint32_t more; /* further descriptors */
+    uint16_t number[V2_FDS_MORE_MAX];
+};
+/* How many descriptors such a message carries. */
+uint32_t v2_fds_carried(const struct v2_fds *f);
+/* Size of the payload. */
+uint32_t v2_fds_encode(const struct v2_fds *f, uint8_t out[V2_FDS_SIZE_MAX]);
+/* -EBADMSG malformed, -E2BIG a limit. */
+int v2_fds_decode(const uint8_t *payload, size_t len, struct v2_fds *ret);
+
 /* V2_SIGNAL payload: u32 signal number, one of those that the shim forwards. */
 #define V2_SIGNAL_SIZE 4
 /* V2_FOREGROUND payload: u32 1 gained, 0 lost. */

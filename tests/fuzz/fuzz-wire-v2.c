@@ -43,6 +43,17 @@ static void request(const uint8_t *payload, size_t len)
     free(env);
 }
 
+static void handover(const uint8_t *payload, size_t len)
+{
+    struct v2_fds f;
+    uint8_t again[V2_FDS_SIZE_MAX];
+
+    if (v2_fds_decode(payload, len, &f) < 0)
+        return;
+    must(f.more <= V2_FDS_MORE_MAX && v2_fds_carried(&f) <= 4 + V2_FDS_MORE_MAX);
+    must(v2_fds_encode(&f, again) == len && memcmp(again, payload, len) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < V2_MAGIC_SIZE || memcmp(data, V2_MAGIC, V2_MAGIC_SIZE) != 0)
@@ -61,6 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             return 0;
         if (h.type == V2_REQUEST)
             request(data, h.len);
+        if (h.type == V2_FDS)
+            handover(data, h.len);
         data += h.len, size -= h.len;
     }
     return 0;

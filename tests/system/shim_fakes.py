@@ -118,12 +118,15 @@ class Peer:
         return self
 
     def streams(self, keep=False):
-        """Lets it go; V2_FDS's flags. The descriptors are closed, or with `keep` in self.fds."""
+        """Lets it go; V2_FDS's flags. The descriptors are closed, or with `keep` in self.fds; the numbers of
+        those behind the first are in self.numbers."""
         assert self.fds == [], "descriptors before V2_GO"
         self.send(go())
-        flags = self.number(FDS)
+        kind, payload = self.message()
+        assert kind == FDS, kind
+        flags, *self.numbers = struct.unpack(f">{len(payload) // 4}I", payload)
+        assert len(self.fds) == (4 if flags & PTY else 3) + len(self.numbers)
         if not keep:
-            assert len(self.fds) == (4 if flags & PTY else 3)
             self.drop_fds()
         return flags
 
@@ -246,6 +249,7 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             try:
+                os.closerange(3, 1024)  # what the test runner left open would be lent
                 os.execvpe(argv[0], argv, env)
             finally:
                 os._exit(99)
@@ -315,7 +319,7 @@ class Terminal:
 
 # ---- the helper ----
 
-def spawn_command(request, fds, flags):
+def spawn_command(request, fds, flags, numbers):
     """The command in a process group of its own, in front when the shim said so."""
     path = os.environ.get("FAKE_HELPER_PATH", "/usr/bin:/bin").split(":")
     tool = next((os.path.join(os.fsencode(d), request.name) for d in path
@@ -330,7 +334,7 @@ def spawn_command(request, fds, flags):
         if flags & FG:
             signal.signal(signal.SIGTTOU, signal.SIG_IGN)
             os.tcsetpgrp(fds[3], os.getpgrp())
-        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in fds[:3]]
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 1024) for fd in fds]
         for n in range(3):
             if flags & (CLOSED0 << n):
                 with contextlib.suppress(OSError):
@@ -342,7 +346,9 @@ def spawn_command(request, fds, flags):
         for s in range(1, 32):
             if s not in (signal.SIGKILL, signal.SIGSTOP):
                 signal.signal(s, signal.SIG_DFL)
-        os.closerange(3, 256)
+        os.closerange(3, 1024)
+        for n, fd in zip(numbers, high[len(high) - len(numbers):]):
+            os.dup2(fd, n)
         env = dict(e.split(b"=", 1) for e in request.env if b"=" in e)
         os.execve(tool, request.argv, env)
     finally:
@@ -355,17 +361,17 @@ class Helper:
         request = self.peer.request()
         self.flags = self.peer.streams(keep=True)
         fds = self.peer.fds
-        assert len(fds) == (4 if self.flags & PTY else 3), fds
         self.tty = fds[3] if self.flags & PTY else -1
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         if self.flags & PTY:
             fcntl.ioctl(self.tty, termios.TIOCSCTTY, 0)
-        self.pid = spawn_command(request, fds, self.flags)
+        self.pid = spawn_command(request, fds, self.flags, self.peer.numbers)
         # What is typed before the command is in front meets the session leader.
         for s in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
             signal.signal(s, lambda signo, _: os.killpg(self.pid, signo))
-        for fd in fds[:3]:
-            os.close(fd)
+        for fd in fds:
+            if fd != self.tty:
+                os.close(fd)
         self.peer.fds = []
 
     def on_message(self):

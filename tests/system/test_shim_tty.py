@@ -10,7 +10,7 @@ import time
 import pytest
 from conftest import Warden
 from shim_fakes import (BY_SIGNAL, CODE, FG, FOREGROUND, PTY, PTY0, PTY1, PTY2, SIGNAL, STOPPED, TTY0, TTY1,
-                        TTY2, FakeWarden, Terminal, ended, message, refused, wait_until, waiting)
+                        TTY2, SHIM, FakeWarden, Terminal, ended, message, refused, wait_until, waiting)
 
 GOVERNED = ("sh", "cat", "stty", "seq", "less", "bash", "sleep", "vi", "env", "tty", "python3", "tee")
 
@@ -297,6 +297,36 @@ def test_an_interrupt_typed_kills_the_command(warden, at_terminal):
         t.expect("ready\r\n")
         t.type(key)
         assert t.wait() == -signo
+
+
+@both
+def test_an_interrupt_is_never_too_early(warden, at_terminal):
+    """Whoever is in front when it is typed: the shim, the helper that leads the pty's session, the command."""
+    warden.allow_all()
+    for ms in range(0, 40, 2):
+        t = at_terminal("sleep", "60")
+        wait_until(lambda: os.path.samefile(f"/proc/{t.pid}/exe", SHIM), what="the shim")
+        time.sleep(ms / 1000)
+        t.type("\x03")
+        assert t.wait() == -signal.SIGINT, ms
+
+
+@both
+def test_a_command_finds_the_terminal_whatever_its_streams_are(shell):
+    shell.type("sh -c 'echo question > /dev/tty; read x < /dev/tty; echo got $x > /dev/tty' < /dev/null > /dev/null 2>&1\n")
+    shell.expect("question\r\n")
+    shell.type("answer\n")
+    shell.expect("got answer\r\n")
+    shell.expect("ready> ")
+    assert not shell.raw() or shell.modes()[3] & termios.ISIG  # the shell's own, not the shim's
+
+
+@both
+def test_a_further_descriptor_on_the_terminal_is_the_pty(shell):
+    shell.type("exec 5>&1; sh -c 'test -t 5 && echo on5 >&5; [ $(tty) = $(tty <&5) ] && echo same'\n")
+    shell.expect("on5\r\nsame\r\nready> ")
+    shell.type("sh -c 'echo only5 >&5' </dev/null >/dev/null 2>&1\n")
+    shell.expect("only5\r\n")
 
 
 @both

@@ -4,10 +4,12 @@ import contextlib
 import errno
 import os
 import resource
+import select
 import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 
@@ -141,10 +143,31 @@ def test_help_that_nobody_can_read_is_a_failure():
         assert subprocess.run([SHIM], stdout=full).returncode == 1
 
 
+@pytest.mark.parametrize("argv0", ["", "/", "bin/", "other", "-git", "/usr/bin/true"])
+def test_the_path_that_was_executed_names_the_command(warden, argv0):
+    p = subprocess.Popen([argv0], executable=warden.link("git"), env=warden.env())
+    warden.children.append(p)
+    request = warden.accept().request()
+    assert (request.name, request.argv) == (b"git", [argv0.encode()])
+
+
+def test_argv0_names_it_where_the_path_does_not(warden, tmp_path):
+    link = os.fsdecode(warden.link("python9"))
+    script = tmp_path / "script"
+    script.write_text(f"#!{link}\n")
+    script.chmod(0o755)
+    by_fd = f"import os; fd = os.open({link!r}, os.O_RDONLY); os.execve(fd, ['python9'], os.environ)"
+    for argv in ([str(script)], [sys.executable, "-c", by_fd]):
+        warden.children.append(subprocess.Popen(argv, env=warden.env()))
+        assert warden.accept().request().name == b"python9"
+    warden.children.append(subprocess.Popen(["git"], executable=SHIM, env=warden.env()))
+    assert warden.accept().request().name == b"git"
+
+
 def test_without_a_name_it_runs_nothing(warden):
     for argv0 in ("", "/", "bin/"):
-        p = subprocess.Popen([argv0], executable=warden.link("git"), env=warden.env(),
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        p = subprocess.Popen([argv0], executable=SHIM, env=warden.env(), stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
         failed(p, "without a name")
     code = ("import ctypes, os; libc = ctypes.CDLL(None); empty = (ctypes.c_char_p * 1)(None);"
             f"libc.execve({os.fsencode(SHIM)!r}, empty, empty)")
@@ -536,17 +559,56 @@ def started(warden, *args, keep=False, **kw):
     return p, peer, flags
 
 
-def test_the_three_descriptors_are_the_shims(warden):
-    files = [os.memfd_create(n) for n in "abc"]
-    extra = os.memfd_create("secret")
-    p, peer, flags = started(warden, keep=True, stdin=files[0], stdout=files[1], stderr=files[2], pass_fds=[extra])
-    assert flags == 0 and len(peer.fds) == 3
+def test_the_descriptors_are_the_shims(warden):
+    files = [os.memfd_create(n) for n in "abcde"]
+    p, peer, flags = started(warden, keep=True, stdin=files[0], stdout=files[1], stderr=files[2], pass_fds=files[3:])
+    assert flags == 0 and peer.numbers == files[3:]
     for mine, theirs in zip(files, peer.fds):
         assert os.path.sameopenfile(mine, theirs)
     peer.send(ended(CODE, 0))
     assert p.wait(10) == 0
-    for fd in [*files, extra]:
+    for fd in files:
         os.close(fd)
+
+
+def test_what_was_lent_is_not_held(warden):
+    """Who waits for the end of a pipe or for a lock waits for the command, not for the shim."""
+    r, w = os.pipe()
+    p, peer, _ = started(warden, keep=True, pass_fds=[w])
+    os.close(w)
+    peer.drop_fds()
+    assert select.select([r], [], [], 10)[0] and os.read(r, 1) == b""
+    assert p.poll() is None
+    os.close(r)
+    peer.send(ended(CODE, 0))
+    assert p.wait(10) == 0
+
+
+def test_of_too_many_descriptors_the_lowest_pass(warden):
+    link = os.fsdecode(warden.link("git"))
+    code = f"import os; [os.dup2(0, n) for n in range(3, 500)]; os.dup2(0, 1500); os.execv({link!r}, ['git'])"
+    p = subprocess.Popen([sys.executable, "-c", code], env=warden.env(), stdin=subprocess.DEVNULL,
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (2000, 2000)))
+    warden.children.append(p)
+    peer = warden.accept()
+    peer.request()
+    peer.streams()
+    assert peer.numbers == list(range(3, 243))
+    peer.send(ended(CODE, 0))
+    assert p.wait(10) == 0
+
+
+def test_a_low_limit_on_open_files_is_no_hindrance(warden):
+    link = os.fsdecode(warden.link("git"))
+    p = subprocess.Popen(["bash", "-c", f"exec 9</dev/null; ulimit -n 16; exec {link}"], env=warden.env(),
+                         stdin=subprocess.DEVNULL)
+    warden.children.append(p)
+    peer = warden.accept()
+    peer.request()
+    peer.streams()
+    assert peer.numbers == [9]
+    peer.send(ended(CODE, 0))
+    assert p.wait(10) == 0
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)])

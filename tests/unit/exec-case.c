@@ -362,12 +362,21 @@ uint8_t shim_message(struct shim *s, uint8_t payload[8192], uint32_t *ret_len)
     return h.type;
 }
 
+void send_handover(struct shim *s, uint32_t flags, const uint32_t *numbers, unsigned count,
+                   const int *fds, unsigned n)
+{
+    uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE + 4 * 300];
+    uint32_t size = V2_FDS_SIZE + 4 * count;
+    v2_head_encode(V2_FDS, size, bytes);
+    bytes_put_u32(bytes + V2_HEAD_SIZE, flags);
+    for (unsigned i = 0; i < count; i++)
+        bytes_put_u32(bytes + V2_HEAD_SIZE + V2_FDS_SIZE + (size_t)4 * i, numbers[i]);
+    shim_say(s, bytes, V2_HEAD_SIZE + size, fds, n);
+}
+
 void send_fds(struct shim *s, uint32_t flags, const int *fds, unsigned n)
 {
-    uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE];
-    v2_head_encode(V2_FDS, V2_FDS_SIZE, bytes);
-    bytes_put_u32(bytes + V2_HEAD_SIZE, flags);
-    shim_say(s, bytes, sizeof(bytes), fds, n);
+    send_handover(s, flags, NULL, 0, fds, n);
 }
 
 void shim_hand_over(struct shim *s)

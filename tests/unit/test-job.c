@@ -4,6 +4,7 @@
 #include "exec-case.h"
 
 #include <netinet/in.h>
+#include <sys/mman.h>
 
 /* ---- hostile hand-overs ---- */
 
@@ -40,6 +41,88 @@ static void a_wrong_number_of_descriptors_starts_nothing(void **state)
         send_fds(s, 0, fds, counts[i]);
         must_fail(s, 125);
     }
+}
+
+static void further_descriptors_are_as_many_as_their_numbers(void **state)
+{
+    static const struct {
+        uint32_t flags, numbers[3];
+        unsigned count, fds;
+    } wrong[] = {
+        {0, {5}, 1, 3},                 /* fewer descriptors than numbers */
+        {0, {5}, 1, 5},                 /* more */
+        {0, {2}, 1, 4},                 /* one of the three */
+        {0, {0}, 1, 4},                 /* likewise */
+        {0, {7, 7}, 2, 5},              /* twice the same */
+        {0, {8, 7}, 2, 5},              /* not ascending */
+        {0, {1024}, 1, 4},              /* too high */
+        {0, {5, UINT32_MAX}, 2, 5},     /* far too high */
+        {0, {65536 + 5}, 1, 4},         /* only its low bits are fine */
+        {V2_FDS_PTY, {5}, 1, 5},        /* no pty among them */
+        {V2_FDS_CLOSED0, {5, 6}, 2, 4}, /* closed ones have a slot, too */
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct shim *s = before_fds();
+        int fds[5] = {s->in, s->out_w, s->out_w, s->in, s->in};
+        send_handover(s, wrong[i].flags, wrong[i].numbers, wrong[i].count, fds, wrong[i].fds);
+        must_fail(s, 125);
+    }
+}
+
+static void more_further_descriptors_than_may_be_start_nothing(void **state)
+{
+    uint32_t numbers[V2_FDS_MORE_MAX + 1];
+    int fds[3 + V2_FDS_MORE_MAX + 1];
+    struct shim *s = before_fds();
+    for (unsigned i = 0; i < V2_FDS_MORE_MAX + 1; i++)
+        numbers[i] = 3 + i;
+    for (unsigned i = 0; i < 3 + V2_FDS_MORE_MAX + 1; i++)
+        fds[i] = s->in;
+    send_handover(s, 0, numbers, V2_FDS_MORE_MAX + 1, fds, 3 + V2_FDS_MORE_MAX + 1);
+    must_fail(s, 125);
+}
+
+/* Every number that the helper uses itself is among them, and all the places where what is received
+ * would land. */
+static void further_descriptors_keep_their_numbers_and_nothing_else_is_open(void **state)
+{
+    uint32_t numbers[V2_FDS_MORE_MAX];
+    int fds[3 + V2_FDS_MORE_MAX];
+    char file[64];
+    for (unsigned i = 0; i < V2_FDS_MORE_MAX; i++)
+        numbers[i] = i < V2_FDS_MORE_MAX - 1 ? 3 + i : V2_FDS_NUMBER_MAX;
+    struct shim *s = shim_new(DOOR_SHIM_V2, UID, f->dir,
+                              ARGV("bash", "-c",
+                                   "pwd; cd /proc/self/fd; for n in *; do [ $n -gt 2 ] && [ -e "
+                                   "$n ] && read x <&$n && echo $n $x; done; :"));
+    shim_start(s);
+    uint8_t payload[8192];
+    uint32_t got;
+    assert_int_equal(shim_message(s, payload, &got), V2_GO);
+    fds[0] = s->in;
+    fds[1] = fds[2] = s->out_w;
+    for (unsigned i = 0; i < V2_FDS_MORE_MAX; i++) {
+        int fd = memfd_create("numbered", MFD_CLOEXEC);
+        int n = snprintf(file, sizeof(file), "for %u\n", numbers[i]);
+        assert_int_equal(pwrite(fd, file, (size_t)n, 0), n);
+        fds[3 + i] = fd;
+    }
+    send_handover(s, 0, numbers, V2_FDS_MORE_MAX, fds, 3 + V2_FDS_MORE_MAX);
+    for (unsigned i = 0; i < V2_FDS_MORE_MAX; i++)
+        close(fds[3 + i]);
+    close_fd(&s->out_w);
+    const char *text = shim_output(s);
+    size_t len = strcspn(text, "\n");
+    assert_int_equal(strncmp(text, f->dir, len), 0);
+    unsigned seen = 0;
+    for (const char *line = text + len + 1; *line; line = strchr(line, '\n') + 1, seen++) {
+        unsigned number, marked;
+        assert_int_equal(sscanf(line, "%u for %u\n", &number, &marked), 2);
+        assert_int_equal(number, marked);
+    }
+    assert_int_equal(seen, V2_FDS_MORE_MAX);
+    assert_int_equal(shim_exit(s), 0);
+    shim_free(s);
 }
 
 static void descriptors_that_claim_to_be_a_pty_are_looked_at(void **state)
@@ -154,7 +237,10 @@ static void assert_close_blocks(void)
 static void a_lingering_socket_blocks_nobody(void **state)
 {
     assert_close_blocks();
-    for (int surplus = 0; surplus < 2; surplus++) {
+    static const uint32_t numbers[1] = {3};
+    /* 0: as stdout; 1: one too many; 2: as a further one, whose number is one of the helper's. */
+    for (int how = 0; how < 3; how++) {
+        bool surplus = how == 1;
         int listener, peer;
         uint8_t payload[8192];
         uint32_t len;
@@ -162,9 +248,9 @@ static void a_lingering_socket_blocks_nobody(void **state)
         shim_start(s);
         assert_int_equal(shim_message(s, payload, &len), V2_GO);
         int fd = lingering_socket(&listener, &peer, 8);
-        int fds[4] = {s->in, fd, s->out_w, fd};
+        int fds[4] = {s->in, how == 2 ? s->out_w : fd, s->out_w, fd};
         uint64_t begin = now_ms();
-        send_fds(s, 0, fds, surplus ? 4 : 3);
+        send_handover(s, 0, numbers, how == 2, fds, how == 0 ? 3 : 4);
         close(fd);  /* the helper's side is the last now */
         release(s); /* with the surplus one the worker that closes the connection waits now */
         assert_int_equal(s->seen.end.kind, surplus ? END_FAILED : END_EXIT);
@@ -267,6 +353,9 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         EXEC_TEST(a_wrong_number_of_descriptors_starts_nothing),
+        EXEC_TEST(further_descriptors_are_as_many_as_their_numbers),
+        EXEC_TEST(more_further_descriptors_than_may_be_start_nothing),
+        EXEC_TEST(further_descriptors_keep_their_numbers_and_nothing_else_is_open),
         EXEC_TEST(descriptors_that_claim_to_be_a_pty_are_looked_at),
         EXEC_TEST(unknown_flags_and_types_start_nothing),
         EXEC_TEST(a_caller_that_hangs_up_before_its_descriptors_starts_nothing),

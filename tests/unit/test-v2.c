@@ -343,6 +343,60 @@ static void a_message_head_is_type_three_zeros_and_a_length(void **state)
     }
 }
 
+static void a_handover_comes_back_as_it_was_written(void **state)
+{
+    uint8_t out[V2_FDS_SIZE_MAX];
+    struct v2_fds f = {.flags = V2_FDS_PTY | V2_FDS_CLOSED1, .more = V2_FDS_MORE_MAX}, got;
+
+    for (uint32_t i = 0; i < f.more; i++)
+        f.number[i] = (uint16_t)(i == 0 ? 3 : V2_FDS_NUMBER_MAX + 1 - V2_FDS_MORE_MAX + i);
+    assert_int_equal(v2_fds_encode(&f, out), V2_FDS_SIZE_MAX);
+    assert_int_equal(v2_fds_decode(out, sizeof(out), &got), 0);
+    assert_int_equal(got.flags, f.flags);
+    assert_int_equal(got.more, f.more);
+    assert_memory_equal(got.number, f.number, sizeof(f.number));
+    assert_int_equal(v2_fds_carried(&got), 4 + V2_FDS_MORE_MAX);
+    f.more = f.flags = 0;
+    assert_int_equal(v2_fds_encode(&f, out), V2_FDS_SIZE);
+    assert_int_equal(v2_fds_decode(out, V2_FDS_SIZE, &got), 0);
+    assert_int_equal(v2_fds_carried(&got), 3);
+}
+
+static void numbers_of_a_handover_are_above_two_ascending_and_bounded(void **state)
+{
+    static const struct {
+        uint32_t word[3];
+        size_t len;
+        int result;
+    } cases[] = {
+        {{0}, 0, -EBADMSG},
+        {{0}, 3, -EBADMSG},
+        {{0, 3}, 7, -EBADMSG},
+        {{V2_FDS_FLAGS_ALL + 1}, 4, -EBADMSG},
+        {{0, 2}, 8, -EBADMSG},
+        {{0, 3}, 8, 0},
+        {{0, 4, 4}, 12, -EBADMSG},
+        {{0, 5, 4}, 12, -EBADMSG},
+        {{0, 4, V2_FDS_NUMBER_MAX}, 12, 0},
+        {{0, 4, V2_FDS_NUMBER_MAX + 1}, 12, -E2BIG},
+        {{0, 65536 + 4}, 8, -E2BIG},
+    };
+    static uint8_t long_one[V2_FDS_SIZE_MAX + 4];
+    struct v2_fds got;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint8_t in[12];
+
+        for (int k = 0; k < 3; k++)
+            bytes_put_u32(in + 4 * k, cases[i].word[k]);
+        assert_int_equal(v2_fds_decode(in, cases[i].len, &got), cases[i].result);
+    }
+    for (uint32_t i = 0; i <= V2_FDS_MORE_MAX; i++)
+        bytes_put_u32(long_one + V2_FDS_SIZE + (size_t)4 * i, 3 + i);
+    assert_int_equal(v2_fds_decode(long_one, sizeof(long_one), &got), -E2BIG);
+    assert_int_equal(v2_fds_decode(long_one, sizeof(long_one) - 4, &got), 0);
+}
+
 static void only_ten_signals_may_be_forwarded(void **state)
 {
     static const int ok[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2,
@@ -375,6 +429,8 @@ int main(void)
         cmocka_unit_test(a_hundred_thousand_arguments_pass),
         cmocka_unit_test(the_size_refuses_what_the_decoder_would),
         cmocka_unit_test(a_message_head_is_type_three_zeros_and_a_length),
+        cmocka_unit_test(a_handover_comes_back_as_it_was_written),
+        cmocka_unit_test(numbers_of_a_handover_are_above_two_ascending_and_bounded),
         cmocka_unit_test(only_ten_signals_may_be_forwarded),
     };
 
