@@ -25,6 +25,7 @@ struct walk {
 
 static int open_log(const char *path, struct stat *ret, struct err *err)
 {
+    *ret = (struct stat){0};
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0 || fstat(fd, ret) < 0)
         return err_errno(err, -errno, "cannot open '%s'", path);
@@ -99,7 +100,7 @@ static int read_rotated(struct walk *w, uint64_t from, uint64_t after, const str
 /* The active file, and the files that took its place while it was read. */
 static int read_set(struct walk *w, uint64_t after, struct err *err)
 {
-    struct stat st = {0}, now;
+    struct stat st, now;
     uint64_t from = 0;
     for (;;) {
         _cleanup_close_ int fd = open_log(w->path, &st, err);

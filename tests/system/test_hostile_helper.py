@@ -220,7 +220,7 @@ LIMITS = {"no files": (resource.RLIMIT_NOFILE, 1), "no processor": (resource.RLI
 @pytest.mark.parametrize("name", LIMITS)
 def test_limits_of_a_caller_harm_itself_only(door, name):
     what, value = LIMITS[name]
-    out = hostile.run_attacker(f"""
+    p = hostile.attacker(f"""
 c = ask('echo', 'x')
 libc.prlimit(0, {what}, struct.pack('QQ', {value}, {value}), None)
 kind, payload = c.message()
@@ -230,7 +230,9 @@ if kind == wire.GO:
 else:
     print('refused')
 """, door)
-    assert out.startswith(("ended", "refused"))
+    out, errors = p.communicate(timeout=30)
+    # Without processor time the kernel kills the attacker at its next tick, before or after its answer.
+    assert out.startswith(("ended", "refused")) or (name == "no processor" and p.returncode == -9), errors
     still_serves(door)
 
 
