@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What stands between the network and libmicrohttpd: accepts, knows who connects, holds the
  * deadlines, lets each request through the gate (http/gate.h) and only then, whole, to the parser
- * behind: over a socketpair, where TLS will be taken off as well. Answers flow back untouched.
+ * behind: over a socketpair, where TLS will be taken off as well. Answers flow back untouched,
+ * but for a refusal that the parser makes up by itself: its HTML becomes JSON of ours.
  * Nothing that has not passed the gate is ever seen behind it. */
 #pragma once
 

@@ -24,6 +24,7 @@ struct relay_write {
 
 static void relay_advance(struct front_conn *c);
 static void relay_drained(struct front_conn *c);
+static void relay_refuse(struct front_conn *c, int status, const char *code, const char *words);
 static void relay_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret);
 static void outer_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
 static void inner_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
@@ -143,6 +144,21 @@ static void relay_send(struct front_conn *c, const char *p, size_t n)
         relay_close(c);
 }
 
+/* What comes before the parser has taken the request is its own refusal: of something that passed
+ * the gate and still was too much for it. Its page is HTML; our peers expect JSON. */
+static void relay_refuse_for_parser(struct front_conn *c, const char *p, size_t n)
+{
+    char line[16] = "";
+    memcpy(line, p, n < sizeof(line) - 1 ? n : sizeof(line) - 1);
+    if (strncmp(line, "HTTP/1.1 431", 12) == 0 || strncmp(line, "HTTP/1.1 414", 12) == 0)
+        relay_refuse(c, 431, "too_large",
+                     "the target and the headers, or what is in them, are more than is taken");
+    else if (strncmp(line, "HTTP/1.1 5", 10) == 0)
+        relay_refuse(c, 503, "unavailable", "no resources for this request");
+    else
+        relay_refuse(c, 400, "bad_request", "the request is not understood");
+}
+
 /* An answer comes from the parser. Reading goes on when this piece has left. */
 static void inner_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 {
@@ -150,6 +166,10 @@ static void inner_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     if (n == 0 || c->state == RELAY_CLOSED || c->state == RELAY_LINGER)
         return;
     (void)uv_read_stop(s);
+    if (n > 0 && c->state == RELAY_ANSWER && !c->taken) {
+        relay_refuse_for_parser(c, b->base, (size_t)n);
+        return;
+    }
     if (n > 0) {
         relay_send(c, b->base, (size_t)n);
         return;
@@ -170,6 +190,8 @@ static const char *relay_reason(int status)
         return "Length Required";
     case 417:
         return "Expectation Failed";
+    case 431:
+        return "Request Header Fields Too Large";
     case 503:
         return "Service Unavailable";
     default: /* HTTP has more codes than we send */
@@ -232,6 +254,7 @@ static void relay_pass(struct front_conn *c)
 {
     struct front *f = c->front;
     c->state = RELAY_ANSWER;
+    c->taken = false;
     c->deadline = uv_now(f->loop) + f->config.body_ms;
     list_remove(&c->link);
     list_append(&f->conns, &c->link);
@@ -330,8 +353,10 @@ static void relay_drained(struct front_conn *c)
 
 void front_taken(struct front_conn *c)
 {
-    if (c->state == RELAY_ANSWER)
-        c->deadline = 0;
+    if (c->state != RELAY_ANSWER)
+        return;
+    c->taken = true;
+    c->deadline = 0;
 }
 
 void front_answered(struct front_conn *c)

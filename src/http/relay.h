@@ -72,6 +72,7 @@ struct front_conn {
     size_t need;       /* bytes of the request that is coming */
     bool peer_done;    /* it has shut its side */
     bool inner_done;   /* the parser has closed its end */
+    bool taken;        /* the parser has understood the request at hand */
     unsigned writes;   /* towards the peer, under way */
     uint64_t deadline; /* loop ms; 0: none */
     uint64_t stall;    /* the same, for the write that is under way */
