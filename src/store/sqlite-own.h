@@ -6,10 +6,16 @@
 #include <pthread.h>
 #include <uv.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "store/sqlite.h"
 
 struct sqlite3;
+
+/* Lines come together for a moment, or until there are so many: a transaction for each would cost
+ * more than everything else about a command. */
+#define SQLITE_GATHER_NS (10 * CLOCK_NS_PER_MS)
+#define SQLITE_GATHER_LINES 256
 
 enum job_kind { JOB_LINE, JOB_PUT };
 
@@ -34,6 +40,7 @@ struct question {
     struct history_query *q; /* owned */
     sqlite_history_fn *fn;   /* NULL: forgotten */
     void *arg;
+    uint64_t after; /* counts jobs: what had come when it was asked */
     int result;
     struct pages_page page;
     struct err words;
@@ -54,6 +61,8 @@ struct sqlite {
     bool stopping;
     struct list jobs; /* of struct job */
     size_t jobs_count, jobs_bytes;
+    uint64_t came, done;         /* jobs in all: taken in; written or let go */
+    bool gathering;              /* the writer waits for more lines: one is no reason to wake it */
     bool behind;                 /* lines were dropped: read the log */
     bool rebuild;                /* asked for */
     bool suspect;                /* the reader found damage */

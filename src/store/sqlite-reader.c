@@ -3,9 +3,12 @@
  * writer commits. */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/db.h"
 #include "store/sqlite-own.h"
+
+#define PATIENCE_NS (100 * CLOCK_NS_PER_MS)
 
 struct reader {
     struct sqlite3 *db;
@@ -31,12 +34,25 @@ static int ask(struct sqlite *s, struct reader *r, unsigned generation, struct q
     return pages_read(r->db, q->q, &q->page, &q->words);
 }
 
+/* With the lock held: who asks wants to see what has happened. Not for long: the writer may be
+ * rebuilding, or the database locked. */
+static void await_writer(struct sqlite *s, uint64_t after)
+{
+    uint64_t end = clock_monotonic() + PATIENCE_NS;
+    struct timespec ts = {.tv_sec = (time_t)(end / CLOCK_NS_PER_SEC),
+                          .tv_nsec = (long)(end % CLOCK_NS_PER_SEC)};
+    while (s->done < after && !s->stopping)
+        if (pthread_cond_timedwait(&s->read, &s->lock, &ts) == ETIMEDOUT)
+            return;
+}
+
 static void answer_one(struct sqlite *s, struct reader *r)
 {
     struct question *q = list_item(s->asked.next, struct question, link);
-    unsigned generation = s->generation;
     list_remove(&q->link);
     s->asking = q;
+    await_writer(s, q->after);
+    unsigned generation = s->generation;
     (void)pthread_mutex_unlock(&s->lock);
     q->result = ask(s, r, generation, q);
     if (q->result < 0 && q->result != -ETIME) {

@@ -27,6 +27,7 @@ struct writer {
     struct ingest *g;
     struct list todo; /* jobs taken over, or kept from a failed transaction */
     bool behind, rebuild, suspect, stopping;
+    uint64_t taken;    /* jobs in all, todo included */
     uint64_t retry_at; /* monotonic; 0: nothing failed */
     /* of one walk through the log */
     size_t lines, bytes;
@@ -56,6 +57,7 @@ static void take_jobs(struct writer *w)
         list_append(&w->todo, it);
     }
     s->jobs_count = s->jobs_bytes = 0;
+    w->taken = s->came;
     w->behind |= s->behind;
     w->rebuild |= s->rebuild;
     w->suspect |= s->suspect;
@@ -354,21 +356,58 @@ static bool has_work(const struct writer *w)
            w->rebuild;
 }
 
+/* Only lines have come, and few. */
+static bool may_gather(const struct writer *w)
+{
+    const struct sqlite *s = w->s;
+    list_foreach(it, &s->jobs)
+    {
+        if (list_item(it, struct job, link)->kind != JOB_LINE)
+            return false;
+    }
+    return s->jobs_count < SQLITE_GATHER_LINES && list_empty(&s->asked) && !s->asking &&
+           !s->behind && !s->rebuild && !s->suspect && !w->behind && !w->rebuild;
+}
+
+static void wait_until(struct writer *w, uint64_t when)
+{
+    struct timespec ts = {.tv_sec = (time_t)(when / CLOCK_NS_PER_SEC),
+                          .tv_nsec = (long)(when % CLOCK_NS_PER_SEC)};
+    (void)pthread_cond_timedwait(&w->s->write, &w->s->lock, &ts);
+}
+
+static void gather(struct writer *w)
+{
+    uint64_t end = clock_monotonic() + SQLITE_GATHER_NS;
+    w->s->gathering = true;
+    while (w->s->gathering && !w->s->stopping && clock_monotonic() < end)
+        wait_until(w, end);
+    w->s->gathering = false;
+}
+
 /* With the lock held: until there is something to do and, after a failure, its pause is over. */
 static void wait_for_work(struct writer *w)
 {
     while (!w->s->stopping) {
-        uint64_t now = clock_monotonic();
-        if (w->retry_at > now) {
-            struct timespec ts = {.tv_sec = (time_t)(w->retry_at / CLOCK_NS_PER_SEC),
-                                  .tv_nsec = (long)(w->retry_at % CLOCK_NS_PER_SEC)};
-            (void)pthread_cond_timedwait(&w->s->write, &w->s->lock, &ts);
+        if (w->retry_at > clock_monotonic()) {
+            wait_until(w, w->retry_at);
         } else if (has_work(w)) {
+            if (may_gather(w))
+                gather(w);
             return;
         } else {
             (void)pthread_cond_wait(&w->s->write, &w->s->lock);
         }
     }
+}
+
+/* Whoever asked for what this turn wrote waits for it. */
+static void turn_done(struct writer *w)
+{
+    (void)pthread_mutex_lock(&w->s->lock);
+    w->s->done = w->taken;
+    (void)pthread_cond_broadcast(&w->s->read);
+    (void)pthread_mutex_unlock(&w->s->lock);
 }
 
 void *sqlite_writer(void *arg)
@@ -388,6 +427,7 @@ void *sqlite_writer(void *arg)
         if (r < 0)
             failed(&w, r, &err);
         show_progress(&w, r == 0);
+        turn_done(&w);
     }
     list_foreach(it, &w.todo) sqlite_job_free(list_item(it, struct job, link));
     close_db(&w);

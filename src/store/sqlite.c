@@ -27,6 +27,13 @@ void sqlite_job_free(struct job *j)
     free(j);
 }
 
+/* With the lock held. */
+static void wake_writer(struct sqlite *s)
+{
+    s->gathering = false;
+    (void)pthread_cond_signal(&s->write);
+}
+
 static bool add_job(struct sqlite *s, struct job *j)
 {
     bool room;
@@ -36,12 +43,14 @@ static bool add_job(struct sqlite *s, struct job *j)
         list_append(&s->jobs, &j->link);
         s->jobs_count++;
         s->jobs_bytes += j->bytes;
+        s->came++;
     } else if (j->kind == JOB_LINE) {
         s->behind = true;
     } else {
         s->stats.dropped++;
     }
-    (void)pthread_cond_signal(&s->write);
+    if (!s->gathering || !room || j->kind != JOB_LINE || s->jobs_count >= SQLITE_GATHER_LINES)
+        wake_writer(s);
     (void)pthread_mutex_unlock(&s->lock);
     return room;
 }
@@ -106,7 +115,7 @@ void sqlite_rebuild(struct sqlite *s)
 {
     (void)pthread_mutex_lock(&s->lock);
     s->rebuild = true;
-    (void)pthread_cond_signal(&s->write);
+    wake_writer(s);
     (void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -146,7 +155,10 @@ int sqlite_history(struct sqlite *s, const struct history_query *q, sqlite_histo
     if (s->questions++ == 0)
         uv_ref((uv_handle_t *)&s->async);
     (void)pthread_mutex_lock(&s->lock);
+    n->after = s->came;
     list_append(&s->asked, &n->link);
+    if (s->gathering)
+        wake_writer(s);
     (void)pthread_cond_signal(&s->read);
     (void)pthread_mutex_unlock(&s->lock);
     return 0;

@@ -264,6 +264,20 @@ static void ends_change_the_row_of_their_request(void **state)
 
 /* ---- pages ---- */
 
+/* Lines are kept together for a moment; a question ends it. */
+static void who_asks_sees_what_has_just_happened(void **state)
+{
+    struct fixture *f = *state;
+    struct history_query q = {.limit = 100};
+    open_both(f);
+    settle(f);
+    for (int n = 1; n <= 20; n++) {
+        decide(f, n, "deny", "ls", 1000, NULL);
+        _cleanup_(json_freep) struct json *page = ask(f, &q);
+        assert_int_equal(json_count(page), n);
+    }
+}
+
 static void pages_are_stable_while_new_requests_come(void **state)
 {
     struct fixture *f = *state;
@@ -808,6 +822,7 @@ int main(void)
         TEST(a_request_becomes_a_row),
         TEST(bytes_that_are_not_utf8_come_back_tagged),
         TEST(ends_change_the_row_of_their_request),
+        TEST(who_asks_sees_what_has_just_happened),
         TEST(pages_are_stable_while_new_requests_come),
         TEST(filters_choose),
         TEST(a_cursor_of_somebody_else_is_refused),
