@@ -249,9 +249,9 @@ static void a_lingering_socket_blocks_nobody(void **state)
         assert_int_equal(shim_message(s, payload, &len), V2_GO);
         int fd = lingering_socket(&listener, &peer, 8);
         int fds[4] = {s->in, how == 2 ? s->out_w : fd, s->out_w, fd};
-        uint64_t begin = now_ms();
         send_handover(s, 0, numbers, how == 2, fds, how == 0 ? 3 : 4);
-        close(fd);  /* the helper's side is the last now */
+        close(fd); /* the helper's side is the last now; if it was quicker, this is what waits */
+        uint64_t begin = now_ms();
         release(s); /* with the surplus one the worker that closes the connection waits now */
         assert_int_equal(s->seen.end.kind, surplus ? END_FAILED : END_EXIT);
         for (int i = 0; i < 4; i++) {
