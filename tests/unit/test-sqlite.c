@@ -693,6 +693,7 @@ static void what_is_decided_waits_no_more(void **state)
 {
     struct fixture *f = *state;
     open_both(f);
+    settle(f);
     put_row_of(f, 1);
     put_row_of(f, 2);
     decide(f, 2, "ask-denied", "git", 1, NULL);
