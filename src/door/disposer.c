@@ -85,7 +85,8 @@ void disposer_put(struct disposer *d, int fd)
         d->fds = mem_realloc_array(d->fds, d->size, sizeof(int));
     }
     d->fds[d->count++] = fd;
-    if (d->idle == 0 && d->threads < DISPOSER_THREADS_MAX)
+    /* An idle thread may have been woken for another one already, and be about to block. */
+    if (d->count > d->idle && d->threads < DISPOSER_THREADS_MAX)
         start_thread(d);
     (void)pthread_cond_signal(&d->more);
     (void)pthread_mutex_unlock(&d->lock);

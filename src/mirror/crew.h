@@ -8,7 +8,7 @@
 
 #include "mirror/cgroup.h"
 
-#define CREW_MAX 320
+#define CREW_MAX 600
 #define CREW_SPARE 2     /* idle workers to have ready */
 #define CREW_IDLE_MAX 32 /* idle workers to keep after a rush */
 
@@ -23,7 +23,8 @@ enum crew_state {
 struct crew_member {
     enum crew_state state;
     pid_t pid;
-    int sock; /* owned */
+    int sock;     /* owned */
+    uint32_t uid; /* of the job's caller */
     uint64_t job;
     uint64_t deadline;     /* monotonic ms; 0: none */
     struct cgroup *cgroup; /* of the job, or NULL */

@@ -15,11 +15,12 @@
 #include "mirror/job.h"
 #include "mirror/packet.h"
 #include "mirror/phrase.h"
+#include "mirror/refusal.h"
 #include "mirror/tree.h"
 
 #define LOOKUP_MS 1000
 #define LOOKUPS_MAX 48   /* at once, the dying included */
-#define JOBS_MAX 256     /* at once */
+#define JOBS_MAX 512     /* at once; see has_room() */
 #define START_MS 45000   /* more than a worker waits for the shim's descriptors */
 #define RELEASE_MS 20000 /* more than a worker waits for a client that does not read */
 
@@ -115,18 +116,48 @@ static void remove_cgroup(struct packet *p)
     p->head.flags &= (uint8_t)~HELPER_CGROUP;
 }
 
+/* A user may hold at most as much as is free: whoever fills it leaves room for the next, also with
+ * commands that cannot die. */
+static bool has_room(uint32_t uid)
+{
+    unsigned all = 0, own = 0;
+    for (unsigned i = 0; i < CREW_MAX; i++)
+        if (crew[i].state == CREW_JOB) {
+            all++;
+            own += crew[i].uid == uid;
+        }
+    return own < JOBS_MAX - all;
+}
+
+static void refuse_start(struct packet *p, bool v1, const char *text)
+{
+    refusal_say(p->fds[0], v1, text);
+    end_job(p->head.job, text);
+    dispose(p);
+}
+
 static void on_start(struct packet *p)
 {
-    struct crew_member *m = NULL;
+    struct helper_start s;
     unsigned want = 2u + !!(p->head.flags & HELPER_ATTACHED);
-    if (p->fds_count == want && crew_count(CREW_JOB) < JOBS_MAX)
-        m = crew_get();
-    if (!m) {
-        end_job(p->head.job, "clawrden: too many commands run at once\n");
+    if (p->fds_count != want || packet_map(p) < 0 ||
+        helper_start_decode(p->body, p->head.len, &s) < 0) {
+        end_job(p->head.job, "clawrden: the helper did not understand the warden\n");
         dispose(p);
         return;
     }
+    bool v1 = s.flags & HELPER_PEER_V1, room = has_room(s.peer.uid);
+    struct crew_member *m = room ? crew_get() : NULL;
+    if (!m) {
+        refuse_start(p, v1,
+                     room
+                         ? "clawrden: no process can be made for this command: run it again later\n"
+                         : "clawrden: too many commands of this user run at once: run it again "
+                           "when some have ended\n");
+        return;
+    }
     add_cgroup(p, m);
+    m->uid = s.peer.uid;
     m->state = CREW_JOB;
     m->job = p->head.job;
     m->deadline = job_now() + START_MS;

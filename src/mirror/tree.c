@@ -65,7 +65,7 @@ static int is_zombie(pid_t pid)
 
 unsigned tree_signal(pid_t root, int signo)
 {
-    unsigned alive = 0;
+    unsigned alive = 0, quiet = 0;
     for (int round = 0; round < 100; round++) {
         count = 0;
         alive = 0;
@@ -79,7 +79,10 @@ unsigned tree_signal(pid_t root, int signo)
             if (signo)
                 (void)kill(pids[i], signo);
         }
-        if (signo != SIGKILL || alive == 0)
+        /* Somebody may have died, and its children come to us, between two looks: only what is
+         * seen to be empty again is. */
+        quiet = alive ? 0 : quiet + 1;
+        if (signo != SIGKILL || quiet == 3)
             break;
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The processes below one, for hosts without cgroups. Best effort: one that leaves its ancestry
+/* The processes below one: all there is on hosts without cgroups, elsewhere for what root moved out
+ * of them. Best effort: one that leaves its ancestry
  * where nobody is a subreaper is not found, and a fork bomb may outrun it. */
 #pragma once
 

@@ -245,7 +245,9 @@ class Warden:
             out, errors = p.communicate(input, timeout=timeout)
         except subprocess.TimeoutExpired:
             p.kill()
-            p.communicate()
+            p.wait()
+            for f in filter(None, (p.stdin, p.stdout, p.stderr)):
+                f.close()  # what was left behind may hold the other ends for ever
             raise
         return subprocess.CompletedProcess(argv, p.returncode, out, errors)
 
