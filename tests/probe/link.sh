@@ -13,7 +13,7 @@ if [ "$1" = --calls ]; then
     odd=0
     for s in $(nm -u "$lib" | awk 'NF == 2 && $1 == "U" {print $2}' | sort -u); do
         case " $(echo "$own" | tr '\n' ' ') $* " in *" $s "*) continue ;; esac
-        case $s in __stack_chk_* | __asan_* | __ubsan_* | __sanitizer_* | __mem*_chk) continue ;; esac
+        case $s in _GLOBAL_OFFSET_TABLE_ | __stack_chk_* | __asan_* | __ubsan_* | __sanitizer_* | __mem*_chk) continue ;; esac
         echo "$lib calls $s" >&2
         odd=1
     done
