@@ -190,6 +190,8 @@ static int open_audit(struct daemon *d, struct err *err)
     j.sync = str_eq(c->audit_sync, "always") ? JSONL_SYNC_ALWAYS : JSONL_SYNC_WRITE;
     j.rotate_size = c->audit_rotate_size;
     j.rotate_age = c->audit_rotate_age;
+    j.keep_count = (unsigned)c->audit_keep_files;
+    j.keep_age = c->audit_keep_age;
     j.clock = &d->clock;
     return jsonl_open(&j, &d->loop, &d->audit, err);
 }

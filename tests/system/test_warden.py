@@ -397,6 +397,24 @@ def test_a_stop_is_on_record_and_the_chain_holds(warden):
     assert warden.records()[-1]["event"] == "stop"
 
 
+def test_old_audit_files_go_with_a_record_and_the_chain_holds(make_warden):
+    w = make_warden(options={"audit_rotate_size": "64K", "audit_keep_files": "1"})
+    rotated = lambda: sorted(w.dir.glob("audit.jsonl.2*"))
+    pruned = lambda: w.records_of("prune")
+    deadline = time.monotonic() + 60
+    while not pruned() and time.monotonic() < deadline:
+        w.run("true", "x" * 20000)
+    assert pruned()[-1]["first_seq"] == 1 and pruned()[-1]["last_seq"] >= 4
+    wait_for(lambda: len(rotated()) == 1, what="the older file is removed")
+    done = w.cli("audit", "verify", w.audit)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert w.run("true").returncode == 0
+    # By hand it is a loss.
+    rotated()[0].unlink()
+    done = w.cli("audit", "verify", w.audit)
+    assert done.returncode == 1, done.stdout
+
+
 def test_a_waiting_shim_survives_a_restart(warden):
     p = warden.popen("git", "--version")
     entry = warden.wait_queue()[0]
