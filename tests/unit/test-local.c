@@ -129,11 +129,19 @@ static void a_stop_is_told_and_cont_goes_on(void **state)
     shim_free(s);
 }
 
+/* Nicer than the tests, whatever they run at, and hardly: a busy machine leaves little to others.
+ */
+static int a_nice_value(void)
+{
+    int n = getpriority(PRIO_PROCESS, 0) + 1;
+    return n > 19 ? 19 : n;
+}
+
 static void set_limits(void)
 {
     struct rlimit nofile = {77, 88}, core = {0, 0};
     if (setrlimit(RLIMIT_NOFILE, &nofile) < 0 || setrlimit(RLIMIT_CORE, &core) < 0 ||
-        setpriority(PRIO_PROCESS, 0, 19) < 0) /* whatever the tests run at */
+        setpriority(PRIO_PROCESS, 0, a_nice_value()) < 0)
         _exit(7);
 }
 
@@ -176,7 +184,9 @@ static void limits_and_umask_of_the_caller_are_carried(void **state)
     s->r->ask.umask = 077;
     shim_start(s);
     shim_hand_over(s);
-    assert_string_equal(shim_output(s), "77\n88\n0\n0077\n19\n");
+    char expected[64];
+    (void)snprintf(expected, sizeof(expected), "77\n88\n0\n0077\n%d\n", a_nice_value());
+    assert_string_equal(shim_output(s), expected);
     assert_int_equal(shim_exit(s), 0);
     shim_free(s);
 }
