@@ -12,8 +12,73 @@
 
 /* Passed by default. */
 static const char *const env_default[] = {
-    "HOME", "USER", "LOGNAME", "SHELL", "TERM",     "COLORTERM", "LANG",  "LANGUAGE",    "LC_*",
-    "TZ",   "PWD",  "TMPDIR",  "CI",    "NO_COLOR", "COLUMNS",   "LINES", "FORCE_COLOR",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TERM",
+    "COLORTERM",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TZ",
+    "PWD",
+    "TMPDIR",
+    "CI",
+    "NO_COLOR",
+    "COLUMNS",
+    "LINES",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "LS_COLORS",
+    "GREP_COLORS",
+    "CARGO_TERM_COLOR",
+    "SOURCE_DATE_EPOCH",
+};
+
+/* What agents and scripts set to be left alone: no pager, no editor, no question, no buffering.
+ * These pass with one of the values only ("#": a number, "*": any), which are between bars; what
+ * else the same variables can say names a program or a file. */
+static const struct {
+    const char *name, *values;
+} env_quiet[] = {
+    {"PAGER", "||cat|"},
+    {"GIT_PAGER", "||cat|"},
+    {"MANPAGER", "||cat|"},
+    {"GH_PAGER", "||cat|"},
+    {"SYSTEMD_PAGER", "||cat|"},
+    {"EDITOR", "|true|false|:|cat|vi|vim|nano|"},
+    {"VISUAL", "|true|false|:|cat|vi|vim|nano|"},
+    {"GIT_EDITOR", "|true|false|:|cat|vi|vim|nano|"},
+    {"GIT_SEQUENCE_EDITOR", "|true|false|:|cat|vi|vim|nano|"},
+    {"GIT_ASKPASS", "||true|false|echo|"},
+    {"SSH_ASKPASS", "||true|false|echo|"},
+    {"SSH_ASKPASS_REQUIRE", "|never|"},
+    {"GIT_TERMINAL_PROMPT", "|0|1|false|true|"},
+    {"GIT_OPTIONAL_LOCKS", "|0|1|false|true|"},
+    {"GIT_MERGE_AUTOEDIT", "|no|yes|0|1|"},
+    {"GIT_AUTHOR_NAME", "*"},
+    {"GIT_AUTHOR_EMAIL", "*"},
+    {"GIT_AUTHOR_DATE", "*"},
+    {"GIT_COMMITTER_NAME", "*"},
+    {"GIT_COMMITTER_EMAIL", "*"},
+    {"GIT_COMMITTER_DATE", "*"},
+    {"LESS", "|-R|R|-FRX|FRX|-FRSX|FRSX|-FX|-F -X|-FXR|-RFX|"},
+    {"LESSCHARSET", "|utf-8|UTF-8|latin1|ascii|"},
+    {"LESSHISTFILE", "|-|"},
+    {"LESSSECURE", "|1|"},
+    {"PYTHONUNBUFFERED", "|1|true|True|x|"},
+    {"PYTHONDONTWRITEBYTECODE", "|1|true|True|x|"},
+    {"PYTHONUTF8", "|0|1|"},
+    {"PYTHONIOENCODING", "|utf-8|utf8|UTF-8|UTF8|"},
+    {"PYTHONHASHSEED", "|#|random|"},
+    {"NODE_ENV", "|development|production|test|"},
+    {"NODE_NO_WARNINGS", "|0|1|"},
+    {"NODE_DISABLE_COLORS", "|0|1|"},
+    {"PIP_NO_INPUT", "|0|1|"},
+    {"PIP_DISABLE_PIP_VERSION_CHECK", "|0|1|"},
+    {"DEBIAN_FRONTEND", "|noninteractive|"},
 };
 
 /* Loaders, interpreters, helpers, configuration: "the agent chooses what runs". */
@@ -168,6 +233,27 @@ static bool value_harmless(const char *name, const char *value)
     return true;
 }
 
+static bool one_of(const char *values, const char *value)
+{
+    size_t n = strlen(value);
+    if (str_eq(values, "*"))
+        return !str_starts(value, "()");
+    if (n > 0 && n <= 10 && value[strspn(value, "0123456789")] == 0 && strstr(values, "|#|"))
+        return true;
+    for (const char *p = values; (p = strchr(p, '|')) && p[1]; p++)
+        if (strncmp(p + 1, value, n) == 0 && p[1 + n] == '|' && !strpbrk(value, "|#"))
+            return true;
+    return false;
+}
+
+static bool quiet(const char *name, const char *value)
+{
+    for (size_t i = 0; i < ARRAY_LEN(env_quiet); i++)
+        if (str_eq(env_quiet[i].name, name))
+            return one_of(env_quiet[i].values, value);
+    return false;
+}
+
 static bool listed(const struct model_strings *l, const char *name, bool literally)
 {
     for (size_t i = 0; i < l->count; i++) {
@@ -201,6 +287,8 @@ static bool passes(const struct environment *e, const char *name, const char *va
         return false;
     if (listed(&file->pass, name, true) || (e->rule && listed(&e->rule->pass, name, true)))
         return !str_starts(value, "()");
+    if (quiet(name, value))
+        return true;
     /* Few are wanted at all: the long list of the dangerous is asked about those only. */
     bool wanted = glob_match_any(env_default, ARRAY_LEN(env_default), name, NULL) ||
                   listed(&file->pass, name, false) ||

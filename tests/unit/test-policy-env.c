@@ -176,6 +176,68 @@ static void values_that_are_paths_in_disguise_are_dropped(void **state)
     free_got(&g);
 }
 
+static void what_only_asks_for_quiet_passes_by_its_value(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"PAGER=cat",
+                                       "GIT_PAGER=",
+                                       "MANPAGER=cat",
+                                       "GIT_EDITOR=true",
+                                       "EDITOR=vim",
+                                       "VISUAL=:",
+                                       "GIT_TERMINAL_PROMPT=0",
+                                       "GIT_OPTIONAL_LOCKS=0",
+                                       "GIT_ASKPASS=",
+                                       "GIT_AUTHOR_NAME=A <b>",
+                                       "GIT_COMMITTER_DATE=@1 +0000",
+                                       "LESS=-FRX",
+                                       "PYTHONUNBUFFERED=1",
+                                       "PYTHONHASHSEED=42",
+                                       "NODE_ENV=production",
+                                       "DEBIAN_FRONTEND=noninteractive",
+                                       "PYTHONIOENCODING=utf-8"};
+    static const char *const bad[] = {"PAGER=/tmp/x",
+                                      "PAGER=cat ",
+                                      "PAGER=cat|x",
+                                      "PAGER=|",
+                                      "GIT_PAGER=sh",
+                                      "EDITOR=rm",
+                                      "EDITOR=",
+                                      "VISUAL=vim -c x",
+                                      "GIT_EDITOR=true;x",
+                                      "GIT_TERMINAL_PROMPT=2",
+                                      "GIT_AUTHOR_NAME=() { x; }",
+                                      "GIT_AUTHOR_X=1",
+                                      "GIT_ASKPASS=./x",
+                                      "LESS=+!x",
+                                      "LESS=-kx",
+                                      "PYTHONUNBUFFERED=/x",
+                                      "PYTHONHASHSEED=x",
+                                      "PYTHONHASHSEED=",
+                                      "PYTHONHASHSEED=#",
+                                      "PYTHONHASHSEED=99999999999",
+                                      "NODE_ENV=../x",
+                                      "DEBIAN_FRONTEND=x",
+                                      "LESSHISTFILE=/x",
+                                      "SSH_ASKPASS_REQUIRE=force",
+                                      "PYTHONIOENCODING=x"};
+    struct got g = make("rules: []\n", good, sizeof(good) / sizeof(good[0]), 1 << 16);
+    assert_int_equal(count(&g.dropped), 0);
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(has(&g.env, good[i]));
+    free_got(&g);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        g = make("env: {pass: ['*']}\n", &bad[i], 1, 1 << 16);
+        if (g.count != 1 && !str_starts(bad[i], "DEBIAN"))
+            fail_msg("passes: %s", bad[i]);
+        free_got(&g);
+        g = make("rules: []\n", &bad[i], 1, 1 << 16);
+        if (g.count != 1)
+            fail_msg("passes: %s", bad[i]);
+        free_got(&g);
+    }
+}
+
 static void too_much_is_an_error_not_a_part(void **state)
 {
     (void)state;
@@ -212,6 +274,7 @@ int main(void)
         cmocka_unit_test(the_first_of_a_name_counts),
         cmocka_unit_test(what_is_no_variable_is_dropped),
         cmocka_unit_test(values_that_are_paths_in_disguise_are_dropped),
+        cmocka_unit_test(what_only_asks_for_quiet_passes_by_its_value),
         cmocka_unit_test(too_much_is_an_error_not_a_part),
         cmocka_unit_test(many_variables_cost_little),
     };
