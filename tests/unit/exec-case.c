@@ -191,7 +191,7 @@ static ssize_t send_packet(int sock, const void *p, size_t n, const int *fds, si
 }
 
 /* The kernel names the senders, so the agent itself has to say what we want said: first comes the
- * connection, then what is to be sent on it. */
+ * connection, then what is to be sent on it, then the word to do so. */
 _Noreturn static void agent_serve(void)
 {
     static char bytes[4096];
@@ -202,11 +202,15 @@ _Noreturn static void agent_serve(void)
         if (take_packet(AGENT_ORDERS, bytes, 1, conn, &n) < 0 || n != 1 ||
             (len = take_packet(AGENT_ORDERS, bytes, sizeof(bytes), fds, &count)) < 0)
             _exit(0);
-        char ok = send_packet(conn[0], bytes, (size_t)len, fds, count) == len;
+        char ok;
+        if (read(AGENT_ORDERS, &ok, 1) != 1)
+            _exit(0);
+        ok = send_packet(conn[0], bytes, (size_t)len, fds, count) == len;
+        /* First the word: a close may be the last, and wait. */
+        (void)!write(AGENT_ORDERS, &ok, 1);
         for (size_t i = 0; i < count; i++)
             close(fds[i]);
         close(conn[0]);
-        (void)!write(AGENT_ORDERS, &ok, 1);
     }
 }
 
@@ -241,13 +245,24 @@ static pid_t agent_new(uid_t uid, const char *cwd, void (*setup_fn)(void), int *
     return pid;
 }
 
-void shim_say(struct shim *s, const void *p, size_t n, const int *fds, size_t count)
+static void order(struct shim *s, const void *p, size_t n, const int *fds, size_t count)
 {
-    char ok = 0;
     assert_int_equal(send_packet(s->orders, "", 1, &s->conn, 1), 1);
     assert_int_equal(send_packet(s->orders, p, n, fds, count), n);
+}
+
+static void await_order(struct shim *s)
+{
+    char ok = 0;
+    assert_int_equal(write(s->orders, "", 1), 1);
     assert_int_equal(read(s->orders, &ok, 1), 1);
     assert_true(ok);
+}
+
+void shim_say(struct shim *s, const void *p, size_t n, const int *fds, size_t count)
+{
+    order(s, p, n, fds, count);
+    await_order(s);
 }
 
 void (*agent_setup)(void); /* for the next shim_new() */
@@ -363,7 +378,7 @@ uint8_t shim_message(struct shim *s, uint8_t payload[8192], uint32_t *ret_len)
 }
 
 void send_handover(struct shim *s, uint32_t flags, const uint32_t *numbers, unsigned count,
-                   const int *fds, unsigned n)
+                   const int *fds, unsigned n, int *last)
 {
     uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE + 4 * 300];
     uint32_t size = V2_FDS_SIZE + 4 * count;
@@ -371,12 +386,15 @@ void send_handover(struct shim *s, uint32_t flags, const uint32_t *numbers, unsi
     bytes_put_u32(bytes + V2_HEAD_SIZE, flags);
     for (unsigned i = 0; i < count; i++)
         bytes_put_u32(bytes + V2_HEAD_SIZE + V2_FDS_SIZE + (size_t)4 * i, numbers[i]);
-    shim_say(s, bytes, V2_HEAD_SIZE + size, fds, n);
+    order(s, bytes, V2_HEAD_SIZE + size, fds, n);
+    if (last)
+        close_fd(last);
+    await_order(s);
 }
 
 void send_fds(struct shim *s, uint32_t flags, const int *fds, unsigned n)
 {
-    send_handover(s, flags, NULL, 0, fds, n);
+    send_handover(s, flags, NULL, 0, fds, n, NULL);
 }
 
 void shim_hand_over(struct shim *s)

@@ -96,9 +96,10 @@ uint8_t shim_message(struct shim *s, uint8_t payload[8192], uint32_t *ret_len);
 /* The agent sends that on its connection. */
 void shim_say(struct shim *s, const void *p, size_t n, const int *fds, size_t count);
 void send_fds(struct shim *s, uint32_t flags, const int *fds, unsigned n);
-/* With numbers for further ones, as they are, and `n` descriptors, whether or not that is right. */
+/* With numbers for further ones, as they are, and `n` descriptors, whether or not that is right.
+ * `last`, if not NULL, is closed before the helper can have them. */
 void send_handover(struct shim *s, uint32_t flags, const uint32_t *numbers, unsigned count,
-                   const int *fds, unsigned n);
+                   const int *fds, unsigned n, int *last);
 void shim_hand_over(struct shim *s);
 void shim_send(struct shim *s, enum v2_type type, uint32_t value);
 void release(struct shim *s);

@@ -64,7 +64,7 @@ static void further_descriptors_are_as_many_as_their_numbers(void **state)
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         struct shim *s = before_fds();
         int fds[5] = {s->in, s->out_w, s->out_w, s->in, s->in};
-        send_handover(s, wrong[i].flags, wrong[i].numbers, wrong[i].count, fds, wrong[i].fds);
+        send_handover(s, wrong[i].flags, wrong[i].numbers, wrong[i].count, fds, wrong[i].fds, NULL);
         must_fail(s, 125);
     }
 }
@@ -78,7 +78,7 @@ static void more_further_descriptors_than_may_be_start_nothing(void **state)
         numbers[i] = 3 + i;
     for (unsigned i = 0; i < 3 + V2_FDS_MORE_MAX + 1; i++)
         fds[i] = s->in;
-    send_handover(s, 0, numbers, V2_FDS_MORE_MAX + 1, fds, 3 + V2_FDS_MORE_MAX + 1);
+    send_handover(s, 0, numbers, V2_FDS_MORE_MAX + 1, fds, 3 + V2_FDS_MORE_MAX + 1, NULL);
     must_fail(s, 125);
 }
 
@@ -107,7 +107,7 @@ static void further_descriptors_keep_their_numbers_and_nothing_else_is_open(void
         assert_int_equal(pwrite(fd, file, (size_t)n, 0), n);
         fds[3 + i] = fd;
     }
-    send_handover(s, 0, numbers, V2_FDS_MORE_MAX, fds, 3 + V2_FDS_MORE_MAX);
+    send_handover(s, 0, numbers, V2_FDS_MORE_MAX, fds, 3 + V2_FDS_MORE_MAX, NULL);
     for (unsigned i = 0; i < V2_FDS_MORE_MAX; i++)
         close(fds[3 + i]);
     close_fd(&s->out_w);
@@ -249,9 +249,9 @@ static void a_lingering_socket_blocks_nobody(void **state)
         assert_int_equal(shim_message(s, payload, &len), V2_GO);
         int fd = lingering_socket(&listener, &peer, 8);
         int fds[4] = {s->in, how == 2 ? s->out_w : fd, s->out_w, fd};
-        send_handover(s, 0, numbers, how == 2, fds, how == 0 ? 3 : 4);
-        close(fd); /* the helper's side is the last now; if it was quicker, this is what waits */
         uint64_t begin = now_ms();
+        /* The helper's side is the last then. */
+        send_handover(s, 0, numbers, how == 2, fds, how == 0 ? 3 : 4, &fd);
         release(s); /* with the surplus one the worker that closes the connection waits now */
         assert_int_equal(s->seen.end.kind, surplus ? END_FAILED : END_EXIT);
         for (int i = 0; i < 4; i++) {
