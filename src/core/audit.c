@@ -171,6 +171,19 @@ static void put_env(struct json_writer *w, const struct request *r, const struct
         binding_env_done(&found);
 }
 
+/* What the kernel did not say itself. */
+static void put_reporter(struct json_writer *w, const struct request *r)
+{
+    if (r->ask.door != DOOR_GATE)
+        return;
+    json_field_string(w, "reported_by", "gate");
+    json_key(w, "above");
+    json_array_begin(w);
+    for (size_t i = 0; i < r->facts.above_count; i++)
+        put_text(w, r->facts.above[i]);
+    json_array_end(w);
+}
+
 static void put_judged(struct json_writer *w, const struct request *r)
 {
     json_field_string(w, "policy", r->policy ? policy_digest(r->policy) : NULL);
@@ -194,6 +207,7 @@ static void put_request(struct json_writer *w, const struct request *r,
         json_field_uint(w, "args_omitted", r->ask.argc ? r->ask.argc - 1 : 0);
     field_redacted(w, "cwd", r->policy, r->facts.cwd);
     put_peer(w, &r->peer);
+    put_reporter(w, r);
     if (whole)
         put_env(w, r, env);
     put_judged(w, r);
@@ -237,7 +251,11 @@ void audit_decision(const struct request *r, const struct binding_env *env, stru
 
 static void put_status(struct json_writer *w, const struct end *e)
 {
-    if (e->kind == END_SIGNAL)
+    if (e->kind == END_REPLACED || e->kind == END_UNSEEN) {
+        json_key(w, "exit_code");
+        json_put_null(w);
+        json_field_bool(w, "replaced", e->kind == END_REPLACED);
+    } else if (e->kind == END_SIGNAL)
         json_field_int(w, "signal", e->value);
     else
         json_field_int(w, "exit_code", e->value);

@@ -19,8 +19,11 @@ int binding_env(const struct request *r, struct binding_env *ret, struct err *er
         return err_set(err, -EINVAL, "no policy has judged it");
     struct policy_request q;
     request_to_policy(r, &q);
-    int e = policy_environment(r->policy, &r->judged, &q, &ret->env, &ret->envc, &ret->passed,
-                               &ret->dropped);
+    int (*build)(const struct policy *, const struct policy_decision *,
+                 const struct policy_request *, struct buf *, size_t *, struct buf *,
+                 struct buf *) =
+        r->ask.door == DOOR_GATE ? policy_environment_in_place : policy_environment;
+    int e = build(r->policy, &r->judged, &q, &ret->env, &ret->envc, &ret->passed, &ret->dropped);
     if (e < 0)
         return err_errno(err, e, "the environment that passes");
     return 0;

@@ -105,11 +105,32 @@ static struct executor *find_executor(struct warden *w, const char *name)
     return NULL;
 }
 
+/* Under a gate a program stays in its process; elsewhere there is no process to stay in. */
+static int check_place(struct request *r, const char *name)
+{
+    bool gate = r->ask.door == DOOR_GATE, inplace = name && str_eq(name, EXECUTOR_INPLACE);
+    if (gate == inplace)
+        return 0;
+    if (gate)
+        (void)snprintf(r->why, sizeof(r->why),
+                       "%s (line %u) names the executor '%s', but under a gate commands run where "
+                       "they are ('inplace'): take `executor` out of the rule, or restrict it to "
+                       "other callers",
+                       r->judged.rule_name ? r->judged.rule_name : "the policy", r->judged.line,
+                       name && name[0] ? name : "(none)");
+    else
+        (void)snprintf(r->why, sizeof(r->why),
+                       "the executor 'inplace' is for commands under a gate only");
+    return -EINVAL;
+}
+
 static int choose_executor(struct warden *w, struct request *r)
 {
     const char *name = r->judged.executor;
     if (!name && (unsigned)r->ask.door < WARDEN_DOORS)
         name = w->default_executor[r->ask.door];
+    if (check_place(r, name) < 0)
+        return -EINVAL;
     r->executor = name && name[0] ? find_executor(w, name) : NULL;
     if (r->executor)
         return 0;
@@ -125,6 +146,13 @@ static enum course_event may_ask(struct warden *w, struct request *r)
     char key[LIMITS_KEY_SIZE];
     if (w->draining && r->ask.door != DOOR_SHIM_V2)
         return EV_STOPPING;
+    if (r->ask.unholdable) {
+        course_say(r->why, sizeof(r->why),
+                   "the policy asks a person, but nothing protects the memory of a program that "
+                   "waits here: start the gate where it can raise a wall (see clawrden-gate(8), "
+                   "--wall)");
+        return EV_IMPOSSIBLE;
+    }
     if (binding_digest(r, r->digest, &err) < 0) {
         course_say(r->why, sizeof(r->why), err.text);
         return EV_IMPOSSIBLE;
@@ -205,7 +233,9 @@ void judging_judge_again(struct warden *w, struct request *r)
 static bool covered(const struct request *r, const struct policy *p)
 {
     size_t want[OPERANDS_MAX];
-    size_t n = policy_path_operands(p, r->ask.name, r->ask.argv, r->ask.argc, want, OPERANDS_MAX);
+    struct policy_request q;
+    request_to_policy(r, &q);
+    size_t n = policy_path_operands(p, r->ask.name, q.argv, q.argc, want, OPERANDS_MAX);
     if (n > OPERANDS_MAX)
         return true; /* no helper resolves so many */
     for (size_t i = 0; i < n; i++) {

@@ -218,8 +218,8 @@ static void start(struct warden *w, struct request *r, const struct binding_env 
 {
     struct err err = {0};
     struct caller *c = TAKE_PTR(r->caller);
-    int conn = c->ops->take(c);
-    if (conn < 0) {
+    int conn = c->ops->take ? c->ops->take(c) : -1;
+    if (c->ops->take && conn < 0) {
         r->track->caller_gone = true;
         not_started_because(r, EXIT_CANNOT, "its caller's connection is gone");
         return;
@@ -252,7 +252,8 @@ void outcome_started(struct warden *w, struct request *r)
 {
     r->started_at = course_realtime(w);
     r->track->running_since = course_monotonic(w);
-    if (!r->track->kill_sent)
+    /* A gated tree is made of shells and agents that run for hours: the default is not for them. */
+    if (!r->track->kill_sent && (r->ask.door != DOOR_GATE || r->judged.own_timeout))
         course_due(r, course_after(r->track->running_since, r->judged.timeout));
     course_emit(w, r, EVENT_STARTED);
 }

@@ -27,7 +27,8 @@ struct caller_ops {
     void (*waiting)(struct caller *c, const struct request *r);
     /* The end without a command: `text` is whole lines that begin with "clawrden:". */
     void (*refused)(struct caller *c, const struct request *r, int exit_code, const char *text);
-    /* Gives up the connection: a stream socket, owned by the callee from now on. */
+    /* Gives up the connection: a stream socket, owned by the callee from now on. NULL: the command
+     * is the caller's process itself, there is nothing to give (a gate). */
     int (*take)(struct caller *c);
 };
 
@@ -42,11 +43,15 @@ struct resolver {
     void (*cancel)(struct resolver *x, struct request *r);
 };
 
+/* Of commands under a gate, which stay in their own process. */
+#define EXECUTOR_INPLACE "inplace"
+
 /* Runs commands. */
 struct executor {
     const char *name; /* "local" */
     /* Starts r->facts.exec_path with the environment `env` (envc strings, one behind the other) for
-     * the caller on `conn`, which it owns from here on, also when it fails. Reports by
+     * the caller on `conn` (-1: in the caller's own process), which it owns from here on, also when
+     * it fails. Reports by
      * warden_started() and then warden_ended(), or only warden_ended() with END_FAILED. A negative
      * return means that nothing was started and nothing will be reported. */
     int (*start)(struct executor *x, struct request *r, int conn, const char *env, size_t env_len,

@@ -108,12 +108,17 @@ struct request *request_free(struct request *r)
     return NULL;
 }
 
+static size_t request_skip(const struct request *r)
+{
+    return r->facts.argv_skip < r->ask.argc ? r->facts.argv_skip : 0;
+}
+
 void request_to_policy(const struct request *r, struct policy_request *ret)
 {
     *ret = (struct policy_request){
         .command = r->ask.name,
-        .argv = r->ask.argv,
-        .argc = r->ask.argc,
+        .argv = r->ask.argv + request_skip(r),
+        .argc = r->ask.argc - request_skip(r),
         .env = r->ask.env,
         .envc = r->ask.envc,
         .cwd = r->facts.cwd,
@@ -123,5 +128,7 @@ void request_to_policy(const struct request *r, struct policy_request *ret)
         .program = r->facts.program,
         .paths = r->facts.paths,
         .paths_count = r->facts.paths_count,
+        .above = r->facts.above,
+        .above_count = r->facts.above_count,
     };
 }

@@ -68,6 +68,7 @@ struct ask {
     uint32_t flags; /* V2_REQ_TTY* */
     bool has_claim;
     uint8_t claim[16];
+    bool unholdable; /* others could change it while it waits: it cannot be asked about */
 };
 
 /* What the resolver found. `program`, `paths` are in the form that policy judges. */
@@ -79,6 +80,9 @@ struct facts {
     struct policy_program program; /* its strings and arrays are kept in `arena` */
     struct policy_path *paths;     /* kept in `arena` */
     size_t paths_count;
+    size_t argv_skip;   /* rules see argv from here: what is before it is an interpreter's */
+    const char **above; /* in `arena`: names of the trusted programs above it, under a gate */
+    size_t above_count;
     void **arena; /* owned pointers to free; see facts_keep() */
     size_t arena_count;
 };
@@ -88,9 +92,11 @@ void facts_done(struct facts *f); /* frees, leaves empty facts */
 
 /* How it ended. */
 enum end_kind {
-    END_EXIT,   /* value: exit code */
-    END_SIGNAL, /* value: signal */
-    END_FAILED, /* it never started: value is the exit code for the shim (125, 126, 127) */
+    END_EXIT,     /* value: exit code */
+    END_SIGNAL,   /* value: signal */
+    END_FAILED,   /* it never started: value is the exit code for the shim (125, 126, 127) */
+    END_REPLACED, /* under a gate: its process started another program in its place */
+    END_UNSEEN,   /* under a gate: it ended, and the kernel did not tell how */
 };
 struct end {
     enum end_kind kind;

@@ -296,6 +296,104 @@ static bool passes(const struct environment *e, const char *name, const char *va
     return wanted && !dangerous(name) && value_harmless(name, value);
 }
 
+/* In place every program that is started is judged by itself, so only what acts within a program
+ * counts: libraries and code that it loads, its interpreter's switches, a pager's helpers, and for
+ * git whatever names a repository, a configuration or a program. */
+static const char *const env_inside[] = {
+    "LD_*",
+    "GLIBC_TUNABLES",
+    "GCONV_PATH",
+    "GETCONF_DIR",
+    "LOCPATH",
+    "NLSPATH",
+    "MALLOC_*",
+    "HOSTALIASES",
+    "LOCALDOMAIN",
+    "RES_OPTIONS",
+    "ENV",
+    "BASH_ENV",
+    "BASH_FUNC_*",
+    "BASH_LOADABLES_PATH",
+    "BASH_XTRACEFD",
+    "BASHOPTS",
+    "SHELLOPTS",
+    "PS4",
+    "PROMPT_COMMAND",
+    "CDPATH",
+    "FPATH",
+    "ZDOTDIR",
+    "GIT_*",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "NODE_REPL_*",
+    "NODE_V8_COVERAGE",
+    "PYTHON*",
+    "PERL*",
+    "RUBYOPT",
+    "RUBYLIB",
+    "GEM_HOME",
+    "GEM_PATH",
+    "JAVA_TOOL_OPTIONS",
+    "_JAVA_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "CLASSPATH",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
+    "LUA_INIT*",
+    "LUA_PATH*",
+    "LUA_CPATH*",
+    "TCLLIBPATH",
+    "R_PROFILE*",
+    "R_ENVIRON*",
+    "R_LIBS*",
+    "JULIA_LOAD_PATH",
+    "JULIA_DEPOT_PATH",
+    "DOTNET_STARTUP_HOOKS",
+    "DOTNET_ADDITIONAL_DEPS",
+    "CORECLR_*",
+    "COR_*",
+    "OPENSSL_*",
+    "PAGER",
+    "*_PAGER",
+    "LESSOPEN",
+    "LESSCLOSE",
+    "CLAWRDEN_*",
+};
+
+/* Of these, what only says how much is printed and where a name or a date comes from. */
+static const char *const env_inside_harmless[] = {
+    "PYTHONUNBUFFERED",    "PYTHONDONTWRITEBYTECODE", "PYTHONIOENCODING",
+    "PYTHONUTF8",          "PYTHONHASHSEED",          "GIT_AUTHOR_*",
+    "GIT_COMMITTER_*",     "GIT_TERMINAL_PROMPT",     "GIT_OPTIONAL_LOCKS",
+    "GIT_CONFIG_NOSYSTEM", "GIT_MERGE_AUTOEDIT",      "CLAWRDEN_SOCKET",
+};
+
+static bool below(const struct policy_request *q, const char *name)
+{
+    for (size_t i = 0; i < q->above_count; i++)
+        if (str_eq(q->above[i], name))
+            return true;
+    return false;
+}
+
+/* git hands GIT_* to its hooks and helpers, and its own were taken away when it started. */
+static bool passes_in_place(const struct environment *e, const struct policy_request *q,
+                            const char *name, const char *value)
+{
+    const struct model_env *file = &e->p->env;
+    if (is_set(file, name) || is_set(e->rule, name))
+        return false;
+    if (str_starts(value, "()"))
+        return false;
+    if (listed(&file->pass, name, true) || (e->rule && listed(&e->rule->pass, name, true)))
+        return true;
+    if (!glob_match_any(env_inside, ARRAY_LEN(env_inside), name, NULL))
+        return true;
+    if (glob_match_any(env_inside_harmless, ARRAY_LEN(env_inside_harmless), name, NULL))
+        return true;
+    return str_starts(name, "GIT_") && below(q, "git");
+}
+
 static int put(struct environment *e, const char *name, const char *value)
 {
     (void)buf_append_str(e->env, name);
@@ -346,6 +444,36 @@ int policy_environment(const struct policy *p, const struct policy_decision *d,
     (void)put_all(&e, e.rule, NULL);
     for (size_t i = 0; i < q->envc; i++)
         if (take(&e, q->env[i]) < 0)
+            break;
+    *ret_envc = e.count;
+    return env->failed || passed->failed || dropped->failed ? -EMSGSIZE : 0;
+}
+
+/* Names need not be names here: what a shell would not make may still be handed on. */
+static int take_in_place(struct environment *e, const struct policy_request *q, const char *entry)
+{
+    size_t n = strcspn(entry, "=");
+    _cleanup_free_ char *name = mem_strndup(entry, n);
+    bool good = entry[n] && n > 0;
+    if (good && passes_in_place(e, q, name, entry + n + 1)) {
+        (void)buf_append(e->env, entry, strlen(entry) + 1);
+        e->count++;
+        return buf_append(e->passed, name, n + 1);
+    }
+    return buf_append(e->dropped, name, n + 1);
+}
+
+int policy_environment_in_place(const struct policy *p, const struct policy_decision *d,
+                                const struct policy_request *q, struct buf *env, size_t *ret_envc,
+                                struct buf *passed, struct buf *dropped)
+{
+    struct environment e = {.p = p,
+                            .rule = d->rule ? &d->rule->env : NULL,
+                            .env = env,
+                            .passed = passed,
+                            .dropped = dropped};
+    for (size_t i = 0; i < q->envc; i++)
+        if (take_in_place(&e, q, q->env[i]) < 0)
             break;
     *ret_envc = e.count;
     return env->failed || passed->failed || dropped->failed ? -EMSGSIZE : 0;

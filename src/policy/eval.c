@@ -303,8 +303,10 @@ static void decide_by_rule(struct policy_decision *d, const struct policy_rule *
     d->instead = r->instead;
     d->executor = r->executor;
     d->record = r->record;
-    if (r->timeout)
+    if (r->timeout) {
         d->timeout = r->timeout;
+        d->own_timeout = true;
+    }
     if (r->approval_timeout)
         d->approval_timeout = r->approval_timeout;
 }

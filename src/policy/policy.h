@@ -71,6 +71,8 @@ struct policy_request {
     struct policy_program program;
     const struct policy_path *paths;
     size_t paths_count;
+    const char *const *above; /* under a gate: names of the trusted programs that it descends from */
+    size_t above_count;
 };
 
 /* ---- verdict ---- */
@@ -85,6 +87,7 @@ struct policy_decision {
     const char *executor;      /* "local", "mirror", "ghost", or NULL: the door's default */
     uint64_t timeout;          /* ns the command may run; 0 never happens */
     uint64_t approval_timeout; /* ns a person has to answer */
+    bool own_timeout;          /* a rule set `timeout`; false: it is the policy's default */
     bool record;               /* streams are recorded */
 };
 
@@ -122,6 +125,13 @@ void policy_judge(const struct policy *p, const struct policy_request *q,
 int policy_environment(const struct policy *p, const struct policy_decision *d,
                        const struct policy_request *q, struct buf *env, size_t *ret_envc,
                        struct buf *passed, struct buf *dropped);
+
+/* The same for a program that keeps its process and its environment: all passes but what would load
+ * code into it, configure its interpreter or, for git, name what it works with; of these only what
+ * the policy spells out in `env`. */
+int policy_environment_in_place(const struct policy *p, const struct policy_decision *d,
+                                const struct policy_request *q, struct buf *env, size_t *ret_envc,
+                                struct buf *passed, struct buf *dropped) MUST_CHECK;
 
 /* True when an argument or text is matched by `redact`; appends the text with each match replaced
  * by "[redacted:<8 hex of its SHA-256>]". Records, metrics and chat get this form. */
