@@ -26,7 +26,7 @@ $(BUILD)/static/build.ninja:
 	@mkdir -p $(BUILD)
 	@meson setup $(BUILD)/static . -Dpart=static --native-file build-aux/musl.ini -Dbuildtype=plain --prefix=$(PREFIX) >$(BUILD)/setup.log 2>&1 || { cat $(BUILD)/setup.log; exit 1; }
 
-programs = static/src/shim/clawrden-shim static/src/mirror/clawrden-mirror \
+programs = static/src/shim/clawrden-shim static/src/mirror/clawrden-mirror static/src/gate/clawrden-gate \
 	dynamic/src/warden/clawrden-warden dynamic/src/cli/clawrden
 
 all: need ## build everything into bin/

@@ -49,6 +49,12 @@ check_calls() { # name objects...
 
 check_program "$static/src/shim/clawrden-shim" 65536
 check_calls clawrden-shim "$static"/src/shim/clawrden-shim.p/*.o "$static"/src/wire/libwire.a.p/*.o
+check_program "$static/src/gate/clawrden-gate" 262144
+# Below the agent's gate nobody but its one loop may wait for a child, and nothing may start a program but
+# the agent's own start.
+odd=$(nm -u "$static"/src/gate/clawrden-gate.p/*.o | awk 'NF == 2 {print $2}' | sort -u |
+    grep -xE 'wait|wait3|wait4|waitid|system|popen|posix_spawn.*|execl.*|fexecve|pthread_create|malloc|calloc|realloc|free|printf|dlopen')
+[ -z "$odd" ]; verdict "clawrden-gate starts, waits and allocates only as it may" $? "$odd"
 [ ! -e src/mirror/meson.build ] || check_program "$static/src/mirror/clawrden-mirror" 262144
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -15,6 +15,7 @@ rows() { # mode source destination
     echo "755 $build/dynamic/src/warden/clawrden-warden /sbin/clawrden-warden"
     echo "755 $build/dynamic/src/cli/clawrden /bin/clawrden"
     echo "755 $build/static/src/shim/clawrden-shim /libexec/clawrden/clawrden-shim"
+    echo "755 $build/static/src/gate/clawrden-gate /bin/clawrden-gate"
     echo "755 $build/static/src/mirror/clawrden-mirror /libexec/clawrden/clawrden-mirror"
     for f in share/policies/*.yaml; do echo "644 $f /share/clawrden/policies/$(basename "$f")"; done
     for f in share/grammars/*.yaml; do echo "644 $f /share/clawrden/grammars/$(basename "$f")"; done
@@ -65,7 +66,7 @@ case ${1:-} in
         "$root/libexec/clawrden/clawrden-shim" --version
         "$root/bin/clawrden" policy check "$root/share/clawrden/policies/starter.yaml"
         "$root/bin/clawrden" policy check "$root/share/clawrden/policies/strict.yaml"
-        for page in clawrden.1 clawrden-warden.8 clawrden-shim.8 clawrden-mirror.8; do
+        for page in clawrden.1 clawrden-warden.8 clawrden-shim.8 clawrden-mirror.8 clawrden-gate.8; do
             [ -s "$(find "$root/share/man" -name "$page")" ] || { echo "no man page $page"; exit 1; }
         done
         grep -qx "ExecStart=/usr/sbin/clawrden-warden" "$root/lib/systemd/system/clawrden-warden.service"

@@ -149,7 +149,7 @@ static void enter_cwd(struct child_plan *p, int fd)
 static bool same_digest(int fd, const char *want)
 {
     char have[HASH_TEXT_SIZE];
-    return hash_fd(fd, have) == 0 && strcmp(have, want) == 0;
+    return hash_fd(fd, HASH_FILE_MAX, have) == 0 && strcmp(have, want) == 0;
 }
 
 /* An approved program that the caller can write: nobody may have it open for writing (a lease

@@ -8,7 +8,7 @@
 
 #include "wire/sha256.h"
 
-int hash_fd(int fd, char out[HASH_TEXT_SIZE])
+int hash_fd(int fd, size_t max, char out[HASH_TEXT_SIZE])
 {
     static uint8_t buf[65536];
     static const char digits[] = "0123456789abcdef";
@@ -25,7 +25,7 @@ int hash_fd(int fd, char out[HASH_TEXT_SIZE])
     sha256_init(&h);
     while ((n = pread(fd, buf, sizeof(buf), at)) > 0) {
         at += n;
-        if (at > (off_t)HASH_FILE_MAX)
+        if (at > (off_t)max)
             return -EFBIG;
         sha256_update(&h, buf, (size_t)n);
     }

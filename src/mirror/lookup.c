@@ -143,7 +143,7 @@ static bool executable(const struct way *w)
 static void hash(const struct way *w)
 {
     int fd = reopen(w);
-    if (fd >= 0 && hash_fd(fd, l.digest) == 0)
+    if (fd >= 0 && hash_fd(fd, HASH_FILE_MAX, l.digest) == 0)
         l.answer.digest = l.digest;
     if (fd >= 0)
         close(fd);

@@ -105,6 +105,7 @@ static void put_facts(struct pack_writer *w, const struct gatewire_facts *f)
     pack_put_u64(w, f->cwd_ino);
     pack_put_u32(w, f->trust);
     pack_put_u32(w, f->script_trust);
+    pack_put_u32(w, f->script_arg);
     pack_put_string(w, f->path);
     pack_put_u64(w, f->dev);
     pack_put_u64(w, f->ino);
@@ -136,6 +137,7 @@ static void get_facts(struct pack_reader *r, struct gatewire_facts *f)
     f->cwd_ino = pack_get_u64(r);
     f->trust = pack_get_u32(r);
     f->script_trust = pack_get_u32(r);
+    f->script_arg = pack_get_u32(r);
     f->path = pack_get_string(r, GATEWIRE_PATH_MAX);
     f->dev = pack_get_u64(r);
     f->ino = pack_get_u64(r);
@@ -150,6 +152,10 @@ static void get_facts(struct pack_reader *r, struct gatewire_facts *f)
     /* What is known has a path, and what is trusted is known. */
     bad(r, !f->error && f->path[0] == 0);
     bad(r, f->script_trust == GATEWIRE_TRUSTED && f->script[0] != '/');
+    /* A tool by its script's name is one that both can be trusted for. */
+    bad(r, f->script_arg > GATEWIRE_SCRIPT_ARG_MAX ||
+               (f->script_arg && (f->script_trust != GATEWIRE_TRUSTED ||
+                                  f->trust != GATEWIRE_TRUSTED || !f->interpreter[0])));
 }
 
 size_t gatewire_facts_encode(const struct gatewire_facts *m, uint8_t *out, size_t size)

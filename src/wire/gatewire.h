@@ -46,6 +46,7 @@
 #define GATEWIRE_SEARCH_MAX 64u
 #define GATEWIRE_SCRUB_MAX 65536u
 #define GATEWIRE_TEXT_MAX 8192u
+#define GATEWIRE_SCRIPT_ARG_MAX 2u /* the kernel puts at most one argument before a script */
 
 enum gatewire_type {
     GATEWIRE_HELLO = 1,
@@ -99,8 +100,10 @@ struct gatewire_facts {
     const char *cwd;   /* resolved; "" unknown */
     uint64_t cwd_dev, cwd_ino;
     uint32_t trust, script_trust; /* enum gatewire_trust */
-    const char *path;             /* of the opened executable */
-    uint64_t dev, ino;            /* of the opened executable */
+    uint32_t script_arg; /* 0, or: it is the tool that argv[script_arg], a script, is by its name,
+                          * and arguments before that are its interpreter's */
+    const char *path;    /* of the opened executable */
+    uint64_t dev, ino;   /* of the opened executable */
     const char *why_unknown;
     struct pack_strings names; /* by which the search path leads to this very file */
     const char *script;

@@ -158,6 +158,12 @@ static void a_request_that_makes_no_sense_is_refused(void **state)
     assert_int_equal(decode_request(&m), 0);
     m = good, m.facts.script_trust = GATEWIRE_TRUSTED, m.facts.script = "a.py";
     assert_int_equal(decode_request(&m), -EBADMSG);
+    m = good, m.facts.script_arg = 1; /* named by a script that is not trusted */
+    assert_int_equal(decode_request(&m), -EBADMSG);
+    m.facts.script_trust = GATEWIRE_TRUSTED, m.facts.interpreter = "/usr/bin/node";
+    assert_int_equal(decode_request(&m), 0);
+    m.facts.script_arg = 3;
+    assert_int_equal(decode_request(&m), -EBADMSG);
 }
 
 static void what_is_longer_than_the_kernel_allows_is_refused(void **state)

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* All that the gate knows of the programs of its tree: those on their way through an exec, and
+ * those that it let go and that have not ended. One table, and the accounts that show whether a
+ * start has slipped past it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "gate/image.h"
+
+#define EXECS_MAX 16384
+#define EXECS_GOING_MAX 4096 /* on their way; leaves room for those that run */
+
+enum exec_state {
+    EXEC_FREE,
+    EXEC_QUEUED,  /* a notification whose process has another exec in flight */
+    EXEC_GOING,   /* seized and continued: the kernel is loading it */
+    EXEC_FINDING, /* stopped; a finder looks at its files */
+    EXEC_ASKED,   /* stopped; the warden has the request */
+    EXEC_LOOKING, /* stopped; a finder looks again because the warden wants it */
+    EXEC_DOOMED,  /* stopped and to be killed, the kernel has not confirmed it */
+    EXEC_RUNNING, /* let go */
+};
+
+struct exec {
+    enum exec_state state;
+    uint64_t job;
+    uint64_t notif; /* of the kernel */
+    pid_t tid, tgid, parent;
+    uint32_t umask;
+    bool continued; /* the kernel was told to go on: it is on the accounts */
+    bool held;      /* a person is asked */
+    bool unread;    /* its image could not be read: nothing but killing is possible */
+    bool pass;      /* the shim that a redirect has put here */
+    uint64_t above; /* job of the nearest program above it, 0 none */
+    uint64_t dev, ino;
+    char name[64]; /* of its executable, for those below */
+    struct image image;
+    char *operands; /* owned (mmap), what the warden asked to resolve; NULL none */
+    size_t operands_size;
+    uint32_t operands_count;
+    int pidfd;           /* owned; -1 none */
+    uint64_t redirected; /* ino of the shim that is to come, 0 none */
+    int finder;          /* which works on it, -1 none */
+};
+
+/* Every exec that the kernel was told to continue ends as one of the three. */
+struct execs_account {
+    uint64_t continued, stopped, failed, died;
+};
+extern struct execs_account execs_account;
+
+/* NULL when the table is full. */
+struct exec *execs_new(enum exec_state s);
+void execs_free(struct exec *e);
+struct exec *execs_find_job(uint64_t job);  /* of any state */
+struct exec *execs_find_thread(pid_t tid);  /* on its way, not queued */
+struct exec *execs_find_going(pid_t tgid);  /* in the kernel's hands */
+struct exec *execs_find_queued(pid_t tgid); /* the first that waits its turn */
+struct exec *execs_find_running(pid_t tgid);
+struct exec *execs_next(const struct exec *after); /* all that are not free; NULL from the start */
+unsigned execs_count(enum exec_state s);
+bool execs_full(void);
+/* Moves it to another state. */
+void execs_set(struct exec *e, enum exec_state s);
+/* Whether `job` is above `e`, or `e` itself. */
+bool execs_is_below(const struct exec *e, uint64_t job);
+/* False when a start was not seen: the tree must not live on. */
+bool execs_balanced(void);

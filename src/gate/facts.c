@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: MIT */
+/* Identity is the device and inode of what the kernel opened, held against our own way to that
+ * name: a bind mount in the agent's name space can give its file any path. Everything is static: a
+ * finder does one thing at a time. */
+#include "gate/facts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "mirror/compat.h"
+#include "mirror/hash.h"
+#include "mirror/phrase.h"
+#include "mirror/script.h"
+#include "mirror/way.h"
+#include "wire/gatewire.h"
+
+#define CMDLINE_MAX (256u << 10)
+#define STATUS_MAX (16u << 10)
+#define GROUPS_MAX 1024
+#define DIGEST_BYTES_MAX (256u << 20)
+#define NAMES_MAX 4
+
+static int proc = -1; /* the /proc of before the agent */
+static struct stat our_root, our_mounts;
+static uint32_t others_uid; /* whose files count like root's, beside 0 */
+
+static struct {
+    const struct facts_ask *ask;
+    struct gatewire_facts f;
+    struct helper_peer peer;
+    struct way_caller caller;
+    uint32_t groups[GROUPS_MAX];
+    char status[STATUS_MAX];
+    char cmdline[CMDLINE_MAX];
+    struct helper_strings args;
+    bool args_cut;
+    int exe, cwd_fd;
+    struct compat_statx exe_st;
+    char path[WAY_PATH_MAX];
+    char cwd[WAY_PATH_MAX];
+    char script[WAY_PATH_MAX];
+    struct way way, other;
+    char head[SCRIPT_HEAD_MAX];
+    char digest[HASH_TEXT_SIZE];
+    char why[256];
+    char words[256];
+    char names[NAMES_MAX * 256];
+    char operands[GATEWIRE_OPERANDS_MAX * WAY_PATH_MAX];
+} l;
+
+/* ---- /proc ---- */
+
+/* A user name space that knows our own user only shows root's files as nobody's. */
+static uint32_t owner_of_the_system(void)
+{
+    char text[256];
+    int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    const char *p = text;
+    while (*p == ' ')
+        p++;
+    uint64_t inside = phrase_number(p, &p);
+    while (*p == ' ')
+        p++;
+    uint64_t outside = phrase_number(p, &p);
+    while (*p == ' ')
+        p++;
+    bool all = inside == 0 && outside == 0 && phrase_number(p, &p) > 65535;
+    struct stat st;
+    /* The owner of "/proc/sys" is the root of the host, by whatever number it shows here. */
+    return all || stat("/proc/sys", &st) < 0 ? 0 : st.st_uid;
+}
+
+int facts_init(void)
+{
+    struct statfs fs;
+    proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (proc < 0 || fstatfs(proc, &fs) < 0)
+        return -errno;
+    if (fs.f_type != COMPAT_PROC_MAGIC)
+        return -ENOTSUP;
+    if (fstatat(proc, "self/root", &our_root, 0) < 0 ||
+        fstatat(proc, "self/ns/mnt", &our_mounts, 0) < 0)
+        return -errno;
+    others_uid = owner_of_the_system();
+    return 0;
+}
+
+static void proc_name(char out[48], const char *what)
+{
+    struct phrase p = {.text = out, .size = 48};
+    out[0] = 0;
+    phrase_add_number(&p, (uint64_t)l.ask->pid);
+    phrase_add(&p, "/");
+    phrase_add(&p, what);
+}
+
+static int open_proc(const char *what, int flags)
+{
+    char name[48];
+    proc_name(name, what);
+    int fd = openat(proc, name, flags | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static ssize_t read_proc(const char *what, char *out, size_t size)
+{
+    int fd = open_proc(what, O_RDONLY);
+    size_t have = 0;
+    ssize_t n = 0;
+    if (fd < 0)
+        return fd;
+    while (have < size && (n = read(fd, out + have, size - have)) > 0)
+        have += (size_t)n;
+    int error = errno;
+    close(fd);
+    return n < 0 ? -error : (ssize_t)have;
+}
+
+static ssize_t read_link(const char *what, char out[WAY_PATH_MAX])
+{
+    char name[48];
+    proc_name(name, what);
+    ssize_t n = readlinkat(proc, name, out, WAY_PATH_MAX);
+    if (n < 0)
+        return -errno;
+    if (n >= WAY_PATH_MAX)
+        return -ENAMETOOLONG;
+    out[n] = 0;
+    return n;
+}
+
+/* ---- saying ---- */
+
+static void because(const char *prefix, const char *why)
+{
+    struct phrase p = PHRASE(l.why);
+    if (l.why[0])
+        return;
+    phrase_add(&p, prefix);
+    phrase_add(&p, why);
+}
+
+static void unknown(const char *prefix, const char *why)
+{
+    l.f.trust = GATEWIRE_UNKNOWN;
+    because(prefix, why);
+}
+
+static int fail(int error, const char *words)
+{
+    struct phrase p = PHRASE(l.words);
+    l.words[0] = 0;
+    phrase_add(&p, words);
+    l.f.error = (uint32_t)(error ? error : EIO);
+    return -1;
+}
+
+/* ---- who ---- */
+
+static const char *line(const char *key)
+{
+    const char *p = l.status;
+    size_t n = strlen(key);
+    while (p && strncmp(p, key, n) != 0) {
+        p = strchr(p, '\n');
+        p = p ? p + 1 : NULL;
+    }
+    if (!p)
+        return NULL;
+    p += n;
+    return p + strspn(p, " \t");
+}
+
+/* The fourth of the ids is the one that file systems look at. */
+static bool fourth(const char *p, uint32_t *ret)
+{
+    uint64_t v = 0;
+    for (int i = 0; i < 4; i++) {
+        const char *end;
+        if (!p || *p < '0' || *p > '9')
+            return false;
+        v = phrase_number(p, &end);
+        p = end + strspn(end, " \t");
+    }
+    *ret = (uint32_t)v;
+    return true;
+}
+
+static int read_ids(void)
+{
+    ssize_t n = read_proc("status", l.status, sizeof(l.status) - 1);
+    if (n < 0)
+        return fail((int)-n, "its ids cannot be read");
+    l.status[n] = 0;
+    l.peer = (struct helper_peer){.pid = (uint32_t)l.ask->pid, .groups = l.groups};
+    const char *p = line("Groups:");
+    if (!fourth(line("Uid:"), &l.peer.uid) || !fourth(line("Gid:"), &l.peer.gid) || !p)
+        return fail(EBADMSG, "its ids make no sense");
+    while (*p >= '0' && *p <= '9') {
+        if (l.peer.groups_count == GROUPS_MAX)
+            return fail(E2BIG, "it is in too many groups");
+        l.groups[l.peer.groups_count++] = (uint32_t)phrase_number(p, &p);
+        p += strspn(p, " \t");
+    }
+    l.caller = (struct way_caller){.peer = &l.peer,
+                                   .search = {.packed = l.ask->search.packed,
+                                              .size = l.ask->search.size,
+                                              .count = l.ask->search.count},
+                                   .own_uid = others_uid};
+    return 0;
+}
+
+/* A root or name space of its own: what a name leads to is its own affair. */
+static bool foreign(void)
+{
+    struct stat root, mounts;
+    char name[48];
+    proc_name(name, "root");
+    if (fstatat(proc, name, &root, 0) < 0)
+        return true;
+    proc_name(name, "ns/mnt");
+    if (fstatat(proc, name, &mounts, 0) < 0)
+        return true;
+    return root.st_dev != our_root.st_dev || root.st_ino != our_root.st_ino ||
+           mounts.st_dev != our_mounts.st_dev || mounts.st_ino != our_mounts.st_ino;
+}
+
+static int read_cwd(void)
+{
+    struct compat_statx st;
+    l.cwd_fd = open_proc("cwd", O_PATH | O_DIRECTORY);
+    if (l.cwd_fd < 0)
+        return fail(-l.cwd_fd, "its working directory cannot be looked at");
+    int r = way_stat(l.cwd_fd, "", AT_EMPTY_PATH, &st);
+    if (r < 0)
+        return fail(-r, "its working directory does not answer");
+    if (read_link("cwd", l.cwd) < 0 || st.nlink == 0 || l.cwd[0] != '/')
+        l.cwd[0] = 0;
+    l.f.cwd = l.cwd;
+    l.f.cwd_dev = way_dev(&st);
+    l.f.cwd_ino = st.ino;
+    return 0;
+}
+
+static int read_args(void)
+{
+    ssize_t n = read_proc("cmdline", l.cmdline, sizeof(l.cmdline));
+    if (n <= 0)
+        return fail(n < 0 ? (int)-n : EBADMSG, "its arguments cannot be read");
+    uint32_t count = 0;
+    size_t size = 0;
+    for (ssize_t i = 0; i < n && count < HELPER_ARGS_MAX; i++)
+        if (l.cmdline[i] == 0) {
+            count++;
+            size = (size_t)i + 1;
+        }
+    if (count == 0)
+        return fail(EBADMSG, "its arguments cannot be read");
+    l.args_cut = size < (size_t)n || n == (ssize_t)sizeof(l.cmdline);
+    l.args = (struct helper_strings){.packed = l.cmdline, .size = size, .count = count};
+    return 0;
+}
+
+/* ---- files ---- */
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* An O_PATH descriptor opened for reading; regular files only, so nothing blocks here. */
+static int reopen(int fd, unsigned mode)
+{
+    char path[40];
+    struct phrase p = PHRASE(path);
+    path[0] = 0;
+    phrase_add(&p, "/proc/self/fd/");
+    phrase_add_number(&p, (uint64_t)fd);
+    return (mode & S_IFMT) == S_IFREG ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+}
+
+static size_t read_head(const struct way *w)
+{
+    int fd = reopen(w->fd, w->st.mode);
+    size_t n = 0;
+    ssize_t r;
+    while (fd >= 0 && n < sizeof(l.head) && (r = read(fd, l.head + n, sizeof(l.head) - n)) > 0)
+        n += (size_t)r;
+    if (fd >= 0)
+        close(fd);
+    return n;
+}
+
+static void hash(int path_fd, unsigned mode)
+{
+    int fd = reopen(path_fd, mode);
+    if (fd >= 0 && hash_fd(fd, DIGEST_BYTES_MAX, l.digest) == 0)
+        l.f.digest = l.digest;
+    if (fd >= 0)
+        close(fd);
+}
+
+static bool same_file(const struct compat_statx *a, const struct compat_statx *b)
+{
+    return a->ino == b->ino && way_dev(a) == way_dev(b);
+}
+
+/* The first executable of that name in the trusted directories is this file, and nobody could have
+ * made it so. */
+static bool leads_to(const char *name, const struct compat_statx *file)
+{
+    static char path[WAY_PATH_MAX];
+    const char *dir = l.ask->search.packed;
+    struct compat_statx st;
+    if (!name[0] || strchr(name, '/') || strlen(name) > 255 || !strcmp(name, ".") ||
+        !strcmp(name, ".."))
+        return false;
+    for (uint32_t i = 0; i < l.ask->search.count; i++, dir = pack_next(dir)) {
+        struct phrase p = {.text = path, .size = WAY_PATH_MAX};
+        if (dir[0] != '/' || strlen(dir) > WAY_PATH_MAX - 300)
+            continue;
+        path[0] = 0;
+        phrase_add(&p, dir);
+        phrase_add(&p, "/");
+        phrase_add(&p, name);
+        if (way_stat(AT_FDCWD, path, 0, &st) < 0 || (st.mode & S_IFMT) != S_IFREG ||
+            !(st.mode & 0111))
+            continue;
+        if (!same_file(&st, file) || way_walk(&l.caller, -1, "/", path, false, &l.other) < 0)
+            return false;
+        bool ok = l.other.trusted && same_file(&l.other.st, file);
+        way_done(&l.other);
+        return ok;
+    }
+    return false;
+}
+
+static void put_name(const char *name, const struct compat_statx *file)
+{
+    const char *have = l.names;
+    for (uint32_t i = 0; i < l.f.names.count; i++, have = pack_next(have))
+        if (strcmp(have, name) == 0)
+            return;
+    if (l.f.names.count == NAMES_MAX || !leads_to(name, file))
+        return;
+    size_t n = strlen(name) + 1;
+    memcpy(l.names + l.f.names.size, name, n);
+    l.f.names.size += n;
+    l.f.names.count++;
+}
+
+/* `called`: by what path, "" not known. */
+static void find_names(const char *called, const char *real, const struct compat_statx *file)
+{
+    const char *zero = base_name(l.args.packed);
+    l.f.names = (struct pack_strings){.packed = l.names};
+    put_name(base_name(called), file);
+    put_name(zero[0] == '-' ? zero + 1 : zero, file);
+    put_name(base_name(real), file);
+}
+
+/* ---- the program ---- */
+
+static int find_program(void)
+{
+    l.exe = open_proc("exe", O_PATH);
+    if (l.exe < 0)
+        return fail(-l.exe, "its executable cannot be looked at");
+    int r = way_stat(l.exe, "", AT_EMPTY_PATH, &l.exe_st);
+    if (r < 0)
+        return fail(-r, "its executable does not answer");
+    r = (int)read_link("exe", l.path);
+    if (r < 0)
+        return fail(-r, "its executable cannot be named");
+    l.f.dev = way_dev(&l.exe_st);
+    l.f.ino = l.exe_st.ino;
+    l.f.path = l.path[0] == '/' ? l.path : "/";
+    l.f.trust = GATEWIRE_TRUSTED;
+    if (foreign()) {
+        unknown("", "it lives in a root directory or mount name space of its own");
+        return 0;
+    }
+    if (way_walk(&l.caller, -1, "/", l.path, false, &l.way) < 0) {
+        unknown("", "nothing is where it was started from: it was deleted, replaced or never had a "
+                    "name");
+        return 0;
+    }
+    if (!same_file(&l.way.st, &l.exe_st))
+        unknown("", "another file is where it was started from");
+    else if (!l.way.trusted)
+        unknown("", l.way.why);
+    way_done(&l.way);
+    return 0;
+}
+
+/* ---- scripts ---- */
+
+static void unknown_script(const char *name, const char *why)
+{
+    struct phrase p = PHRASE(l.script);
+    l.script[0] = 0;
+    phrase_add(&p, name[0] ? name : "?");
+    l.f.script = l.script;
+    l.f.script_trust = GATEWIRE_UNKNOWN;
+    because("its script: ", why);
+}
+
+/* A loader runs its operand as if it had been started itself, by its own rules. */
+static bool is_loader(const char *path)
+{
+    const char *name = base_name(path);
+    return strncmp(name, "ld-", 3) == 0 || strcmp(name, "ld.so") == 0 ||
+           strncmp(name, "ld64", 4) == 0;
+}
+
+static bool loader(void)
+{
+    return is_loader(l.path) || is_loader(l.args.packed);
+}
+
+/* The index of the script in argv when nothing but the kernel, or nobody, put something before it:
+ * options of an interpreter make another program of it. 0: not so. */
+static uint32_t script_index(const char *called, const char *name)
+{
+    const char *arg = l.args.packed;
+    for (uint32_t i = 0; i < l.args.count && i <= GATEWIRE_SCRIPT_ARG_MAX;
+         i++, arg = pack_next(arg))
+        if ((i == 1 && strcmp(arg, name) == 0) || (i > 0 && strcmp(arg, called) == 0))
+            return i;
+    return 0;
+}
+
+/* By the name of the trusted path that leads to the script: "npm" is npm-cli.js. */
+static void name_by_script(const char *called, const char *name, const struct compat_statx *script)
+{
+    static char kept[sizeof(l.names)];
+    struct pack_strings before = l.f.names;
+    uint32_t at = script_index(called, name);
+    if (at == 0)
+        return;
+    memcpy(kept, l.names, before.size);
+    l.f.names = (struct pack_strings){.packed = l.names};
+    put_name(base_name(name), script);
+    if (l.f.names.count > 0) {
+        l.f.interpreter = l.f.path;
+        l.f.script_arg = at;
+        return;
+    }
+    memcpy(l.names, kept, before.size);
+    l.f.names = before;
+}
+
+/* `name` relative to its directory, as the interpreter will open it. */
+static void take_script(const char *called, const char *name, bool searched)
+{
+    static struct way script;
+    static char found[WAY_PATH_MAX];
+    int r = -ENOENT;
+    if (l.cwd[0] || name[0] == '/')
+        r = way_walk(&l.caller, l.cwd_fd, l.cwd[0] ? l.cwd : "/", name, false, &script);
+    if (r < 0 && searched && !strchr(name, '/')) {
+        const char *dir = l.ask->search.packed;
+        for (uint32_t i = 0; r < 0 && i < l.ask->search.count; i++, dir = pack_next(dir)) {
+            struct phrase p = PHRASE(found);
+            found[0] = 0;
+            phrase_add(&p, dir);
+            phrase_add(&p, "/");
+            phrase_add(&p, name);
+            r = way_walk(&l.caller, -1, "/", found, false, &script);
+        }
+    }
+    if (r < 0) {
+        unknown_script(name, "it was not found");
+        return;
+    }
+    memcpy(l.script, script.real, sizeof(l.script));
+    l.f.script = l.script;
+    l.f.script_trust = script.trusted ? GATEWIRE_TRUSTED : GATEWIRE_UNKNOWN;
+    if (!script.trusted)
+        because("its script: ", script.why);
+    hash(script.fd, script.st.mode);
+    way_done(&script);
+    if (l.f.script_trust == GATEWIRE_TRUSTED && l.f.trust == GATEWIRE_TRUSTED && !loader())
+        name_by_script(called, name, &script.st);
+}
+
+/* What was executed is not what the kernel opened, and begins with "#!". */
+static bool called_a_script(const char *called)
+{
+    struct script_line ignored;
+    if (!called[0] || (!l.cwd[0] && called[0] != '/') ||
+        way_walk(&l.caller, l.cwd_fd, l.cwd[0] ? l.cwd : "/", called, false, &l.other) < 0)
+        return false;
+    bool script = !same_file(&l.other.st, &l.exe_st) &&
+                  script_line_parse(l.head, read_head(&l.other), &ignored) != 0;
+    way_done(&l.other);
+    return script;
+}
+
+static void find_script(const char *called)
+{
+    const char *tool = base_name(l.path), *name = "";
+    enum script_operand o = script_operand_find(tool, &l.args, l.args_cut, &name);
+    if (o == SCRIPT_NONE && strcmp(tool, base_name(l.args.packed)) != 0) {
+        tool = base_name(l.args.packed);
+        o = script_operand_find(tool, &l.args, l.args_cut, &name);
+    }
+    if (o == SCRIPT_UNCLEAR || (o == SCRIPT_OPERAND && !name[0]))
+        unknown_script("?", "it has too many arguments to tell which");
+    else if (o == SCRIPT_OPERAND)
+        take_script(called, name, script_searches_path(tool));
+    /* An interpreter that we know nothing of reads the file that named it; env starts one that
+     * does, and what is decided about the script is decided before that. */
+    else if (called_a_script(called))
+        take_script(called, called, false);
+    if (l.f.script[0] && loader())
+        unknown("", "a loader starts another program: start that one itself");
+}
+
+/* ---- operands ---- */
+
+static void find_operands(void)
+{
+    const char *path = l.ask->operands.packed;
+    size_t len = 0;
+    for (uint32_t i = 0; i < l.ask->operands.count; i++, path = pack_next(path)) {
+        const char *real = "";
+        if (path[0] && l.cwd[0] &&
+            way_walk(&l.caller, l.cwd_fd, l.cwd, path, true, &l.other) == 0) {
+            real = l.other.real;
+            way_done(&l.other);
+        }
+        size_t n = strlen(real) + 1;
+        memcpy(l.operands + len, real, n);
+        len += n;
+    }
+    l.f.operands =
+        (struct pack_strings){.packed = l.operands, .size = len, .count = l.ask->operands.count};
+}
+
+static void find(void)
+{
+    if (read_ids() < 0 || find_program() < 0 || read_cwd() < 0 || read_args() < 0)
+        return;
+    const char *called = l.ask->execfn;
+    if (l.f.trust == GATEWIRE_TRUSTED)
+        find_names(called, l.path, &l.exe_st);
+    find_script(called);
+    if (l.f.trust == GATEWIRE_UNKNOWN && !l.f.digest)
+        hash(l.exe, l.exe_st.mode);
+    find_operands();
+}
+
+size_t facts_find(const struct facts_ask *ask, uint8_t *out, size_t size)
+{
+    l.ask = ask;
+    l.f = (struct gatewire_facts){.script = ""};
+    l.exe = l.cwd_fd = -1;
+    l.why[0] = l.words[0] = l.cwd[0] = l.path[0] = l.script[0] = l.digest[0] = 0;
+    l.way.fd = l.other.fd = -1;
+    find();
+    if (l.f.error)
+        l.f = (struct gatewire_facts){.error = l.f.error, .words = l.words};
+    else
+        l.f.why_unknown = l.why;
+    if (l.exe >= 0)
+        close(l.exe);
+    if (l.cwd_fd >= 0)
+        close(l.cwd_fd);
+    return gatewire_facts_encode(&l.f, out, size);
+}

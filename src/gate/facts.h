@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* What a stopped image is: which file the kernel opened, by which names the trusted directories
+ * lead to it, which script it will read, where its operands lead, and whether the agent could have
+ * made or changed any of it. Touches the agent's files, which may hang: only finders call it. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "wire/pack.h"
+
+struct facts_ask {
+    pid_t pid;
+    const char *execfn;           /* the path as it was called */
+    struct pack_strings search;   /* trusted directories */
+    struct pack_strings operands; /* paths to resolve */
+};
+
+/* Opens what is to be compared with later; before the agent runs. 0 or a negative errno: /proc is
+ * not what it should be. */
+int facts_init(void);
+
+/* Writes a GATEWIRE facts body; its size. What cannot be found out is an error in it. */
+size_t facts_find(const struct facts_ask *ask, uint8_t *out, size_t size);

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel does with the system calls of the governed tree, for ever: exec waits for us, and
+ * what would reach around the gate is refused. */
+#pragma once
+
+/* In the child, single-threaded, after no_new_privs: installs the filter and returns its listener
+ * (close-on-exec). -EBUSY: another gate, or something like it, stands above already. Other negative
+ * errno: this kernel cannot. */
+int filter_install(void);

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#include "gate/procfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gate/uapi.h"
+#include "mirror/phrase.h"
+
+#define TEXT_MAX 16384 /* groups may be many, and what is needed stands behind them */
+#define DESCENDANTS_MAX 65536
+#define TRIES 64
+#define EXIT_CODE_FIELD 52 /* of /proc/PID/stat, proc(5) */
+
+static int read_file(pid_t pid, const char *what, char *text, size_t size)
+{
+    char path[48];
+    struct phrase p = PHRASE(path);
+    path[0] = 0;
+    phrase_add(&p, "/proc/");
+    phrase_add_number(&p, (uint64_t)pid);
+    phrase_add(&p, what);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = read(fd, text, size - 1);
+    int error = errno;
+    close(fd);
+    if (n < 0)
+        return -error;
+    text[n] = 0;
+    return 0;
+}
+
+/* The value of the line that begins with `key`, which has its newline in front. */
+static const char *value(const char *text, const char *key)
+{
+    const char *p = strstr(text, key);
+    return p ? p + strlen(key) + strspn(p + strlen(key), " \t") : NULL;
+}
+
+static uint64_t hex(const char *p)
+{
+    uint64_t v = 0;
+    for (; p; p++) {
+        if (*p >= '0' && *p <= '9')
+            v = v << 4 | (uint64_t)(*p - '0');
+        else if (*p >= 'a' && *p <= 'f')
+            v = v << 4 | (uint64_t)(*p - 'a' + 10);
+        else
+            break;
+    }
+    return v;
+}
+
+static uint32_t octal(const char *p)
+{
+    uint32_t v = 0;
+    for (; p && *p >= '0' && *p <= '7'; p++)
+        v = v << 3 | (uint32_t)(*p - '0');
+    return v & 0777;
+}
+
+int procfs_status(pid_t pid, struct procfs_status *ret)
+{
+    static char text[TEXT_MAX];
+    int r = read_file(pid, "/status", text, sizeof(text));
+    if (r < 0)
+        return r;
+    const char *tgid = value(text, "\nTgid:"), *ppid = value(text, "\nPPid:");
+    if (!tgid || !ppid)
+        return -EBADMSG;
+    *ret = (struct procfs_status){
+        .tgid = (pid_t)phrase_number(tgid, NULL),
+        .ppid = (pid_t)phrase_number(ppid, NULL),
+        .umask = octal(value(text, "\nUmask:")),
+        .pending = hex(value(text, "\nSigPnd:")) | hex(value(text, "\nShdPnd:")),
+        .blocked = hex(value(text, "\nSigBlk:")),
+        .ignored = hex(value(text, "\nSigIgn:")),
+        .caught = hex(value(text, "\nSigCgt:")),
+    };
+    return 0;
+}
+
+bool procfs_has_fatal_signal(pid_t pid)
+{
+    /* Whose default is not to end the process. */
+    const uint64_t harmless = 1ull << (SIGCHLD - 1) | 1ull << (SIGCONT - 1) | 1ull << (SIGURG - 1) |
+                              1ull << (SIGWINCH - 1) | 1ull << (SIGSTOP - 1) |
+                              1ull << (SIGTSTP - 1) | 1ull << (SIGTTIN - 1) | 1ull << (SIGTTOU - 1);
+    struct procfs_status st;
+    return procfs_status(pid, &st) == 0 &&
+           (st.pending & ~st.blocked & ~st.ignored & ~st.caught & ~harmless) != 0;
+}
+
+/* A zombie still has its /proc; afterwards Linux 6.15 tells by the pidfd. */
+static int end_of_zombie(pid_t pid, int *ret_status)
+{
+    char text[2048];
+    if (read_file(pid, "/stat", text, sizeof(text)) < 0)
+        return -ENODATA;
+    const char *p = strrchr(text, ')');
+    if (!p || p[1] != ' ' || p[2] != 'Z')
+        return -ENODATA;
+    p += 2; /* field 3 */
+    for (int field = 3; p && field < EXIT_CODE_FIELD; field++) {
+        p = strchr(p, ' ');
+        p = p ? p + 1 : NULL;
+    }
+    if (!p)
+        return -ENODATA;
+    *ret_status = (int)phrase_number(p, NULL);
+    return 0;
+}
+
+int procfs_end(int pidfd, pid_t pid, int *ret_status)
+{
+    /* Its parent takes it away between our two questions, and a moment passes until the kernel has
+     * put down how it ended. */
+    for (int i = 0; i < TRIES; i++) {
+        struct uapi_pidfd_info info = {.mask = UAPI_PIDFD_INFO_EXIT};
+        int r = ioctl(pidfd, UAPI_PIDFD_GET_INFO, &info);
+        if (r == 0 && (info.mask & UAPI_PIDFD_INFO_EXIT)) {
+            *ret_status = info.exit_code;
+            return 0;
+        }
+        bool never = r < 0 && errno != ESRCH; /* before Linux 6.15 */
+        if (end_of_zombie(pid, ret_status) == 0)
+            return 0;
+        if (never && i > 0)
+            break;
+        (void)sched_yield();
+    }
+    return -ENODATA;
+}
+
+/* ---- descendants ---- */
+
+struct family {
+    pid_t pid, ppid;
+};
+
+static size_t read_all(struct family *all, size_t max)
+{
+    DIR *d = opendir("/proc");
+    const struct dirent *e;
+    struct procfs_status st;
+    size_t n = 0;
+    while (d && n < max && (e = readdir(d))) {
+        if (e->d_name[0] < '1' || e->d_name[0] > '9')
+            continue;
+        pid_t pid = (pid_t)phrase_number(e->d_name, NULL);
+        if (procfs_status(pid, &st) == 0)
+            all[n++] = (struct family){.pid = pid, .ppid = st.ppid};
+    }
+    if (d)
+        closedir(d);
+    return n;
+}
+
+void procfs_kill_below(pid_t pid, int signo)
+{
+    static struct family all[DESCENDANTS_MAX];
+    static bool below[DESCENDANTS_MAX];
+    size_t n = read_all(all, DESCENDANTS_MAX);
+    memset(below, 0, n);
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < n; i++) {
+            bool is = all[i].ppid == pid;
+            for (size_t k = 0; !is && k < n; k++)
+                is = below[k] && all[k].pid == all[i].ppid;
+            if (is && !below[i])
+                below[i] = more = true;
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        if (below[i])
+            (void)kill(all[i].pid, signo);
+}

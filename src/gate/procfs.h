@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tracer reads of /proc itself: files that the kernel makes up, which never hang. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct procfs_status {
+    pid_t tgid, ppid;
+    uint32_t umask;
+    uint64_t pending, blocked, ignored, caught; /* signals; bit 0 is signal 1 */
+};
+/* 0, or a negative errno: it is gone. */
+int procfs_status(pid_t pid, struct procfs_status *ret);
+
+/* A signal is pending that will end it as soon as it may go on. */
+bool procfs_has_fatal_signal(pid_t pid);
+
+/* How a process that has ended did so, as wait(2) says it. -ENODATA: this kernel does not tell who
+ * is not its parent. */
+int procfs_end(int pidfd, pid_t pid, int *ret_status);
+
+/* Signals everything that descends from `pid`, but not `pid`. */
+void procfs_kill_below(pid_t pid, int signo);

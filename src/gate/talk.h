@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* The connection to the warden: whole messages in, messages out, never blocking. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/gatewire.h"
+
+/* Connects to the socket `path`. A descriptor, or negative errno. */
+int talk_connect(const char *path);
+
+/* Takes over `fd`, a connected stream socket. 0, or -ENOTSOCK. */
+int talk_init(int fd);
+int talk_fd(void);
+bool talk_wants_to_write(void);
+/* So much is waiting to be sent that nothing more should be asked for. */
+bool talk_is_full(void);
+
+/* Sends a message whose body was encoded into talk_body(). `fd` (-1: none) goes with it and stays
+ * the caller's. */
+uint8_t *talk_body(size_t *ret_size);
+int talk_send(enum gatewire_type type, size_t len, int fd);
+int talk_magic(void); /* what comes before the first message */
+int talk_flush(void); /* 0, or negative: the warden is gone */
+
+/* Reads what is there. 0, or negative: the warden is gone or talks nonsense. */
+int talk_read(void);
+/* The next whole message; false when there is none. `*ret_body` until the next call. Negative heads
+ * are reported by talk_read(). */
+bool talk_next(struct gatewire_head *ret, const uint8_t **ret_body);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* The one thread that traces: from the notification of an exec to its verdict and its end. Nothing
+ * here blocks, and nothing else in the program may wait for a child: it would steal a stop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "wire/gatewire.h"
+
+/* `child` will be the agent; `listener` is the filter's. */
+void tracer_init(int listener, pid_t child);
+void tracer_search(const struct pack_strings *search); /* copied; -E2BIG is not possible */
+
+/* 0, or a negative errno with *ret_why: the tree must end. */
+int tracer_notified(const char **ret_why); /* the listener has something, or an error */
+int tracer_reap(const char **ret_why);     /* after SIGCHLD, and before everything else */
+int tracer_finder(int finder, const char **ret_why);
+int tracer_answer(const struct gatewire_head *h, const uint8_t *body, const char **ret_why);
+void tracer_ended(uint64_t job); /* its pidfd says so */
+void tracer_tick(uint64_t now);  /* finders that are late, signals for what is held */
+uint64_t tracer_next(void);      /* ms: when to tick at the latest; UINT64_MAX: nothing */
+bool tracer_can_take(void);      /* another exec */
+
+/* What became of the agent. */
+bool tracer_is_over(void);
+int tracer_status(void); /* of wait(2) */
+/* The first exec was refused by the kernel: words, or NULL. */
+const char *tracer_obstacle(void);
+
+/* Called back: watch this pidfd for input, and call tracer_ended(). */
+extern int (*tracer_watch)(int pidfd, uint64_t job);
