@@ -15,6 +15,7 @@
 #include "core/warden.h"
 
 struct door;
+struct gate_door;
 
 struct door_config {
     const char *path;              /* borrowed for the door's life */
@@ -25,6 +26,7 @@ struct door_config {
     unsigned connections_max_peer; /* per uid; default 1024 */
     size_t bytes_max;              /* of requests held in all; default 256 MiB */
     size_t bytes_max_peer;         /* per uid; default 64 MiB */
+    struct gate_door *gates;       /* borrowed; NULL: gates are refused */
     bool accept_rights;            /* tests: as on a kernel without SO_PASSRIGHTS */
 };
 void door_config_default(struct door_config *c);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "wire/gatewire.h"
 
 #define V1_HEAD_SIZE 4
 
@@ -43,6 +44,10 @@ static int decode_v1_head(struct session *s, struct err *err)
 static int decode_v2_head(struct session *s, struct err *err)
 {
     struct v2_head h;
+    if (memcmp(s->head, GATEWIRE_MAGIC, GATEWIRE_MAGIC_SIZE) == 0) {
+        s->protocol = DOOR_GATE; /* the rest is its own door's */
+        return 0;
+    }
     if (memcmp(s->head, V2_MAGIC, V2_MAGIC_SIZE) != 0)
         return err_set(err, -EBADMSG, "an unknown version of the protocol");
     int r = v2_head_decode(s->head + V2_MAGIC_SIZE, V2_REQUEST_BYTES_MAX, &h);

@@ -6,8 +6,8 @@
 #include "door/room.h"
 
 /* Adds to s->head what belongs there; *ret_used says how much of `p` that was. 1 when the head is
- * whole: s->body_len and the limit of s->in are set. 0: more is needed. Negative with words:
- * nonsense, or too long. */
+ * whole: s->body_len and the limit of s->in are set, but for a gate (DOOR_GATE). 0: more is needed.
+ * Negative with words: nonsense, or too long. */
 int intake_head(struct session *s, const uint8_t *p, size_t n, size_t *ret_used,
                 struct err *err) MUST_CHECK;
 

@@ -388,6 +388,86 @@ int peer_describe(struct peer_creds *c, int fd, struct peer *ret, struct err *er
     return 0;
 }
 
+/* ---- a process that somebody else spoke for ---- */
+
+/* The number that a pidfd pins, as /proc/self/fdinfo of our own pid namespace has it. */
+static pid_t pid_of(int pidfd)
+{
+    char path[64], text[1024];
+    int64_t pid = -1;
+    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+    const char *s, *end;
+    if (n <= 0 || !find_line(text, (size_t)n, "Pid:", &s, &end) || !next_number(&s, end, &pid) ||
+        pid <= 0 || pid > INT32_MAX)
+        return -1;
+    return (pid_t)pid;
+}
+
+/* A process between two users counts as the one that may do more. */
+static void choose_ids(const struct peer_status *st, struct peer *p)
+{
+    p->uid = st->uid[1];
+    p->gid = st->gid[1];
+    for (size_t i = 0; i < ARRAY_LEN(st->uid); i++)
+        if (st->uid[i] == 0)
+            p->uid = 0;
+}
+
+static int read_pinned(pid_t pid, struct peer *p, struct err *err)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT(PROC_TEXT_MAX);
+    struct peer_creds c = {.pid = pid, .pidfd = -1};
+    struct peer_status st = {.groups = NULL};
+    int r = read_stat(&c, p, err);
+    if (r < 0)
+        return r;
+    r = read_proc(pid, "status", &text);
+    if (r == 0)
+        r = peer_status_parse(buf_str(&text), text.len, &st);
+    if (r < 0)
+        return err_errno(err, r, "cannot read the ids of process %d", (int)pid);
+    p->groups = st.groups;
+    p->groups_count = st.groups_count;
+    choose_ids(&st, p);
+    return read_cgroup(&c, p, err);
+}
+
+int peer_pinned(int pidfd, struct peer *ret, struct err *err)
+{
+    pid_t pid = pid_of(pidfd);
+    struct peer p = {.pid = pid, .pidfd = -1};
+    if (pid <= 0)
+        return err_set(err, -EBADF, "the gate sent something that names no process we can see");
+    int r = read_pinned(pid, &p, err);
+    if (r == 0 && !pidfd_alive(pidfd))
+        r = err_set(err, -ESRCH, "process %d went away while it was asked about", (int)pid);
+    if (r < 0) {
+        forget(&p);
+        return r;
+    }
+    p.pidfd = pidfd;
+    *ret = p;
+    return 0;
+}
+
+int peer_descends(pid_t pid, pid_t above)
+{
+    for (int i = 0; i < ANCESTORS_MAX && pid > 0; i++) {
+        struct peer_stat st = {.ppid = 0};
+        if (pid == above)
+            return 1;
+        if (pid == 1)
+            return 0;
+        int r = peer_stat_read(pid, &st);
+        if (r < 0)
+            return r;
+        pid = st.ppid;
+    }
+    return pid == 0 ? 0 : -ELOOP;
+}
+
 /* ---- the API's login by peer credentials ---- */
 
 static int same_namespace(pid_t pid, const char *kind, struct err *err)
@@ -427,14 +507,40 @@ static int outside_cgroup(pid_t pid, const char *root, struct err *err)
 
 static int not_below(pid_t pid, pid_t helper, struct err *err)
 {
-    for (int i = 0; pid > 1; i++) {
-        struct peer_stat st = {.ppid = 0};
-        if (pid == helper)
-            return err_set(err, -EPERM, "the caller was started by a governed command");
-        if (i == ANCESTORS_MAX || peer_stat_read(pid, &st) < 0)
-            return err_set(err, -EPERM, "cannot tell whom the caller descends from");
-        pid = st.ppid;
-    }
+    int r = peer_descends(pid, helper);
+    if (r < 0)
+        return err_set(err, -EPERM, "cannot tell whom the caller descends from");
+    return r ? err_set(err, -EPERM, "the caller was started by a governed command") : 0;
+}
+
+static int count_filters(const char *who, unsigned *ret)
+{
+    char path[64], text[16384];
+    int64_t n = 0;
+    const char *s, *end;
+    (void)snprintf(path, sizeof(path), "/proc/%s/status", who);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text));
+    if (len <= 0 || !find_line(text, (size_t)len, "Seccomp_filters:", &s, &end) ||
+        !next_number(&s, end, &n) || n < 0)
+        return -EBADMSG;
+    *ret = (unsigned)n;
+    return 0;
+}
+
+/* What a gate governs keeps its filter when the gate is gone and it descends from nobody known. */
+static int not_filtered(pid_t pid, struct err *err)
+{
+    char who[16];
+    unsigned theirs = 0, ours = 0;
+    (void)snprintf(who, sizeof(who), "%d", (int)pid);
+    if (count_filters(who, &theirs) < 0 || count_filters("self", &ours) < 0)
+        return err_set(err, -EPERM, "cannot tell the filters of process %d", (int)pid);
+    if (theirs > ours)
+        return err_set(err, -EPERM,
+                       "process %d stands under more seccomp filters than the warden, as what a "
+                       "gate governs does",
+                       (int)pid);
     return 0;
 }
 
@@ -447,7 +553,11 @@ static int check_outside(pid_t pid, const struct peer_fence *f, struct err *err)
             return r;
     }
     int r = f->cgroup ? outside_cgroup(pid, f->cgroup, err) : 0;
-    return r < 0 || f->helper <= 0 ? r : not_below(pid, f->helper, err);
+    if (r == 0 && f->helper > 0)
+        r = not_below(pid, f->helper, err);
+    if (r == 0 && f->governed && f->governed(f->arg, pid))
+        r = err_set(err, -EPERM, "process %d stands below a gate", (int)pid);
+    return r < 0 ? r : not_filtered(pid, err);
 }
 
 int peer_is_outside(int fd, const struct peer_fence *f, struct err *err)

@@ -3,6 +3,7 @@
  * message, and what /proc says of the process that a pidfd pins. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -33,6 +34,14 @@ int peer_sender_check(const struct peer_creds *c, const struct ucred *sender,
 /* Fills `ret` (its pidfd is taken from `c`) from /proc, and checks behind the reading that the
  * process was there all the time, so that no number was used again. */
 int peer_describe(struct peer_creds *c, int fd, struct peer *ret, struct err *err) MUST_CHECK;
+
+/* ---- a process that somebody else spoke for ---- */
+
+/* Fills `ret` for the process that `pidfd` pins (taken over when it succeeds), from /proc alone.
+ * -EBADF with words: not a pidfd, or of a pid namespace that we cannot see into. */
+int peer_pinned(int pidfd, struct peer *ret, struct err *err) MUST_CHECK;
+/* 1 when `pid` is `above` or descends from it, 0 when not, negative when that cannot be told. */
+int peer_descends(pid_t pid, pid_t above);
 
 /* ---- what it said that may change while it waits ---- */
 
@@ -66,6 +75,8 @@ int peer_status_parse(const char *text, size_t len, struct peer_status *ret) MUS
 struct peer_fence {
     pid_t helper;       /* commands descend from it; 0: none */
     const char *cgroup; /* the v2 path whose subtree holds the commands, or NULL */
+    bool (*governed)(void *arg, pid_t pid); /* stands below a gate; NULL: there are none */
+    void *arg;
 };
 
 /* 0 when the peer of `fd` may count as a person of this host. -EPERM with words when it lives in

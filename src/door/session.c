@@ -14,12 +14,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "door/answer.h"
+#include "door/gate-door.h"
 #include "door/intake.h"
 #include "door/kernel.h"
 #include "door/quota.h"
 #include "door/receive.h"
 #include "door/v1parse.h"
 #include "door/watch.h"
+#include "wire/gatewire.h"
 
 #define READ_CHUNK (64u << 10)
 #define NO_PROTOCOL 0xff /* begins neither version */
@@ -361,6 +363,22 @@ static bool take_body(struct session *s, const uint8_t *p, size_t n)
     return true;
 }
 
+/* It begins like a shim's and goes on as a gate's, with its own door. */
+static void become_gate(struct session *s, const uint8_t *p, size_t n)
+{
+    _cleanup_buf_ struct buf begun = BUF_INIT(READ_CHUNK + sizeof(s->head));
+    struct gate_door *gates = s->room->config.gates;
+    struct peer_creds who = s->who;
+    (void)buf_append(&begun, s->head + GATEWIRE_MAGIC_SIZE, s->head_len - GATEWIRE_MAGIC_SIZE);
+    (void)buf_append(&begun, p, n);
+    if (!gates) {
+        close_connection(s);
+        return;
+    }
+    s->who.pidfd = -1;
+    gate_door_accept(gates, detach(s), &who, buf_str(&begun), begun.len);
+}
+
 static void feed(struct session *s, const uint8_t *p, size_t n)
 {
     struct err err;
@@ -372,6 +390,10 @@ static void feed(struct session *s, const uint8_t *p, size_t n)
     }
     if (r == 0)
         return;
+    if (s->protocol == DOOR_GATE) {
+        become_gate(s, p + used, n - used);
+        return;
+    }
     size_t rest = s->body_len - s->in.len, more = n - used < rest ? n - used : rest;
     if (!take_body(s, p + used, more) || s->in.len < s->body_len)
         return;

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "door/gate-door.h"
 #include "door/peer.h"
 
 struct apiside {
@@ -36,12 +37,20 @@ static const char *cgroup_name(const char *dir)
     return NULL;
 }
 
+static bool below_a_gate(void *arg, pid_t pid)
+{
+    const struct apiside *a = arg;
+    return gate_door_governs(a->parts.gates, pid);
+}
+
 static bool is_outside(void *arg, int fd)
 {
     struct apiside *a = arg;
     struct err err;
     const struct peer_fence fence = {.helper = mirror_pid(a->parts.mirror),
-                                     .cgroup = cgroup_name(mirror_cgroup(a->parts.mirror))};
+                                     .cgroup = cgroup_name(mirror_cgroup(a->parts.mirror)),
+                                     .governed = below_a_gate,
+                                     .arg = a};
     if (peer_is_outside(fd, &fence, &err) == 0)
         return true;
     log_warn(NULL, "api: no login by peer credentials: %s", err.text);

@@ -87,6 +87,8 @@ static const struct option options[] = {
      "commands under way at a time, of one user or container"},
     {"asks-per-minute", OPTION_COUNT, AT(asks_per_minute), "N", "120",
      "how often one user or container may ask for a person; 0: no limit"},
+    {"gate-fd", OPTION_TEXT, AT(gate_fd), "N", "",
+     "an inherited socket to the one clawrden-gate that this warden serves; others are refused"},
     {"mirror-binary", OPTION_PATH, AT(mirror_binary), "FILE", "",
      "the helper, clawrden-mirror; empty: beside this program, or in ../libexec/clawrden"},
 };

@@ -17,6 +17,7 @@ struct config {
     char *config, *policy, *socket, *audit, *state, *audit_key, *mirror_binary;
     char *api;          /* "HOST:PORT" or "none" */
     char *socket_group; /* name or number; "" ours */
+    char *gate_fd;      /* number of an inherited descriptor; "" none */
     unsigned socket_mode;
     char *log_level, *log_format, *audit_sync;                         /* one of their choices */
     uint64_t audit_rotate_size;                                        /* bytes; 0: never */

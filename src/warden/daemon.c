@@ -20,6 +20,7 @@
 #include "base/str.h"
 #include "core/warden.h"
 #include "door/door.h"
+#include "door/gate-door.h"
 #include "exec/local.h"
 #include "exec/mirror.h"
 #include "exec/resolve.h"
@@ -47,6 +48,7 @@ struct daemon {
     struct mirror *mirror;
     struct resolver *resolver;
     struct executor *local;
+    struct gate_door *gates;
     struct warden *warden;
     struct reload *reload;
     struct door *door;
@@ -308,7 +310,8 @@ static int open_warden(struct daemon *d, struct err *err)
     warden_config_default(&w);
     w.clock = &d->clock;
     w.audit = jsonl_log(d->audit);
-    w.resolver = d->resolver;
+    d->gates = gate_door_new(&d->loop, d->resolver);
+    w.resolver = gate_door_resolver(d->gates);
     w.index = sqlite_index(d->index);
     w.kill_grace = c->kill_grace;
     w.claim_grace = c->claim_grace;
@@ -320,6 +323,9 @@ static int open_warden(struct daemon *d, struct err *err)
     warden_add_executor(d->warden, d->local);
     warden_set_default_executor(d->warden, DOOR_SHIM_V1, d->local->name);
     warden_set_default_executor(d->warden, DOOR_SHIM_V2, d->local->name);
+    warden_add_executor(d->warden, gate_door_executor(d->gates));
+    warden_set_default_executor(d->warden, DOOR_GATE, EXECUTOR_INPLACE);
+    gate_door_set_warden(d->gates, d->warden);
     resolve_set_warden(d->resolver, d->warden);
     local_set_warden(d->local, d->warden);
     restore_queue(d);
@@ -331,6 +337,7 @@ static int open_warden(struct daemon *d, struct err *err)
 static void close_warden(struct daemon *d)
 {
     d->warden = warden_free(d->warden); /* has last words for some callers */
+    gate_door_close(d->gates);
     if (d->door)
         door_close(d->door);
 }
@@ -387,8 +394,25 @@ static int open_door(struct daemon *d, struct err *err)
     x.connections_max_peer = (unsigned)c->connections_max_per_uid;
     x.bytes_max = c->request_bytes_max;
     x.bytes_max_peer = c->request_bytes_max_per_uid;
+    x.gates = d->gates;
     int r = find_group(c->socket_group, &x.group, err);
     return r < 0 ? r : door_new(&d->loop, d->warden, &x, &d->door, err);
+}
+
+/* Its messages lie in the socket until the loop runs. */
+static int open_gate(struct daemon *d, struct err *err)
+{
+    uint64_t fd;
+    if (!d->config->gate_fd[0])
+        return 0;
+    if (str_parse_u64(d->config->gate_fd, INT32_MAX, &fd) < 0)
+        return err_set(err, -EINVAL, "gate-fd must be the number of an open descriptor");
+    return gate_door_inherit(d->gates, (int)fd, err);
+}
+
+static void close_gate(struct daemon *d)
+{
+    (void)d; /* with the warden, which has words for it */
 }
 
 static void close_door(struct daemon *d)
@@ -404,6 +428,7 @@ static int open_api(struct daemon *d, struct err *err)
                                     .clock = &d->clock,
                                     .reload = d->reload,
                                     .mirror = d->mirror,
+                                    .gates = d->gates,
                                     .index = d->index};
     return apiside_open(&p, &d->api, err);
 }
@@ -419,7 +444,8 @@ static const struct part {
 } parts[] = {
     {open_state, close_state},   {open_policy, close_policy}, {open_audit, close_audit},
     {open_index, close_index},   {open_helper, close_helper}, {open_warden, close_warden},
-    {open_reload, close_reload}, {open_door, close_door},     {open_api, close_api},
+    {open_reload, close_reload}, {open_door, close_door},     {open_gate, close_gate},
+    {open_api, close_api},
 };
 
 /* ---- life ---- */
@@ -501,6 +527,7 @@ struct daemon *daemon_free(struct daemon *d)
     while (uv_run(&d->loop, UV_RUN_DEFAULT) != 0)
         ;
     d->door = door_free(d->door);
+    d->gates = gate_door_free(d->gates);
     d->reload = reload_free(d->reload);
     d->api = apiside_free(d->api);
     sdnotify_done(&d->manager);
