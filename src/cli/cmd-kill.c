@@ -53,15 +53,15 @@ static int find(struct cli *c, const char *typed, struct remote_answer *running,
     return *ret ? CLI_OK : ids_missing(c, typed, "run or wait");
 }
 
-/* 0 for yes, or an exit code with the words out. */
-static int confirm(const struct args *a, const char *id, const char *command, int signo)
+/* 0 for yes, or an exit code with the words out. `what` is shown first, whole lines. */
+static int confirm(const struct args *a, const char *what, int signo)
 {
     char line[16];
     if (args_flag(a, "yes"))
         return CLI_OK;
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
         return cli_fail(CLI_USAGE, "without a terminal kill needs --yes");
-    (void)fprintf(stderr, "%s\n%s\nsend SIG%s? [y/N] ", id, command, sigabbrev_np(signo));
+    (void)fprintf(stderr, "%ssend SIG%s? [y/N] ", what, sigabbrev_np(signo));
     if (fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y'))
         return CLI_OK;
     return cli_fail(CLI_REFUSED, "nothing was sent");
@@ -75,6 +75,39 @@ static char *join_words(const struct args *a, size_t from)
     return b.failed ? NULL : mem_strdup(buf_str(&b));
 }
 
+/* `id` NULL: all that starts or runs. */
+static int ask_warden(struct cli *c, const char *id, int signo, const char *reason,
+                      struct remote_answer *ret)
+{
+    _cleanup_buf_ struct buf body = BUF_INIT(64u << 10);
+    struct json_writer w = JSON_WRITER(&body);
+    json_object_begin(&w);
+    if (id)
+        json_field_string(&w, "id", id);
+    else
+        json_field_bool(&w, "all", true);
+    json_field_int(&w, "signal", signo);
+    if (reason[0])
+        json_field_string(&w, "reason", reason);
+    json_object_end(&w);
+    int r = remote_ask(c, "POST", "/api/kill", &body, ret);
+    if (r == CLI_OK && c->json)
+        show_json_line(ret->root);
+    return r;
+}
+
+static int kill_everything(struct cli *c, const struct args *a, int signo, const char *reason)
+{
+    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
+    int r = confirm(a, "every command that runs, of every agent\n", signo);
+    if (r == CLI_OK)
+        r = ask_warden(c, NULL, signo, reason, &answer);
+    if (r == CLI_OK && !c->json)
+        printf("sent SIG%s to %zu commands\n", sigabbrev_np(signo),
+               json_count(json_get(answer.root, "killed")));
+    return r;
+}
+
 int cmd_kill(struct cli *c, const struct args *a)
 {
     const char *name = args_value(a, "signal");
@@ -85,6 +118,8 @@ int cmd_kill(struct cli *c, const struct args *a)
     _cleanup_free_ char *reason = join_words(a, 1);
     if (!reason)
         return cli_fail(CLI_USAGE, "the reason is longer than %d bytes", REASON_MAX);
+    if (str_eq(a->words[0], "all"))
+        return kill_everything(c, a, signo, reason);
 
     _cleanup_remote_ struct remote_answer running = REMOTE_ANSWER_INIT, queue = REMOTE_ANSWER_INIT,
                                           answer = REMOTE_ANSWER_INIT;
@@ -93,23 +128,11 @@ int cmd_kill(struct cli *c, const struct args *a)
     if (r != CLI_OK)
         return r;
     _cleanup_free_ char *id = show_text(o, "id"), *command = show_command(o);
-    r = confirm(a, id, command, signo);
-    if (r != CLI_OK)
-        return r;
-    _cleanup_buf_ struct buf body = BUF_INIT(64u << 10);
-    struct json_writer w = JSON_WRITER(&body);
-    json_object_begin(&w);
-    json_field_string(&w, "id", id);
-    json_field_int(&w, "signal", signo);
-    if (reason[0])
-        json_field_string(&w, "reason", reason);
-    json_object_end(&w);
-    r = remote_ask(c, "POST", "/api/kill", &body, &answer);
-    if (r != CLI_OK)
-        return r;
-    if (c->json)
-        show_json_line(answer.root);
-    else
+    _cleanup_free_ char *what = mem_printf("%s\n%s\n", id, command);
+    r = confirm(a, what, signo);
+    if (r == CLI_OK)
+        r = ask_warden(c, id, signo, reason, &answer);
+    if (r == CLI_OK && !c->json)
         printf("sent SIG%s to %s: %s\n", sigabbrev_np(signo), id, command);
-    return CLI_OK;
+    return r;
 }

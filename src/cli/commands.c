@@ -96,9 +96,10 @@ const struct command commands[] = {
     {"history", "[OPTION]...", "show what was asked, decided and how it ended",
      "Newest first. A full page ends with the cursor for the next one.", history_options, 0, 0,
      false, cmd_history},
-    {"kill", "[--signal NAME] [--yes] ID [REASON]...", "end a running or waiting command",
-     ID_HELP "\nKILL ends every process of the command; REASON is recorded.", kill_options, 1,
-     UINT_MAX, false, cmd_kill},
+    {"kill", "[--signal NAME] [--yes] ID|all [REASON]...", "end a running or waiting command",
+     ID_HELP " \"all\" is everything that runs.\nKILL ends every process of the command; REASON is "
+             "recorded.",
+     kill_options, 1, UINT_MAX, false, cmd_kill},
     {"audit verify", "[--head FILE] [--key FILE] [--single] [FILE]",
      "check that the audit log is whole and unchanged",
      "Exits with 0: it is; 1: it is not, and each problem is named; 2: it could not be read.\n"

@@ -485,6 +485,18 @@ def test_kill_with_a_signal_by_name(warden):
         assert p.returncode == -15
 
 
+def test_kill_all(warden):
+    ps = [warden.popen("sleep", "600") for _ in range(3)]
+    wait_for(lambda: len(json.loads(warden.cli("running", "--json").stdout)) == 3)
+    done = warden.cli("kill", "all")
+    assert done.returncode == 2 and "--yes" in done.stderr  # nobody is asked here
+    done = warden.cli("kill", "--yes", "all", "enough", "of", "it")
+    assert (done.returncode, done.stdout) == (0, "sent SIGKILL to 3 commands\n"), done.stderr
+    assert [p.wait(10) for p in ps] == [-9] * 3
+    assert all(r["killed_by"] for r in warden.wait_ends(3))
+    assert warden.cli("kill", "--yes", "all").stdout == "sent SIGKILL to 0 commands\n"
+
+
 def test_kill_of_what_waits(warden):
     with warden.popen("git", "push") as p:
         id = warden.wait_queue()[0]["id"]
