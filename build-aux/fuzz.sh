@@ -8,7 +8,7 @@ seconds=${FUZZ_SECONDS:-60}
 if [ ! -e "$build/build.ninja" ]; then
     CC=clang meson setup "$build" . -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >"$build-setup.log" 2>&1 || { cat "$build-setup.log"; exit 1; }
 fi
-ninja -C "$build" >"$build-build.log" 2>&1 || { tail -n 30 "$build-build.log"; exit 1; }
+ninja -C "$build" fuzzers >"$build-build.log" 2>&1 || { tail -n 30 "$build-build.log"; exit 1; }
 mkdir -p tests/fuzz/findings
 one() {
     local bin=$1 name

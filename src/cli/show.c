@@ -220,8 +220,10 @@ char *show_time(const struct json *o, const char *key)
 char *show_id(const struct json *o)
 {
     _cleanup_free_ char *id = show_text(o, "id");
-    size_t n = strlen(id);
-    return mem_strdup(n > ID_SHOWN ? id + n - ID_SHOWN : id);
+    size_t n = strlen(id), from = n > ID_SHOWN ? n - ID_SHOWN : 0;
+    while (from > 0 && from < n && ((unsigned char)id[from] & 0xc0) == 0x80)
+        from++; /* the rest of a character alone may be a control */
+    return mem_strdup(id + from);
 }
 
 /* ---- JSON ---- */

@@ -279,7 +279,7 @@ bool record_field_copy(const char *members, size_t len, const char *key, char *o
     size_t n;
     out[0] = '\0';
     if (!record_field(members, len, key, &v, &n) || n < 2 || v[0] != '"' || n - 2 >= size ||
-        memchr(v, '\\', n))
+        memchr(v, '\\', n) || memchr(v, '\0', n))
         return false;
     memcpy(out, v + 1, n - 2);
     out[n - 2] = '\0';

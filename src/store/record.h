@@ -60,7 +60,7 @@ bool record_field(const char *members, size_t len, const char *key, const char *
                   size_t *ret_len);
 /* True when that value is the plain string `s`. */
 bool record_field_is(const char *members, size_t len, const char *key, const char *s);
-/* Copies a string value without escapes that fits; false otherwise, then `out` is "". */
+/* Copies a string value without escapes and NUL that fits; false otherwise, then `out` is "". */
 bool record_field_copy(const char *members, size_t len, const char *key, char *out, size_t size);
 /* A value of decimal digits; `otherwise` when it is none. */
 uint64_t record_field_u64(const char *members, size_t len, const char *key, uint64_t otherwise);

@@ -195,8 +195,9 @@ static void broken_members_are_read_without_harm(void **state)
 
 static void a_text_member_is_copied_only_when_it_is_plain_and_fits(void **state)
 {
-    const char *m = "\"a\":\"abc\",\"b\":\"a\\nb\",\"c\":5,\"d\":\"1234567\"";
-    size_t n = strlen(m);
+    static const char m[] =
+        "\"a\":\"abc\",\"b\":\"a\\nb\",\"c\":5,\"d\":\"1234567\",\"e\":\"a\0b\"";
+    size_t n = sizeof(m) - 1;
     char out[8];
     assert_true(record_field_copy(m, n, "a", out, sizeof(out)));
     assert_string_equal(out, "abc");
@@ -205,6 +206,7 @@ static void a_text_member_is_copied_only_when_it_is_plain_and_fits(void **state)
     assert_string_equal(out, "");
     assert_false(record_field_copy(m, n, "b", out, sizeof(out)));
     assert_false(record_field_copy(m, n, "c", out, sizeof(out)));
+    assert_false(record_field_copy(m, n, "e", out, sizeof(out))); /* it would read as "a" */
     assert_true(record_field_is(m, n, "a", "abc"));
     assert_false(record_field_is(m, n, "a", "ab"));
     assert_int_equal(record_field_u64(m, n, "c", 9), 5);

@@ -95,6 +95,16 @@ static void text_that_should_be_safe_but_is_not_is_escaped(void **state)
     CHECK(show_raw(parse("{\"a\":5}"), "a"), "");
 }
 
+/* The second byte of this letter alone is a control of 8-bit terminals. */
+static void an_id_is_not_cut_inside_a_character(void **state)
+{
+    CHECK(show_id(parse("{\"id\":\"01a20ca8-61e8-7184-8579-f219f9a165d6\"}")), "f219f9a165d6");
+    CHECK(show_id(parse("{\"id\":\"8579\xd3\x98"
+                        "219f9a165d6\"}")),
+          "219f9a165d6");
+    CHECK(show_id(parse("{\"id\":\"x\"}")), "x");
+}
+
 static void durations_are_short(void **state)
 {
     CHECK(show_duration(0), "0s");
@@ -134,6 +144,7 @@ int main(void)
         cmocka_unit_test(what_is_left_out_is_said),
         cmocka_unit_test(members_of_every_kind_become_text),
         cmocka_unit_test(text_that_should_be_safe_but_is_not_is_escaped),
+        cmocka_unit_test(an_id_is_not_cut_inside_a_character),
         cmocka_unit_test(durations_are_short),
         cmocka_unit_test(times_that_are_none_show_nothing),
         cmocka_unit_test(json_is_written_again_as_it_was),
