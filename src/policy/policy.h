@@ -71,7 +71,8 @@ struct policy_request {
     struct policy_program program;
     const struct policy_path *paths;
     size_t paths_count;
-    const char *const *above; /* under a gate: names of the trusted programs that it descends from */
+    const char *const
+        *above; /* under a gate: names of the trusted programs that it descends from */
     size_t above_count;
 };
 

@@ -43,6 +43,38 @@ def test_every_test_that_is_named_is_there(page):
         assert not name or f"def {name}(" in (ROOT / path).read_text(), name
 
 
+READINESS = (ROOT / "docs/readiness.md").read_text()
+
+
+def test_readiness_names_tests_that_are_there():
+    """`T FILE... -k WORDS` collects something, `M NAME...` is what Meson has."""
+    pytest_runs = re.findall(r"`T (.*?)`", READINESS)
+    assert len(pytest_runs) > 15
+    for args in pytest_runs:
+        files = re.findall(r"tests/system/\S+", args)
+        assert files and all((ROOT / f).exists() for f in files), args
+        if "-k" in args:
+            words = re.search(r'-k (?:"([^"]*)"|(\S+))', args)
+            done = subprocess.run(["/usr/bin/python3", "-m", "pytest", "-q", "--collect-only", *files, "-k", words[1] or words[2]],
+                                  capture_output=True, text=True, timeout=60, cwd=ROOT)
+            assert done.returncode == 0, (args, done.stdout)
+    known = subprocess.run(["meson", "test", "-C", str(ROOT / "build/dynamic"), "--list"], capture_output=True, text=True,
+                           timeout=60).stdout
+    for args in re.findall(r"`M (.*?)`", READINESS):
+        for name in args.replace("--suite ", "").split():
+            assert re.search(rf"[:+ ]{name}\b", known), name
+
+
+def test_readiness_does_not_flatter():
+    """A state is one of three, and what is not yet there is shown by nothing."""
+    rows = [r.strip("|").split("|") for r in READINESS.split("## Figures")[0].splitlines() if re.match(r"\| (?!what|---)", r)]
+    rows = [r for r in rows if len(r) == 4]
+    assert len(rows) > 20
+    for what, state, shown, words in rows:
+        assert re.match(r" (done|partly|not yet)( |$)", state), what
+        assert bool(shown.strip()) != state.startswith(" not yet"), what
+
+
 def test_the_metrics_are_those_of_the_warden(warden):
     warden.run("true")
     there = set(re.findall(r"^# TYPE (\w+) ", warden.metrics(), re.M))
