@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Caps per peer and in all. Asking a person is a token bucket: a minute's worth at most, refilled
- * evenly. Peers are forgotten when nothing of theirs is counted any more. */
+/* Caps per peer and in all. Asking a person, and filling the log, are token buckets: a minute's
+ * worth at most, refilled evenly. Peers are forgotten when nothing of theirs is counted any more.
+ */
 #include "core/limits.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -14,7 +16,7 @@
 
 struct limits_peer {
     unsigned flight, waiting;
-    double tokens;
+    double asks, record_bytes; /* left */
     uint64_t refilled_at;
     uint64_t window_at; /* of the recorded refusals */
     unsigned recorded;
@@ -62,7 +64,8 @@ static struct limits_peer *limits_peer(struct limits *l, const char *key)
     if (p)
         return p;
     p = mem_new(struct limits_peer);
-    p->tokens = l->config.asks_per_minute;
+    p->asks = l->config.asks_per_minute;
+    p->record_bytes = (double)l->config.record_bytes_per_minute;
     map_put(l->peers, key, p);
     return p;
 }
@@ -88,13 +91,18 @@ int limits_may_wait(struct limits *l, const char *key, struct err *err)
     return 0;
 }
 
+static void fill(double *left, double most, double minutes)
+{
+    *left += most * minutes;
+    if (*left > most)
+        *left = most;
+}
+
 static void refill(const struct limits *l, struct limits_peer *p, uint64_t now)
 {
-    double most = l->config.asks_per_minute;
-    if (now > p->refilled_at)
-        p->tokens += (double)(now - p->refilled_at) / (double)MINUTE * most;
-    if (p->tokens > most)
-        p->tokens = most;
+    double minutes = now > p->refilled_at ? (double)(now - p->refilled_at) / (double)MINUTE : 0;
+    fill(&p->asks, l->config.asks_per_minute, minutes);
+    fill(&p->record_bytes, (double)l->config.record_bytes_per_minute, minutes);
     p->refilled_at = now;
 }
 
@@ -104,10 +112,25 @@ int limits_take_ask(struct limits *l, const char *key, uint64_t now, struct err 
         return 0;
     struct limits_peer *p = limits_peer(l, key);
     refill(l, p, now);
-    if (p->tokens < 1)
+    if (p->asks < 1)
         return err_set(err, -EDQUOT, "this caller asked for a person %u times within a minute",
                        l->config.asks_per_minute);
-    p->tokens -= 1;
+    p->asks -= 1;
+    return 0;
+}
+
+int limits_take_record(struct limits *l, const char *key, uint64_t bytes, uint64_t now,
+                       struct err *err)
+{
+    if (l->config.record_bytes_per_minute == 0)
+        return 0;
+    struct limits_peer *p = limits_peer(l, key);
+    refill(l, p, now);
+    if (p->record_bytes <= 0)
+        return err_set(err, -EDQUOT,
+                       "the records of this caller fill more than %" PRIu64 " bytes a minute",
+                       l->config.record_bytes_per_minute);
+    p->record_bytes -= (double)bytes;
     return 0;
 }
 
@@ -162,7 +185,9 @@ static bool idle(const struct limits *l, struct limits_peer *p, uint64_t now)
 {
     refill(l, p, now);
     return p->flight == 0 && p->waiting == 0 && p->suppressed == 0 &&
-           p->tokens >= l->config.asks_per_minute && now - p->window_at >= MINUTE;
+           p->asks >= l->config.asks_per_minute &&
+           p->record_bytes >= (double)l->config.record_bytes_per_minute &&
+           now - p->window_at >= MINUTE;
 }
 
 void limits_sweep(struct limits *l, uint64_t now)

@@ -13,7 +13,8 @@
 
 struct limits_config {
     unsigned waiting_per_peer, waiting_all, flight_per_peer;
-    unsigned asks_per_minute; /* 0: no limit */
+    unsigned asks_per_minute;         /* 0: no limit */
+    uint64_t record_bytes_per_minute; /* 0: no limit */
 };
 
 /* Where a request counts. */
@@ -38,6 +39,11 @@ int limits_may_enter(struct limits *l, const char *key, struct err *err) MUST_CH
 int limits_may_wait(struct limits *l, const char *key, struct err *err) MUST_CHECK;
 /* Takes one of the peer's asks of this minute; -EDQUOT with words when there is none. */
 int limits_take_ask(struct limits *l, const char *key, uint64_t now, struct err *err) MUST_CHECK;
+
+/* Takes `bytes` of what the peer may write into the audit log in a minute; -EDQUOT with words when
+ * all of it is used up. The last one may be larger than what is left. */
+int limits_take_record(struct limits *l, const char *key, uint64_t bytes, uint64_t now,
+                       struct err *err) MUST_CHECK;
 
 /* A request moves; never refused. */
 void limits_move(struct limits *l, const char *key, enum limits_place from, enum limits_place to);

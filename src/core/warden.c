@@ -15,6 +15,8 @@
 #include "core/course.h"
 #include "core/notice.h"
 
+#define RECORD_BYTES 1024          /* of a decision and an end, without arguments */
+#define RECORD_BYTES_A_VARIABLE 16 /* their names only */
 #define PEERS_SWEEP_ABOVE 256
 #define PEERS_SWEEP_EVERY (60 * CLOCK_NS_PER_SEC)
 
@@ -26,6 +28,7 @@ void warden_config_default(struct warden_config *c)
         .waiting_max = 10000,
         .flight_max_per_peer = 256,
         .asks_per_minute = 120,
+        .record_bytes_per_minute = 128u << 20,
         .claim_grace = 30 * CLOCK_NS_PER_SEC,
     };
 }
@@ -47,7 +50,8 @@ struct warden *warden_new(const struct warden_config *c, struct policy *policy)
     struct limits_config limits = {.waiting_per_peer = c->waiting_max_per_peer,
                                    .waiting_all = c->waiting_max,
                                    .flight_per_peer = c->flight_max_per_peer,
-                                   .asks_per_minute = c->asks_per_minute};
+                                   .asks_per_minute = c->asks_per_minute,
+                                   .record_bytes_per_minute = c->record_bytes_per_minute};
     w->config = *c;
     w->policy = policy_ref(policy);
     w->events = events_new();
@@ -111,6 +115,15 @@ static void sweep(struct warden *w, uint64_t now)
     limits_sweep(w->limits, now);
 }
 
+/* About what its records will take. */
+static uint64_t record_bytes(const struct request *r)
+{
+    uint64_t n = RECORD_BYTES + r->ask.envc * RECORD_BYTES_A_VARIABLE;
+    for (size_t i = 0; i < r->ask.argc; i++)
+        n += strlen(r->ask.argv[i]) + 1;
+    return n;
+}
+
 /* What stands against even looking at it; the event that follows. */
 static enum course_event admit(struct warden *w, struct request *r, const char *key)
 {
@@ -124,7 +137,8 @@ static enum course_event admit(struct warden *w, struct request *r, const char *
         course_say(r->why, sizeof(r->why), "the warden is stopping");
         return EV_IMPOSSIBLE;
     }
-    if (limits_may_enter(w->limits, key, &err) < 0) {
+    if (limits_may_enter(w->limits, key, &err) < 0 ||
+        limits_take_record(w->limits, key, record_bytes(r), course_monotonic(w), &err) < 0) {
         course_say(r->why, sizeof(r->why), err.text);
         return EV_LIMITED;
     }
@@ -471,6 +485,7 @@ void warden_drain(struct warden *w)
         if (all[i]->state == REQUEST_WAITING && all[i]->ask.door != DOOR_SHIM_V2)
             (void)course_event(all[i], EV_STOPPING);
     release_all(all, n);
+    limits_collect(w->limits, record_limited, w); /* nothing more is refused by a cap from here on */
 }
 
 bool warden_idle(const struct warden *w)

@@ -20,12 +20,13 @@ struct warden_config {
     struct clock_port *clock;
     struct resolver *resolver;
     struct audit_log *audit;
-    struct index *index;           /* may be NULL */
-    uint64_t kill_grace;           /* ns between SIGTERM and the kill of the tree; default 5 s */
-    unsigned waiting_max_per_peer; /* per container, or per uid on the host; default 64 */
-    unsigned waiting_max;          /* in all; default 10000 */
-    unsigned flight_max_per_peer;  /* received + starting + running; default 256 */
-    unsigned asks_per_minute;      /* per peer; default 120; 0: no limit */
+    struct index *index;              /* may be NULL */
+    uint64_t kill_grace;              /* ns between SIGTERM and the kill of the tree; default 5 s */
+    unsigned waiting_max_per_peer;    /* per container, or per uid on the host; default 64 */
+    unsigned waiting_max;             /* in all; default 10000 */
+    unsigned flight_max_per_peer;     /* received + starting + running; default 256 */
+    unsigned asks_per_minute;         /* per peer; default 120; 0: no limit */
+    uint64_t record_bytes_per_minute; /* in the audit log, per peer; default 128 MiB; 0: no limit */
     uint64_t claim_grace; /* ns that rows of the old queue wait for their shim; default 30 s */
 };
 

@@ -162,8 +162,9 @@ static void check_content(struct child_plan *p, int *ret_exec_fd)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         fail(p, CHILD_EXEC_OPEN, errno);
-    (void)fcntl(fd, F_SETLEASE,
-                F_RDLCK); /* refused on some file systems: then only the digest counts */
+    /* Refused on some file systems, and for files of others: then only the digest counts. */
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0 && errno == EAGAIN)
+        fail(p, CHILD_EXEC_BUSY, 0);
     if (!same_digest(fd, s->digest))
         fail(p, CHILD_EXEC_CHANGED, 0);
     if (!s->script[0])

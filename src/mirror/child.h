@@ -19,6 +19,7 @@ enum child_stage {
     CHILD_CWD_CHANGED,
     CHILD_EXEC_OPEN,
     CHILD_EXEC_CHANGED,
+    CHILD_EXEC_BUSY,
     CHILD_EXEC,
 };
 

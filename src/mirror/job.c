@@ -75,6 +75,9 @@ static void fail_stage(struct job *j, enum child_stage stage, int err)
     case CHILD_EXEC_CHANGED:
         job_fail(j, 125, "the program is not the one that was judged; run it again", 0);
         return;
+    case CHILD_EXEC_BUSY:
+        job_fail(j, 125, "somebody has the approved file open for writing; run it again", 0);
+        return;
     case CHILD_EXEC_OPEN:
     case CHILD_EXEC:
         if (err == ENOENT || err == ENOTDIR)

@@ -89,6 +89,8 @@ static const struct option options[] = {
      "how often one user or container may ask for a person; 0: no limit"},
     {"gate-fd", OPTION_TEXT, AT(gate_fd), "N", "",
      "an inherited socket to the one clawrden-gate that this warden serves; others are refused"},
+    {"record-bytes-per-minute", OPTION_SIZE, AT(record_bytes_per_minute), "SIZE", "128M",
+     "records of a caller; beyond it is refused; 0: no limit"},
     {"mirror-binary", OPTION_PATH, AT(mirror_binary), "FILE", "",
      "the helper, clawrden-mirror; empty: beside this program, or in ../libexec/clawrden"},
 };

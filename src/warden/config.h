@@ -25,7 +25,7 @@ struct config {
     uint64_t audit_keep_files;                                         /* 0: all */
     uint64_t kill_grace, drain_timeout, request_deadline, claim_grace; /* ns */
     uint64_t connections_max, connections_max_per_uid, waiting_max, waiting_max_per_caller;
-    uint64_t flight_max_per_caller, asks_per_minute;
+    uint64_t flight_max_per_caller, asks_per_minute, record_bytes_per_minute;
     uint64_t request_bytes_max, request_bytes_max_per_uid;
 };
 

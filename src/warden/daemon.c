@@ -319,6 +319,7 @@ static int open_warden(struct daemon *d, struct err *err)
     w.waiting_max_per_peer = (unsigned)c->waiting_max_per_caller;
     w.flight_max_per_peer = (unsigned)c->flight_max_per_caller;
     w.asks_per_minute = (unsigned)c->asks_per_minute;
+    w.record_bytes_per_minute = c->record_bytes_per_minute;
     d->warden = warden_new(&w, d->policy);
     warden_add_executor(d->warden, d->local);
     warden_set_default_executor(d->warden, DOOR_SHIM_V1, d->local->name);

@@ -43,3 +43,28 @@ def test_one_user_cannot_take_all_of_the_helper(make_warden):
         p.kill()
         p.communicate()
     wait_for(lambda: w.run("true", uid=AGENT_UID).returncode == 0, what="there is room again")
+
+
+def test_a_flood_of_denials_fills_the_log_no_faster_than_it_may(make_warden):
+    """Small ones and large ones; another user's are recorded meanwhile, one by one."""
+    deny = 'default_action: deny\nallowed_paths: ["/*"]\n'
+    w = hostile.open_door(make_warden, deny, record_bytes_per_minute="1M", log_level="info")
+    out = hostile.run_attacker("""
+codes = {}
+for i in range(3000):
+    code, text = ask('no', *(['x' * 100000] * 2 if i % 100 == 99 else ['x'])).refusal()
+    key = 'cap' if 'this is a cap' in text else 'rule'
+    codes[key] = codes.get(key, 0) + 1
+print(codes['rule'], codes['cap'])
+""", w, timeout=60)
+    judged, capped = map(int, out.split())
+    assert judged + capped == 3000 and 100 < judged < 1500
+    assert w.audit.stat().st_size < 6 << 20  # 1M, the last one, and ten that were capped
+    recorded = [r["decision"] for r in w.decisions()]
+    assert recorded.count("deny") == judged and recorded.count("limited") == 10
+    assert w.run("no").returncode == 126
+    last = w.decisions()[-1]
+    assert last["decision"] == "deny" and last["uid"] == 0
+    assert w.stop() == 0
+    counted = w.records_of("limited")
+    assert sum(r["refusals"] for r in counted) == capped - 10

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Standard streams that hurt whoever holds, reads or closes them. The command gets them, as it would without
 Clawrden; nobody else is held up by them."""
-import resource
-import struct
 import time
 
 import pytest
 
 import hostile
-import wire
-from conftest import needs_root, wait_for
+from conftest import needs_root
 
 pytestmark = needs_root
 

@@ -86,6 +86,28 @@ static void zero_asks_a_minute_means_no_limit(void **state)
         assert_int_equal(limits_take_ask(l, A, 0, NULL), 0);
 }
 
+static void records_have_a_size_a_minute(void **state)
+{
+    struct limits_config c = narrow;
+    struct err err = {0};
+    uint64_t now = 1000 * SEC;
+    c.record_bytes_per_minute = 6000;
+    _cleanup_(limits_freep) struct limits *l = limits_new(&c);
+    assert_int_equal(limits_take_record(l, A, 5000, now, &err), 0);
+    assert_int_equal(limits_take_record(l, A, 50000, now, &err), 0); /* the last may be larger */
+    assert_int_equal(limits_take_record(l, A, 1, now, &err), -EDQUOT);
+    assert_non_null(strstr(err.text, "fill more than 6000 bytes a minute"));
+    assert_int_equal(limits_take_record(l, B, 1, now, &err), 0);
+    assert_int_equal(limits_take_record(l, A, 1, now + 480 * SEC, &err), -EDQUOT); /* 49,000 */
+    assert_int_equal(limits_take_record(l, A, 1, now + 500 * SEC, &err), 0);
+    limits_sweep(l, now + 501 * SEC);
+    assert_int_equal(limits_peers(l), 1); /* A, which has not got all of it back */
+    c.record_bytes_per_minute = 0;
+    _cleanup_(limits_freep) struct limits *none = limits_new(&c);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(limits_take_record(none, A, UINT32_MAX, 0, &err), 0);
+}
+
 static void sum_up(void *arg, const char *key, uint64_t n)
 {
     assert_string_equal(key, A);
@@ -129,6 +151,7 @@ int main(void)
         T(waiting_is_capped_by_peer_and_in_all),
         T(asks_refill_evenly_and_never_beyond_a_minute),
         T(zero_asks_a_minute_means_no_limit),
+        T(records_have_a_size_a_minute),
         T(refusals_beyond_a_few_are_counted_once),
         T(peers_with_nothing_going_on_are_forgotten),
     };
