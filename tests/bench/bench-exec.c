@@ -1,149 +1,183 @@
 /* SPDX-License-Identifier: MIT */
-/* Times whole processes and single verdicts, one of each kind in turn so that a drift of the
- * machine meets all of them alike: a plain /bin/true, a shim that is refused, a shim that is
- * allowed, and a connection that asks for a verdict without any process. Prints one line a kind
- * and, for the others, the median of the ratios to the plain run of the same turn. bench-exec
- * SOCKET SHIM_DIR TURNS      SHIM_DIR has links "true" (allowed) and "denied" */
+/* Times one of each kind in turn, so that a drift of the machine meets all of them alike. Prints
+ * one line a kind; ratios are to the first kind in the same turn.
+ *
+ *   bench-exec UID TURNS SOCKET KIND...
+ *     NAME=run:STATUS:PATH ARGS       a whole process, posix_spawn to wait
+ *     NAME=verdict:SOCKET:COMMAND     connect, request, first bytes of the refusal; no process
+ *     NAME=echo:                      the same bytes to and from a process that only echoes
+ *
+ * UID: of the caller, 0 for ours. SOCKET: what the shims among the processes are told. */
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench.h"
 #include "wire/bytes.h"
 #include "wire/v2.h"
 
-enum kind { PLAIN, DENY, ALLOW, VERDICT, KINDS };
-static const char *const kind_names[KINDS] = {"plain", "deny", "allow", "verdict"};
+#define KINDS_MAX 16
+#define WARM_UP 10
+#define REQUEST_MAX 1024
+#define ANSWER_SIZE 170 /* about what a refusal is long */
 
-static double now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
+enum what { RUN, VERDICT, ECHO };
 
-static void fail(const char *what)
-{
-    fprintf(stderr, "bench-exec: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
+struct kind {
+    const char *name;
+    enum what what;
+    struct bench_command command; /* RUN */
+    struct sockaddr_un address;
+    uint8_t request[REQUEST_MAX];
+    size_t request_len;
+    double *us, *ratio;
+};
 
-static double time_process(const char *path, char *name, int expected, char **env)
+static double time_process(const struct kind *k, char **env)
 {
-    posix_spawn_file_actions_t fa;
-    char *argv[] = {name, NULL};
-    pid_t pid;
     int status;
-
-    posix_spawn_file_actions_init(&fa);
-    posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
-    double start = now_us();
-    if (posix_spawn(&pid, path, &fa, NULL, argv, env) != 0)
-        fail(path);
+    double start = bench_now_us();
+    pid_t pid = bench_spawn(&k->command, -1, env);
     if (waitpid(pid, &status, 0) != pid)
-        fail("waitpid");
-    double took = now_us() - start;
-    posix_spawn_file_actions_destroy(&fa);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != expected) {
-        fprintf(stderr, "bench-exec: %s ended with status %#x instead of %d\n", path, status,
-                expected);
+        bench_fail("waitpid");
+    double took = bench_now_us() - start;
+    if (!bench_ended_well(&k->command, status)) {
+        fprintf(stderr, "bench: %s (%s) ended with status %#x instead of %d\n", k->name,
+                k->command.path, (unsigned)status, k->command.status);
         exit(1);
     }
     return took;
 }
 
-static int connect_to(const char *path)
+static double time_verdict(const struct kind *k)
 {
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0)
-        fail("connect");
-    return fd;
-}
-
-static double time_verdict(const char *socket_path)
-{
-    static const char strings[] = "denied\0/\0denied\0PATH=/usr/bin:/bin";
-    uint8_t msg[V2_MAGIC_SIZE + V2_HEAD_SIZE + V2_REQUEST_HEAD_SIZE + sizeof(strings)];
     uint8_t head[V2_HEAD_SIZE];
-    struct v2_request r = {.argc = 1, .envc = 1, .umask = 022};
-
-    memcpy(msg, V2_MAGIC, V2_MAGIC_SIZE);
-    v2_head_encode(V2_REQUEST, V2_REQUEST_HEAD_SIZE + sizeof(strings), msg + V2_MAGIC_SIZE);
-    v2_request_head_encode(&r, msg + V2_MAGIC_SIZE + V2_HEAD_SIZE);
-    memcpy(msg + sizeof(msg) - sizeof(strings), strings, sizeof(strings));
-
-    double start = now_us();
-    int fd = connect_to(socket_path);
-    if (write(fd, msg, sizeof(msg)) != (ssize_t)sizeof(msg))
-        fail("write");
+    double start = bench_now_us();
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&k->address, sizeof(k->address)) != 0)
+        bench_fail("connect");
+    if (write(fd, k->request, k->request_len) != (ssize_t)k->request_len)
+        bench_fail("write");
     if (recv(fd, head, sizeof(head), MSG_WAITALL) != (ssize_t)sizeof(head))
-        fail("read");
-    double took = now_us() - start;
+        bench_fail("read");
+    double took = bench_now_us() - start;
     close(fd);
-    if (head[0] != V2_REFUSED) {
-        fprintf(stderr, "bench-exec: verdict message of type %#x\n", head[0]);
+    if (k->what == VERDICT && head[0] != V2_REFUSED) {
+        fprintf(stderr, "bench: %s: a message of type %#x\n", k->name, head[0]);
         exit(1);
     }
     return took;
 }
 
-static int compare(const void *a, const void *b)
+static void make_request(struct kind *k, const char *command)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
+    char strings[512];
+    struct v2_request r = {.argc = 1, .envc = 1, .umask = 022};
+    int n = snprintf(strings, sizeof(strings), "%s%c/%c%s%cPATH=/usr/bin:/bin", command, 0, 0,
+                     command, 0);
+    size_t len = (size_t)n + 1, at = V2_MAGIC_SIZE + V2_HEAD_SIZE + V2_REQUEST_HEAD_SIZE;
+    memcpy(k->request, V2_MAGIC, V2_MAGIC_SIZE);
+    v2_head_encode(V2_REQUEST, (uint32_t)(V2_REQUEST_HEAD_SIZE + len), k->request + V2_MAGIC_SIZE);
+    v2_request_head_encode(&r, k->request + V2_MAGIC_SIZE + V2_HEAD_SIZE);
+    memcpy(k->request + at, strings, len);
+    k->request_len = at + len;
 }
 
-static double quantile(double *v, int n, double q)
+/* The floor of every verdict: a process that accepts, reads, answers and closes. */
+_Noreturn static void echo(int listener)
 {
-    qsort(v, (size_t)n, sizeof(*v), compare);
-    return v[(int)((n - 1) * q)];
+    char in[REQUEST_MAX], out[ANSWER_SIZE] = {0};
+    for (;;) {
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0 || read(fd, in, sizeof(in)) <= 0 || write(fd, out, sizeof(out)) < 0)
+            _exit(1);
+        close(fd);
+    }
+}
+
+static void start_echo(struct kind *k)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    k->address.sun_family = AF_UNIX; /* an abstract name, whose first byte is 0 */
+    (void)snprintf(k->address.sun_path + 1, sizeof(k->address.sun_path) - 1, "clawrden-bench-%d",
+                   (int)getpid());
+    if (fd < 0 || bind(fd, (struct sockaddr *)&k->address, sizeof(k->address)) != 0 ||
+        listen(fd, 8) != 0)
+        bench_fail("echo");
+    pid_t pid = fork();
+    if (pid < 0)
+        bench_fail("fork");
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        echo(fd);
+    }
+    close(fd);
+}
+
+static void parse(char *arg, struct kind *k)
+{
+    char *eq = strchr(arg, '=');
+    char *spec = eq ? eq + 1 : arg;
+    errno = EINVAL;
+    if (!eq)
+        bench_fail(arg);
+    *eq = '\0';
+    k->name = arg;
+    if (strncmp(spec, "run:", 4) == 0) {
+        k->what = RUN;
+        bench_parse_command(spec + 4, &k->command);
+    } else if (strncmp(spec, "verdict:", 8) == 0) {
+        char *command = strrchr(spec, ':');
+        *command++ = '\0';
+        k->what = VERDICT;
+        k->address.sun_family = AF_UNIX;
+        (void)snprintf(k->address.sun_path, sizeof(k->address.sun_path), "%s", spec + 8);
+        make_request(k, command);
+    } else if (strcmp(spec, "echo:") == 0) {
+        k->what = ECHO;
+        make_request(k, "denied");
+        start_echo(k);
+    } else {
+        bench_fail(spec);
+    }
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
-        fprintf(stderr, "bench-exec SOCKET SHIM_DIR TURNS\n");
+    static struct kind kinds[KINDS_MAX];
+    int count = argc - 4;
+    if (count < 1 || count > KINDS_MAX) {
+        fprintf(stderr, "bench-exec UID TURNS SOCKET KIND...\n");
         return 2;
     }
-    int turns = atoi(argv[3]); /* NOLINT(cert-err34-c): a person's own argument */
-    char env_socket[256], deny[256], allow[256];
-    snprintf(env_socket, sizeof(env_socket), "CLAWRDEN_SOCKET=%s", argv[1]);
-    snprintf(deny, sizeof(deny), "%s/denied", argv[2]);
-    snprintf(allow, sizeof(allow), "%s/true", argv[2]);
-    char *env[] = {env_socket, (char[]){"PATH=/usr/bin:/bin"}, NULL};
-    double *t[KINDS], *ratio[KINDS];
-    for (int k = 0; k < KINDS; k++) {
-        t[k] = calloc((size_t)turns, sizeof(double));
-        ratio[k] = calloc((size_t)turns, sizeof(double));
-        if (!t[k] || !ratio[k])
-            fail("calloc");
+    int turns = (int)strtol(argv[2], NULL, 10);
+    bench_become((uid_t)strtoul(argv[1], NULL, 10));
+    char **env = bench_env(argv[3]);
+    for (int k = 0; k < count; k++) {
+        parse(argv[k + 4], &kinds[k]);
+        kinds[k].us = bench_alloc((size_t)turns, sizeof(double));
+        kinds[k].ratio = bench_alloc((size_t)turns, sizeof(double));
     }
-    for (int i = -10; i < turns; i++) {
-        double took[KINDS];
-        took[PLAIN] = time_process("/bin/true", (char[]){"true"}, 0, env);
-        took[DENY] = time_process(deny, (char[]){"denied"}, 126, env);
-        took[ALLOW] = time_process(allow, (char[]){"true"}, 0, env);
-        took[VERDICT] = time_verdict(argv[1]);
-        for (int k = 0; i >= 0 && k < KINDS; k++) {
-            t[k][i] = took[k];
-            ratio[k][i] = took[k] / took[PLAIN];
+    for (int i = -WARM_UP; i < turns; i++) {
+        double took[KINDS_MAX];
+        for (int k = 0; k < count; k++)
+            took[k] = kinds[k].what == RUN ? time_process(&kinds[k], env) : time_verdict(&kinds[k]);
+        for (int k = 0; i >= 0 && k < count; k++) {
+            kinds[k].us[i] = took[k];
+            kinds[k].ratio[i] = took[k] / took[0];
         }
     }
-    for (int k = 0; k < KINDS; k++) {
-        printf("%s p25_us %.0f p50_us %.0f p99_us %.0f ratio_p50 %.3f\n", kind_names[k],
-               quantile(t[k], turns, 0.25), quantile(t[k], turns, 0.5), quantile(t[k], turns, 0.99),
-               quantile(ratio[k], turns, 0.5));
-        free(t[k]);
-        free(ratio[k]);
-    }
+    for (int k = 0; k < count; k++)
+        printf("%s p50_us %.0f p99_us %.0f ratio_p50 %.3f ratio_p99 %.3f\n", kinds[k].name,
+               bench_quantile(kinds[k].us, turns, 0.5), bench_quantile(kinds[k].us, turns, 0.99),
+               bench_quantile(kinds[k].ratio, turns, 0.5),
+               bench_quantile(kinds[k].ratio, turns, 0.99));
     return 0;
 }
