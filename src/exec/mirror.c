@@ -35,8 +35,10 @@ struct mirror {
     uv_loop_t *loop;
     int image;       /* owned: the sealed copy */
     int sock;        /* owned; -1: no helper */
+    int answers;     /* owned; what workers say to us directly; its end means nothing */
     pid_t pid;       /* 0: none; kept until it is reaped */
     uv_poll_t *poll; /* owned by the loop once closed */
+    uv_poll_t *answers_poll;
     uv_timer_t again;
     bool closing, hello;
     uint64_t born, wait_ms, next_job;
@@ -80,7 +82,7 @@ static int make_image(const char *binary, int *ret, struct err *err)
 }
 
 /* posix_spawn() borrows our memory as vfork does: a fork of a big warden would take long. */
-static int spawn(const struct mirror *m, int sock, pid_t *ret)
+static int spawn(const struct mirror *m, int sock, int answers, pid_t *ret)
 {
     static char *const argv[] = {(char *)"clawrden-mirror", (char *)"--serve", NULL};
     static char *const env[] = {NULL};
@@ -101,7 +103,9 @@ static int spawn(const struct mirror *m, int sock, pid_t *ret)
     (void)posix_spawnattr_setsigdefault(&attr, &set);
     (void)posix_spawnattr_setsigmask(&attr, &set); /* it takes what it wants by signalfd */
     (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    r = posix_spawn_file_actions_adddup2(&actions, sock, 3);
+    r = posix_spawn_file_actions_adddup2(&actions, sock, HELPER_FD_CONTROL);
+    if (r == 0)
+        r = posix_spawn_file_actions_adddup2(&actions, answers, HELPER_FD_ANSWERS);
     if (r == 0)
         r = posix_spawn(ret, path, &actions, &attr, argv, env);
     (void)posix_spawnattr_destroy(&attr);
@@ -286,8 +290,8 @@ static int hand_on_attached(struct mirror *m, const struct helper_head *h, int f
     return 0;
 }
 
-/* One message. 1; 0: the end; -EAGAIN; anything else: nonsense. */
-static int receive(struct mirror *m)
+/* One message of `sock`. 1; 0: the end; -EAGAIN; anything else: nonsense. */
+static int receive(struct mirror *m, int sock)
 {
     union control control;
     struct iovec iov = {m->buf, HELPER_HEAD_SIZE + HELPER_INLINE_MAX};
@@ -297,7 +301,7 @@ static int receive(struct mirror *m)
                          .msg_controllen = CMSG_SPACE(sizeof(int))};
     struct helper_head h;
     _cleanup_close_ int fd = -1;
-    ssize_t n = recvmsg(m->sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
         return errno == EINTR ? -EAGAIN : -errno;
     if (n == 0)
@@ -335,10 +339,26 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     if (status < 0 || (events & UV_READABLE)) {
         int r = 1;
         for (int i = 0; i < 64 && r == 1 && m->poll == poll; i++)
-            r = receive(m);
+            r = receive(m, m->sock);
         if (m->poll == poll && r != 1 && r != -EAGAIN)
             lose(m, r == 0 ? "the helper died" : "the helper spoke nonsense");
     }
+}
+
+/* When all that could answer are gone, the helper is too: its own socket tells. */
+static void on_answers(uv_poll_t *poll, int status, int events)
+{
+    struct mirror *m = poll->data;
+    int r = 1;
+    (void)events;
+    for (int i = 0; i < 64 && r == 1 && m->answers_poll == poll; i++)
+        r = receive(m, m->answers);
+    if (m->answers_poll != poll || r == 1 || r == -EAGAIN)
+        return;
+    if (r == 0 || status < 0)
+        (void)uv_poll_stop(poll);
+    else
+        lose(m, "the helper spoke nonsense");
 }
 
 /* ---- life ---- */
@@ -348,28 +368,66 @@ static void poll_closed(uv_handle_t *h)
     free(h);
 }
 
-static int start(struct mirror *m, struct err *err)
+/* Two ends, and theirs with a number that is none of those that it gets in the helper. */
+static int make_pair(int *ret_ours, int *ret_theirs)
 {
-    int sv[2] = {-1, -1};
+    int sv[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
-        return err_errno(err, -errno, "no socket for the helper");
-    _cleanup_close_ int ours = sv[0], theirs = sv[1];
-    pid_t pid = 0;
-    int r = spawn(m, theirs, &pid);
-    if (r < 0)
-        return err_errno(err, r, "the helper cannot be started");
-    m->poll = mem_new(uv_poll_t);
-    m->poll->data = m;
-    m->pid = pid;
-    r = uv_poll_init(m->loop, m->poll, ours);
+        return -errno;
+    *ret_ours = sv[0];
+    *ret_theirs = fcntl(sv[1], F_DUPFD_CLOEXEC, HELPER_FD_ANSWERS + 1);
+    int r = *ret_theirs < 0 ? -errno : 0;
+    close(sv[1]);
+    return r;
+}
+
+static int watch_socket(struct mirror *m, int fd, uv_poll_t **ret, struct err *err)
+{
+    uv_poll_t *poll = mem_new(uv_poll_t);
+    poll->data = m;
+    int r = uv_poll_init(m->loop, poll, fd);
     if (r < 0) {
-        free(TAKE_PTR(m->poll));
+        free(poll);
         return err_set(err, r, "the helper cannot be watched: %s", uv_strerror(r));
     }
+    *ret = poll;
+    return 0;
+}
+
+static void stop_watching(uv_poll_t *poll)
+{
+    if (!poll)
+        return;
+    (void)uv_poll_stop(poll);
+    uv_close((uv_handle_t *)poll, poll_closed);
+}
+
+static int start(struct mirror *m, struct err *err)
+{
+    _cleanup_close_ int ours = -1, theirs = -1, answers = -1, their_answers = -1;
+    pid_t pid = 0;
+    int r = make_pair(&ours, &theirs);
+    if (r == 0)
+        r = make_pair(&answers, &their_answers);
+    if (r < 0)
+        return err_errno(err, r, "no socket for the helper");
+    r = spawn(m, theirs, their_answers, &pid);
+    if (r < 0)
+        return err_errno(err, r, "the helper cannot be started");
+    m->pid = pid;
+    r = watch_socket(m, ours, &m->poll, err);
+    if (r == 0)
+        r = watch_socket(m, answers, &m->answers_poll, err);
+    if (r < 0) {
+        stop_watching(TAKE_PTR(m->poll));
+        return r;
+    }
     m->sock = TAKE_FD(ours);
+    m->answers = TAKE_FD(answers);
     m->born = uv_now(m->loop);
     m->hello = false;
     watch(m);
+    (void)uv_poll_start(m->answers_poll, UV_READABLE, on_answers);
     return 0;
 }
 
@@ -392,12 +450,12 @@ static void on_again(uv_timer_t *t)
 
 static void disconnect(struct mirror *m)
 {
-    if (m->poll) {
-        (void)uv_poll_stop(m->poll);
-        uv_close((uv_handle_t *)TAKE_PTR(m->poll), poll_closed);
-    }
+    stop_watching(TAKE_PTR(m->poll));
+    stop_watching(TAKE_PTR(m->answers_poll));
     if (m->sock >= 0)
         close(TAKE_FD(m->sock));
+    if (m->answers >= 0)
+        close(TAKE_FD(m->answers));
     while (!list_empty(&m->queue))
         // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): list_remove() took out what is freed
         outgoing_free(m, list_item(m->queue.next, struct outgoing, link));
@@ -432,7 +490,7 @@ int mirror_new(uv_loop_t *loop, const char *binary, struct mirror **ret, struct 
     struct mirror *m = mem_new(struct mirror);
     m->loop = loop;
     m->image = image;
-    m->sock = -1;
+    m->sock = m->answers = -1;
     m->next_job = 1;
     m->buf = mem_zalloc(HELPER_HEAD_SIZE + HELPER_INLINE_MAX);
     list_init(&m->listeners);

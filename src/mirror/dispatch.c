@@ -308,10 +308,8 @@ static void on_worker(struct crew_member *m)
         on_lost(m);
         return;
     }
-    if (m->state == CREW_LOOKUP && p.head.type == HELPER_RESOLVED) {
-        if (!m->forgotten)
-            (void)packet_forward(control, &p, true);
-        m->state = CREW_IDLE;
+    if (m->state == CREW_LOOKUP && p.head.type == HELPER_IDLE) {
+        m->state = CREW_IDLE; /* the warden has its answer */
         m->deadline = 0;
     } else if (m->state == CREW_JOB && p.head.type == HELPER_STARTED) {
         on_started(m, &p);

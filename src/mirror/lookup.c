@@ -543,6 +543,7 @@ static void find(struct worker *w, int pidfd)
 
 void lookup_run(struct worker *w, struct packet *p)
 {
+    const struct helper_end idle = {.text = ""};
     l.cwd_fd = -1;
     l.cwd[0] = 0;
     forget_answer();
@@ -560,6 +561,9 @@ void lookup_run(struct worker *w, struct packet *p)
         refuse(EMSGSIZE, "the answer is too long");
         n = helper_resolved_encode(&l.answer, out, sizeof(out));
     }
-    if (packet_send_long(w->sock, HELPER_RESOLVED, p->head.job, out, n) < 0)
+    /* The warden first: it waits, the dispatcher does not. */
+    if (packet_send_long(w->answers, HELPER_RESOLVED, p->head.job, out, n) < 0 ||
+        packet_send(w->sock, HELPER_IDLE, p->head.job, out,
+                    helper_end_encode(&idle, out, sizeof(out)), true) < 0)
         worker_leave();
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* clawrden-mirror: the warden's helper. Not for people: the warden starts it with a socket as
- * descriptor 3. */
+ * descriptor 3 and one as 4. */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,8 +14,8 @@
 
 #include "mirror/compat.h"
 #include "mirror/dispatch.h"
+#include "wire/helper.h"
 
-#define CONTROL 3
 #define FILES 4096 /* descriptors that many workers need */
 
 static void say(int fd, const char *s)
@@ -47,13 +48,14 @@ static void clean_up(void)
             (void)signal(s, SIG_DFL);
     sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, NULL);
-    (void)syscall(SYS_close_range, CONTROL + 1, ~0U, 0);
+    (void)syscall(SYS_close_range, HELPER_FD_ANSWERS + 1, ~0U, 0);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0)
         for (int i = 0; i < 3; i++)
             (void)dup2(null, i);
-    (void)syscall(SYS_close_range, CONTROL + 1, ~0U, 0);
-    (void)fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
+    (void)syscall(SYS_close_range, HELPER_FD_ANSWERS + 1, ~0U, 0);
+    (void)fcntl(HELPER_FD_CONTROL, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(HELPER_FD_ANSWERS, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (geteuid() == 0)
         (void)syscall(SYS_setgroups, 0, NULL);
@@ -69,15 +71,20 @@ static void clean_up(void)
     }
 }
 
-int main(int argc, char **argv)
+static bool is_channel(int fd)
 {
     int type = 0;
     socklen_t n = sizeof(type);
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_SEQPACKET;
+}
+
+int main(int argc, char **argv)
+{
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return version();
-    if (argc != 2 || strcmp(argv[1], "--serve") != 0 ||
-        getsockopt(CONTROL, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || type != SOCK_SEQPACKET)
+    if (argc != 2 || strcmp(argv[1], "--serve") != 0 || !is_channel(HELPER_FD_CONTROL) ||
+        !is_channel(HELPER_FD_ANSWERS))
         return explain();
     clean_up();
-    return dispatch_run(CONTROL);
+    return dispatch_run(HELPER_FD_CONTROL);
 }

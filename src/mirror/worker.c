@@ -19,12 +19,8 @@ static void setup(struct worker *w, int sock)
 {
     sigset_t ours;
     /* The dispatcher's other descriptors are not ours. */
-    if (sock != 3) {
-        if (dup3(sock, 3, O_CLOEXEC) < 0)
-            _exit(1);
-        sock = 3;
-    }
-    if (syscall(SYS_close_range, 4, ~0U, 0) < 0)
+    if (dup3(sock, HELPER_FD_CONTROL, O_CLOEXEC) < 0 ||
+        syscall(SYS_close_range, HELPER_FD_ANSWERS + 1, ~0U, 0) < 0)
         _exit(1);
     sigemptyset(&ours);
     sigaddset(&ours, SIGCHLD);
@@ -32,7 +28,8 @@ static void setup(struct worker *w, int sock)
     sigaddset(&ours, SIGQUIT);
     sigaddset(&ours, SIGTSTP);
     sigaddset(&ours, SIGHUP);
-    w->sock = sock;
+    w->sock = HELPER_FD_CONTROL;
+    w->answers = HELPER_FD_ANSWERS;
     w->signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
     w->root = geteuid() == 0;
     if (w->signals < 0)

@@ -13,7 +13,8 @@ _Noreturn void worker_run(int sock);
 
 /* ---- for the tasks ---- */
 struct worker {
-    int sock;
+    int sock;    /* of the dispatcher */
+    int answers; /* of the warden, for what it waits for */
     int signals; /* signalfd of SIGCHLD, and of what a terminal sends to the leader of its session
                   */
     bool root;

@@ -8,7 +8,7 @@
  *                                     <-  HELPER_HELLO     once, what it can do here
  *   HELPER_RESOLVE  + pidfd           ->
  *   HELPER_CANCEL                     ->  forget that lookup
- *                                     <-  HELPER_RESOLVED
+ *                                     <-  HELPER_RESOLVED  by its second socket, from the worker
  *   HELPER_START    + conn, pidfd     ->
  *                                     <-  HELPER_STARTED
  *   HELPER_KILL                       ->
@@ -20,6 +20,10 @@
 #include <stdint.h>
 
 #define HELPER_VERSION 1u
+/* Descriptors that the helper finds: the socket of all of the above, whose end is the other side's
+ * end, and the one for what workers answer themselves, without the dispatcher in between. */
+#define HELPER_FD_CONTROL 3
+#define HELPER_FD_ANSWERS 4
 #define HELPER_HEAD_SIZE 16
 #define HELPER_INLINE_MAX (64u << 10)
 #define HELPER_BODY_MAX (12u << 20)
