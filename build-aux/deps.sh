@@ -40,6 +40,8 @@ check procps ps
 check iproute2 ip
 check python3 file:/usr/bin/python3
 check python3-pytest file:/usr/lib/python3/dist-packages/pytest/__init__.py
+check python3-yaml file:/usr/lib/python3/dist-packages/yaml/__init__.py
+check python3-jsonschema file:/usr/lib/python3/dist-packages/jsonschema/__init__.py
 check vim-tiny file:/usr/bin/vi
 check less less
 check sudo sudo

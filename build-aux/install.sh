@@ -24,7 +24,7 @@ rows() { # mode source destination
         [ -e "$build/man/$b" ] && echo "644 $build/man/$b /share/man/man${b##*.}/$b"
     done
     echo "644 $build/clawrden-warden.service /lib/systemd/system/clawrden-warden.service"
-    for f in LICENSE README.md NEWS.md SECURITY.md docs/*.md; do echo "644 $f /share/doc/clawrden/$(basename "$f")"; done
+    for f in LICENSE README.md NEWS.md SECURITY.md docs/*.md docs/openapi.yaml; do echo "644 $f /share/doc/clawrden/$(basename "$f")"; done
 }
 man_pages() {
     command -v scdoc >/dev/null || { echo "install: scdoc is missing, man pages are left out (make deps)" >&2; return 0; }

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""docs/openapi.yaml against the running server: the same paths and methods as the route table, every answer as
+its schema says, and no refusal with a code that the file does not know."""
+import re
+
+import jsonschema
+import pytest
+import yaml
+
+from conftest import POLICY, ROOT, wait_for
+from test_api import HOST, Answer, NO_SUCH_ID, ask, finish, get, held, post, raw
+
+SPEC = yaml.safe_load((ROOT / "docs/openapi.yaml").read_text())
+METHODS = ("get", "post", "put", "delete", "patch")
+
+
+def operations():
+    for path, item in SPEC["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield method.upper(), path, item[method]
+
+
+def follow(node):
+    while "$ref" in node:
+        target = SPEC
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = target
+    return node
+
+
+def validator(schema):
+    # The components stand beside it, so that "#/components/..." leads there.
+    return jsonschema.Draft202012Validator({**schema, "components": SPEC["components"]})
+
+
+def check(a, method, path):
+    """The answer is one that the file has for this path and status; returns its JSON."""
+    responses = SPEC["paths"][path][method.lower()]["responses"]
+    response = follow(responses.get(str(a.status)) or responses["default"])
+    assert a.status < 400 or str(a.status) in responses or "default" in responses
+    kind = a.headers["content-type"].split(";")[0]
+    schema = response["content"][kind]["schema"]
+    value = a.json if kind == "application/json" else a.body.decode()
+    problems = [f"{list(e.absolute_path)}: {e.message}" for e in validator(schema).iter_errors(value)]
+    assert not problems, (method, path, a.status, problems, value)
+    return value
+
+
+# ---- the file itself ----
+
+def test_it_is_openapi_3_1():
+    assert SPEC["openapi"].startswith("3.1.") and SPEC["info"]["title"] and SPEC["info"]["version"]
+    seen = set()
+    for method, path, op in operations():
+        assert op["summary"] and op["operationId"] not in seen and op["responses"], (method, path)
+        seen.add(op["operationId"])
+        for name in re.findall(r"\{(\w+)\}", path):
+            assert any(follow(p)["name"] == name and follow(p)["in"] == "path" for p in SPEC["paths"][path]["parameters"])
+
+
+def test_every_reference_leads_somewhere_and_every_component_is_used():
+    text = (ROOT / "docs/openapi.yaml").read_text()
+    refs = set(re.findall(r'\$ref: "(#/[^"]+)"', text))
+    for ref in refs:
+        follow({"$ref": ref})
+    for kind in ("schemas", "responses", "parameters", "requestBodies"):
+        for name in SPEC["components"][kind]:
+            assert f"#/components/{kind}/{name}" in refs, name
+            if kind == "schemas":
+                jsonschema.Draft202012Validator.check_schema(SPEC["components"][kind][name])
+
+
+def test_it_has_every_route_and_no_other():
+    table = (ROOT / "src/api/api.c").read_text()
+    routes = {(m, p.replace("{}", "{id}"), role) for m, p, role in
+              re.findall(r'\{"(GET|POST)", "(/[^"]*)", API_ROLE_(\w+),', table)}
+    said = set()
+    for method, path, op in operations():
+        role = re.search(r"Role (\w+)\.", op["summary"])
+        assert bool(role) == (op.get("security") != []), path
+        said.add((method, path, role[1].upper() if role else "NONE"))
+    assert said == routes
+
+
+def test_the_codes_are_those_of_the_page_and_of_the_source():
+    listed = set(SPEC["components"]["responses"]["Refusal"]["content"]["application/json"]["schema"]
+                 ["properties"]["error"]["properties"]["code"]["enum"])
+    source = "".join(f.read_text() for d in ("src/api", "src/http") for f in sorted((ROOT / d).glob("*.c")))
+    sent = set(re.findall(r'(?:call_error|relay_refuse)\([^;]*?\b\d{3}, "([a-z_]+)"', source))
+    page = (ROOT / "docs/api.md").read_text()
+    assert sent <= listed, sent - listed
+    for code in listed:
+        assert f"`{code}`" in page, code
+
+
+# ---- the server ----
+
+def test_every_answer_is_as_the_file_says(warden):
+    """One call of each operation that succeeds, and what of it the schema says."""
+    done = set()
+
+    def ok(method, path, body=None, query="", **ids):
+        a = ask(warden, method, path.format(**ids) + query, body)
+        assert a.status == 200, (path, a.body)
+        done.add((method, path))
+        return check(a, method, path)
+
+    p, id = held(warden, "git", "commit", "-m", b"caf\xe9".decode("latin-1"))
+    for path in ("/healthz", "/readyz", "/metrics", "/api/status", "/api/policy"):
+        ok("GET", path)
+    assert ok("GET", "/api/queue")[0]["id"] == id
+    ok("GET", "/api/queue/{id}", id=id)
+    assert ok("POST", "/api/policy/explain", {"id": id})["id"] == id
+    ok("POST", "/api/policy/explain", {"command": "rm", "args": ["-rf", "x"], "cwd": "/", "uid": 0})
+    ok("POST", "/api/queue/{id}/deny", {"comment": "no", "channel": "test"}, id=id)
+    finish(p)
+    p, id = held(warden, "git", "--version")
+    ok("POST", "/api/queue/{id}/approve", id=id)
+    finish(p)
+    p = warden.popen("sleep", "60")
+    wait_for(lambda: get(warden, "/api/running").json)
+    runs = ok("GET", "/api/running")[0]
+    assert runs["state"] in ("starting", "running")
+    ok("POST", "/api/kill", {"id": runs["id"], "signal": 9, "reason": "enough"})
+    finish(p)
+    warden.run("no-such-tool", b"\xff\xfe", cwd="/tmp")
+    wait_for(lambda: len(get(warden, "/api/history").json["history"]) == 4 or None, what="all in the history")
+    assert len(ok("GET", "/api/history")["history"]) == 4
+    page = ok("GET", "/api/history", query="?limit=1")
+    assert page["next"] and ok("GET", "/api/history", query=f"?limit=1&cursor={page['next']}")["history"]
+    ok("POST", "/api/policy/reload")
+    assert done == {(m, p) for m, p, _ in operations()}  # and so: nothing was left out
+
+
+def test_a_long_command_is_the_short_form_of_the_file(warden):
+    p, id = held(warden, "git", *["x" * 60000] * 3)
+    a = get(warden, "/api/queue")
+    (short,) = check(a, "GET", "/api/queue")
+    assert short["shortened"] is True and short["args_count"] == 3
+    check(get(warden, f"/api/queue/{id}"), "GET", "/api/queue/{id}")
+    post(warden, f"/api/queue/{id}/deny")
+    finish(p)
+
+
+def test_refusals_are_as_the_file_says(warden):
+    p, id = held(warden)
+    for method, path, op in operations():
+        real = path.replace("{id}", id)
+        if op.get("security") != []:
+            check(ask(warden, method, real, token="clw_wrong"), method, path)
+            check(ask(warden, method, real, tcp=True), method, path)
+        a = ask(warden, "PUT", real)
+        assert a.status == 405
+        check(a, method, path)
+        if method == "POST":
+            for body in (b"{", b"[]", {"surprise": 1}, b"x" * 70000):
+                a = ask(warden, method, real, body)
+                assert a.status >= 400, (path, body)
+                check(a, method, path)
+            check(ask(warden, method, real, b"{}", headers=["Content-Type: text/plain"]), method, path)
+        if "{id}" in path:
+            check(ask(warden, method, path.replace("{id}", NO_SUCH_ID)), method, path)
+    check(post(warden, f"/api/queue/{id}/approve", {"digest": "0" * 64}), "POST", "/api/queue/{id}/approve")
+    for query in ("?limit=0", "?surprise=1", "?decision=maybe", "?since=yesterday", "?cursor=x"):
+        a = get(warden, "/api/history" + query)
+        assert a.status == 400, query
+        check(a, "GET", "/api/history")
+    post(warden, f"/api/queue/{id}/deny")
+    finish(p)
+    again = post(warden, f"/api/queue/{id}/approve")
+    assert check(again, "POST", "/api/queue/{id}/approve")["error"]["request_id"] == id
+    warden.set_policy(POLICY + "nonsense: 1\n")
+    a = post(warden, "/api/policy/reload")
+    assert a.status == 422
+    check(a, "POST", "/api/policy/reload")
+    gate = Answer(raw(warden, b"GET /api/status HTTP/1.1\r\n" + HOST + HOST + b"\r\n"))
+    assert gate.status == 400
+    check(gate, "GET", "/api/status")
+
+
+def test_the_examples_of_bodies_are_taken(warden):
+    """By the schema, and by the server: not with 400 or 415."""
+    tried = 0
+    for method, path, op in operations():
+        content = follow(op.get("requestBody", {})).get("content", {}).get("application/json", {})
+        for name, example in content.get("examples", {}).items():
+            validator(content["schema"]).validate(example["value"])
+            a = ask(warden, method, path.replace("{id}", NO_SUCH_ID), example["value"])
+            assert a.status in (200, 404), (path, name, a.body)
+            tried += 1
+    assert tried >= 6
+
+
+def test_what_the_schema_forbids_in_a_body_the_server_refuses(warden):
+    schema = SPEC["paths"]["/api/policy/explain"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    bodies = [{}, {"command": "ls"}, {"command": "", "cwd": "/"}, {"command": "ls", "cwd": "x"}, {"id": 1}, {"id": "x", "cwd": "/"},
+              {"command": "ls", "cwd": "/", "uid": -1}, {"command": "ls", "cwd": "/", "args": [1]}, {"command": "ls", "cwd": "/", "x": 1}]
+    for body in bodies:
+        assert not validator(schema).is_valid(body), body
+        assert post(warden, "/api/policy/explain", body).status == 400, body
+    for body in ({"command": "ls", "cwd": "/"}, {"command": "ls", "cwd": "/", "uid": 4294967294, "args": [], "env": ["A=1"]}):
+        assert validator(schema).is_valid(body) and post(warden, "/api/policy/explain", body).status == 200, body
+
+
+@pytest.mark.parametrize("name", ["limit", "cursor", "before", "id", "command", "decision", "uid", "container", "text", "since", "until"])
+def test_the_parameters_of_history_are_known(warden, name):
+    parameters = {p["name"]: p["schema"] for p in SPEC["paths"]["/api/history"]["get"]["parameters"]}
+    assert name in parameters and len(parameters) == 11
+    value = {"limit": "5", "decision": "deny", "uid": "0", "since": "2026-01-31T08:15:00Z", "until": "2026-01-31T08:15:00Z",
+             "id": NO_SUCH_ID}.get(name, "x")
+    a = get(warden, f"/api/history?{name}={value}")
+    assert a.status == (400 if name in ("cursor", "before") else 200), a.body
+    check(a, "GET", "/api/history")
