@@ -66,7 +66,7 @@ case ${1:-} in
         "$root/libexec/clawrden/clawrden-shim" --version
         "$root/bin/clawrden" policy check "$root/share/clawrden/policies/starter.yaml"
         "$root/bin/clawrden" policy check "$root/share/clawrden/policies/strict.yaml"
-        for page in clawrden.1 clawrden-warden.8 clawrden-shim.8 clawrden-mirror.8 clawrden-gate.8; do
+        for page in clawrden.1 clawrden-policy.5 clawrden-warden.8 clawrden-shim.8 clawrden-mirror.8 clawrden-gate.8; do
             [ -s "$(find "$root/share/man" -name "$page")" ] || { echo "no man page $page"; exit 1; }
         done
         grep -qx "ExecStart=/usr/sbin/clawrden-warden" "$root/lib/systemd/system/clawrden-warden.service"

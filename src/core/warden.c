@@ -485,7 +485,8 @@ void warden_drain(struct warden *w)
         if (all[i]->state == REQUEST_WAITING && all[i]->ask.door != DOOR_SHIM_V2)
             (void)course_event(all[i], EV_STOPPING);
     release_all(all, n);
-    limits_collect(w->limits, record_limited, w); /* nothing more is refused by a cap from here on */
+    limits_collect(w->limits, record_limited,
+                   w); /* nothing more is refused by a cap from here on */
 }
 
 bool warden_idle(const struct warden *w)

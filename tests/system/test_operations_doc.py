@@ -43,6 +43,20 @@ def test_every_test_that_is_named_is_there(page):
         assert not name or f"def {name}(" in (ROOT / path).read_text(), name
 
 
+def test_manual_pages_name_pages_that_are_there():
+    """And each is one that scdoc takes."""
+    pages = sorted((ROOT / "docs/man").glob("*.scd"))
+    assert len(pages) >= 6
+    for page in pages:
+        for name, part in re.findall(r"\*(clawrden[a-z-]*)\*\((\d)\)", page.read_text()):
+            assert (ROOT / f"docs/man/{name}.{part}.scd").exists(), (page.name, name, part)
+        with open(page) as text:
+            done = subprocess.run(["scdoc"], stdin=text, capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0 and done.stdout.startswith(".\\"), (page.name, done.stderr)
+        head = page.read_text().splitlines()[0]
+        assert head.startswith(page.name.split(".")[0] + f"({page.name.split('.')[1]})"), head
+
+
 READINESS = (ROOT / "docs/readiness.md").read_text()
 
 

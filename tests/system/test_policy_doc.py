@@ -91,6 +91,17 @@ def test_each_key_is_on_the_page(source):
         assert re.search(rf"\b{key}\b", PAGE), key
 
 
+def test_the_manual_page_has_every_key_and_its_example_is_one(tmp_path):
+    page = (ROOT / "docs/man/clawrden-policy.5.scd").read_text()
+    for key in keys_of("parse.c") | keys_of("parse_rule.c") | keys_of("examples.c"):
+        assert f"*{key}*" in page, key
+    example = page[page.index("# EXAMPLE"):page.index("# SEE ALSO")].split("\n\n")[1]
+    file = tmp_path / "policy.yaml"
+    file.write_text(example.replace("++\n", "\n").replace("\\*", "*").replace("\t", ""))
+    done = subprocess.run([str(BIN / "clawrden"), "policy", "check", str(file)], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0 and "3 rules" in done.stdout, done.stderr
+
+
 def test_the_marks_of_a_grammar_are_on_the_page():
     marks = re.findall(r'\{"([^"]+)", GRAMMAR_', (ROOT / "src/policy/grammar_read.c").read_text())
     assert len(marks) == 7

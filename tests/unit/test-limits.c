@@ -146,14 +146,10 @@ int main(void)
 {
 #define T(name) cmocka_unit_test(name)
     const struct CMUnitTest tests[] = {
-        T(containers_and_uids_are_different_peers),
-        T(in_flight_is_capped_by_peer),
-        T(waiting_is_capped_by_peer_and_in_all),
-        T(asks_refill_evenly_and_never_beyond_a_minute),
-        T(zero_asks_a_minute_means_no_limit),
-        T(records_have_a_size_a_minute),
-        T(refusals_beyond_a_few_are_counted_once),
-        T(peers_with_nothing_going_on_are_forgotten),
+        T(containers_and_uids_are_different_peers), T(in_flight_is_capped_by_peer),
+        T(waiting_is_capped_by_peer_and_in_all),    T(asks_refill_evenly_and_never_beyond_a_minute),
+        T(zero_asks_a_minute_means_no_limit),       T(records_have_a_size_a_minute),
+        T(refusals_beyond_a_few_are_counted_once),  T(peers_with_nothing_going_on_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
