@@ -146,6 +146,12 @@ static void settle(struct tty *t)
     }
 }
 
+/* In raw mode, as another shim of this pipeline has put it. */
+static bool is_raw(const struct termios *m)
+{
+    return !(m->c_lflag & (ECHO | ICANON | ISIG | IEXTEN)) && !(m->c_iflag & (ICRNL | IXON));
+}
+
 bool tty_take(struct tty *t)
 {
     struct termios raw;
@@ -155,6 +161,10 @@ bool tty_take(struct tty *t)
     if (!tty_foreground(t) || tcgetattr(t->fd, &t->user) < 0)
         return false;
     settle(t);
+    /* The shell has put the terminal right for the job that it brings to the front; at a start in
+     * the background the pty got the modes of the shell's own line editing. */
+    if (t->master >= 0 && !is_raw(&t->user))
+        (void)tcsetattr(t->master, TCSANOW, &t->user);
     raw = t->user;
     raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
     if (!t->shared)

@@ -245,10 +245,12 @@ def start_helper(sock):
 class Terminal:
     """A person at a terminal: a session with a pty of its own."""
 
-    def __init__(self, argv, env, rows=33, cols=101):
+    def __init__(self, argv, env, rows=33, cols=101, cwd=None):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             try:
+                if cwd:
+                    os.chdir(cwd)
                 os.closerange(3, 1024)  # what the test runner left open would be lent
                 os.execvpe(argv[0], argv, env)
             finally:
