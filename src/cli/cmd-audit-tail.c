@@ -83,6 +83,11 @@ static int print_rotated(const struct tail *t, const struct logset *set, size_t 
     return print_rest(t, &l);
 }
 
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
 static int print_older(const struct tail *t, const struct stat *active, uint64_t n, struct err *err)
 {
     _cleanup_logset_ struct logset set = {0};
@@ -93,7 +98,7 @@ static int print_older(const struct tail *t, const struct stat *active, uint64_t
     if (r < 0)
         return r;
     size_t last = set.count; /* not the active file itself, should it have been rotated just now */
-    if (last > 0 && stat(set.files[last - 1].path, &st) == 0 && st.st_ino == active->st_ino)
+    if (last > 0 && stat(set.files[last - 1].path, &st) == 0 && same_file(&st, active))
         last--;
     r = print_rotated(t, &set, last, n);
     return r < 0 ? err_errno(err, r, "cannot read the rotated files of '%s'", t->path) : 0;
@@ -103,16 +108,39 @@ static int print_older(const struct tail *t, const struct stat *active, uint64_t
 static bool was_replaced(const struct tail *t, const struct stat *st)
 {
     struct stat now;
-    return stat(t->path, &now) == 0 && (now.st_ino != st->st_ino || now.st_dev != st->st_dev);
+    return stat(t->path, &now) == 0 && !same_file(&now, st);
+}
+
+/* The file behind `st` in the set, which may have been rotated too since; without one: PATH. PATH
+ * is opened before the list is made, so that no file falls between the two. Negative: none yet. */
+static int open_next(const struct tail *t, struct stat *st)
+{
+    struct stat active = {0}, there;
+    _cleanup_logset_ struct logset set = {0};
+    _cleanup_close_ int fd = open_file(t->path, &active);
+    if (fd < 0 || logset_list(t->path, &set, NULL) < 0)
+        return -EAGAIN;
+    for (size_t i = 0; i + 1 < set.count; i++) {
+        if (stat(set.files[i].path, &there) < 0 || !same_file(&there, st))
+            continue;
+        int next = open_file(set.files[i + 1].path, &there);
+        if (next < 0)
+            break; /* pruned meanwhile */
+        *st = there;
+        return next;
+    }
+    *st = active;
+    return TAKE_FD(fd);
 }
 
 static int follow(const struct tail *t, int *fd, struct stat *st, struct lines *l)
 {
-    for (;;) {
+    for (bool stepped = false;; (void)fflush(stdout)) {
         struct timespec pause = {.tv_nsec = POLL_NS};
         struct stat now;
-        (void)fflush(stdout);
-        (void)nanosleep(&pause, NULL);
+        if (!stepped)
+            (void)nanosleep(&pause, NULL);
+        stepped = false;
         bool replaced = was_replaced(t, st);
         int r = print_rest(t, l);
         if (r < 0)
@@ -124,9 +152,10 @@ static int follow(const struct tail *t, int *fd, struct stat *st, struct lines *
         }
         if (!replaced)
             continue;
-        int next = open_file(t->path, st);
+        int next = open_next(t, st);
         if (next < 0)
             continue; /* between two files; it is there in a moment */
+        stepped = true;
         (void)close(*fd);
         *fd = next;
         lines_done(l);

@@ -233,7 +233,9 @@ bool chain_line(struct chain *c, const char *line, size_t len, struct record *re
         return false;
     }
     c->result.records++;
-    if (!record_intact(c->h, line, ret))
+    if (record_intact(c->h, line, ret))
+        c->result.intact++;
+    else
         say(c, CHAIN_CHANGED, c->line, ret->seq,
             "record %" PRIu64 " was changed: its bytes do not give its hash%s", ret->seq,
             record_hasher_keyed(c->h) ? " (or it was written without this key)"
@@ -260,6 +262,7 @@ void chain_before(struct chain *c, const char *line, size_t len)
         return;
     }
     c->any = c->first_opens_file = true;
+    c->result.intact += record_intact(c->h, line, &r);
     c->result.first_seq = c->result.last_seq = r.seq;
     memcpy(c->first_prev, r.prev, RECORD_HASH_SIZE);
     memcpy(c->result.last_hash, r.hash, RECORD_HASH_SIZE);

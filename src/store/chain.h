@@ -36,6 +36,7 @@ typedef void chain_fn(void *arg, const struct chain_problem *p);
 
 struct chain_result {
     uint64_t files, records, problems;
+    uint64_t intact; /* records whose bytes give their hash; that of chain_before() too */
     uint64_t first_seq, last_seq;
     char last_hash[RECORD_HASH_SIZE];
     uint64_t repairs;       /* torn tails that a warden mended */

@@ -105,13 +105,20 @@ static void wrote(struct jsonl *j, const char *members, size_t len, const char *
         j->line_fn(j->line_arg, j->seq, j->line.data, j->line.len - 1);
 }
 
-static int refuse(struct jsonl *j, int r, struct err *err)
+/* Said once, until a record can be written again. */
+static void fail(struct jsonl *j, int r, const char *words)
 {
     if (!j->failing)
-        log_error(NULL, "audit: cannot write to '%s': %s; commands are refused until it succeeds",
-                  j->c.path, strerror(-r));
+        log_error(NULL, "audit: %s; commands are refused until it succeeds", words);
     j->failing = r;
-    return err_errno(err, r, "cannot write the audit record to '%s'", j->c.path);
+}
+
+static int refuse(struct jsonl *j, int r, struct err *err)
+{
+    struct err words = {0};
+    (void)err_errno(&words, r, "cannot write the audit record to '%s'", j->c.path);
+    fail(j, r, words.text);
+    return err_set(err, r, "%s", words.text);
 }
 
 int jsonl_write(struct jsonl *j, const char *members, size_t len, struct err *err)
@@ -186,9 +193,12 @@ static int append(struct audit_log *l, const char *members, size_t len,
                   void (*done)(void *arg, int result), void *arg, struct err *err)
 {
     struct jsonl *j = container_of(l, struct jsonl, port);
+    struct err words = {0};
     int r = check_sync(j, err);
-    if (r == 0)
-        r = jsonl_guard_check(j, err);
+    if (r == 0 && (r = jsonl_guard_check(j, &words)) < 0) {
+        fail(j, r, words.text);
+        (void)err_set(err, r, "%s", words.text);
+    }
     if (r == 0) {
         jsonl_rotate_if_due(j, len);
         r = jsonl_pay(j, err);

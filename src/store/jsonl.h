@@ -41,7 +41,8 @@ void jsonl_config_default(struct jsonl_config *c);
 
 /* Opens, locks, follows the chain, repairs a torn end, writes what it found and a "start" record,
  * and for each decision without an end an "end" record with decision "interrupted". Blocks: before
- * the loop runs. -EBUSY: another warden has this log. */
+ * the loop runs. -EBUSY: another warden has this log. -EKEYREJECTED: not one record fits the key.
+ */
 int jsonl_open(const struct jsonl_config *c, struct uv_loop_s *loop, struct jsonl **ret,
                struct err *err) MUST_CHECK;
 struct audit_log *jsonl_log(struct jsonl *j);

@@ -137,7 +137,7 @@ static int follow(const char *path, struct chain *chain, struct recovery *r, str
 /* The last whole line of `path`; *ret_line is empty when there is none. */
 static int last_line(const char *path, struct buf *ret_line, struct err *err)
 {
-    struct stat st;
+    struct stat st = {0};
     off_t at;
     uint64_t count;
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -290,6 +290,24 @@ static int put_tail_aside(const char *path, uint64_t realtime, struct recovery *
     return 0;
 }
 
+/* ---- the key ---- */
+
+/* Not one record fits: this is not a log with a fault in it, it was written with another key, or
+ * all of it was written anew. To go on with it would seal whatever stands there. */
+static int check_key(const char *path, struct record_hasher *h, uint64_t intact_before,
+                     const struct chain_result *c, struct err *err)
+{
+    bool any = c->records > 0 ? c->intact > intact_before : intact_before > 0;
+    if (any || c->last_seq == 0)
+        return 0;
+    return err_set(err, -EKEYREJECTED,
+                   "not one record of the audit log '%s' fits %s: it was written %s, or all of it "
+                   "was replaced; start with the right --audit-key, or move the log, its rotated "
+                   "files and the head file aside to begin another log",
+                   path, record_hasher_keyed(h) ? "this key" : "without a key",
+                   record_hasher_keyed(h) ? "with another one or with none" : "with one");
+}
+
 /* ---- all of it ---- */
 
 static int examine(const char *path, const char *head_path, struct record_hasher *h,
@@ -301,8 +319,11 @@ static int examine(const char *path, const char *head_path, struct record_hasher
     _cleanup_(chain_freep) struct chain *chain = chain_new(h, have ? &head : NULL, found, r);
     r->open = inflight_new();
     int e = follow_rotated(set, chain, r, err);
+    uint64_t intact_before = chain_result(chain)->intact;
     if (e == 0)
         e = follow(path, chain, r, err);
+    if (e == 0)
+        e = check_key(path, h, intact_before, chain_result(chain), err);
     if (e < 0)
         return e;
     chain_end(chain, false);

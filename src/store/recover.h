@@ -29,7 +29,7 @@ struct recovery {
     char break_text[640];  /* words about the first of them */
 };
 
-/* -EBUSY: another warden has this log. */
+/* -EBUSY: another warden has this log. -EKEYREJECTED: not one of its records fits `h`. */
 int recover_log(const char *path, const char *head_path, struct record_hasher *h, mode_t mode,
                 uint64_t realtime, struct recovery *ret, struct err *err) MUST_CHECK;
 void recover_done(struct recovery *r);

@@ -607,6 +607,59 @@ static void with_a_key_only_the_key_verifies(void **state)
     assert_int_equal(v.first[0].kind, CHAIN_HEAD);
 }
 
+/* A key is turned on, changed or left out: the log is not gone on with, and stays as it is. */
+static void a_log_of_another_key_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    _cleanup_free_ char *key = path_join(f->t->dir, "key"), *other = path_join(f->t->dir, "other");
+    help_write(key, "0123456789abcdef", 16);
+    help_write(other, "0123456789abcdeX", 16);
+    const char *const keys[] = {NULL, key, other};
+    for (size_t was = 0; was < 2; was++)
+        for (size_t rotated = 0; rotated < 2; rotated++) {
+            f->c.key_path = keys[was];
+            open_log(f);
+            append_many(f, 1, 3);
+            if (rotated) /* and not even the file before it is asked for another word */
+                assert_int_equal(jsonl_rotate(f->j, NULL), 0);
+            close_log(f);
+            _cleanup_free_ char *before = help_read(f->t->log);
+            for (size_t now = 0; now < 3; now++) {
+                f->c.key_path = keys[now];
+                if (now == was)
+                    continue;
+                assert_int_equal(jsonl_open(&f->c, &f->loop, &f->j, &err), -EKEYREJECTED);
+                assert_non_null(strstr(err.text, "--audit-key"));
+                assert_non_null(strstr(err.text, f->t->log));
+                _cleanup_free_ char *after = help_read(f->t->log);
+                assert_string_equal(before, after);
+            }
+            if (!rotated)
+                continue;
+            _cleanup_free_ char *old = help_find(f->t, "Z-1");
+            assert_int_equal(unlink(old), 0);
+            assert_int_equal(unlink(f->t->log), 0);
+            assert_int_equal(unlink(f->t->head), 0);
+        }
+}
+
+/* An empty active file says nothing; the one before it does. */
+static void a_rotated_file_of_another_key_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    _cleanup_free_ char *key = path_join(f->t->dir, "key");
+    help_write(key, "0123456789abcdef", 16);
+    open_log(f);
+    append_many(f, 1, 3);
+    assert_int_equal(jsonl_rotate(f->j, NULL), 0);
+    close_log(f);
+    help_write(f->t->log, "", 0);
+    f->c.key_path = key;
+    assert_int_equal(jsonl_open(&f->c, &f->loop, &f->j, &err), -EKEYREJECTED);
+}
+
 /* The attack that needs the key: everything is written again, without a gap. */
 static void a_full_rewrite_is_proved_by_the_key_only(void **state)
 {
@@ -671,6 +724,38 @@ static void rotation_under_a_slow_sync_loses_nothing(void **state)
     assert_int_equal(f->done_result, 0);
     assert_int_equal(jsonl_health(f->j, NULL), 0);
     help_assert_sound(f->t->log, NULL);
+}
+
+/* Order is by number, not by time: a clock that is set back costs nothing but a later rotation. */
+static void a_clock_that_jumps_back_breaks_nothing(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t hour = 3600 * CLOCK_NS_PER_SEC;
+    f->c.rotate_age = hour;
+    f->c.keep_age = 24 * hour;
+    open_log(f);
+    append_many(f, 1, 2);
+    f->clock.now -= 48 * hour;
+    append_many(f, 3, 4);
+    assert_records(f, "rotate", 0);
+    assert_int_equal(jsonl_rotate(f->j, NULL), 0); /* named by an earlier time than it was begun */
+    append_many(f, 5, 5);
+    f->clock.now -= 10 * 365 * 24 * hour;
+    assert_int_equal(jsonl_rotate(f->j, NULL), 0);
+    append_many(f, 6, 6);
+    close_log(f);
+    f->clock.now = 1; /* a machine without a battery */
+    open_log(f);
+    append_many(f, 7, 7);
+    assert_int_equal(jsonl_rotate(f->j, NULL), 0);
+    assert_int_equal(jsonl_rotate(f->j, NULL), 0);
+    assert_records(f, "chain-break", 0);
+    close_log(f);
+    struct help_findings v = help_verify_with(f->t->log, f->t->head, NULL);
+    assert_int_equal(v.count, 0);
+    assert_int_equal(v.result.files, 5);
+    assert_int_equal(v.result.first_seq, 1);
+    assert_int_equal(v.result.records, v.result.last_seq);
 }
 
 static void rotation_by_age(void **state)
@@ -1006,8 +1091,11 @@ int main(void)
         TEST(a_crash_is_told_from_a_stop),
         TEST(a_decision_without_an_end_becomes_interrupted_once),
         TEST(with_a_key_only_the_key_verifies),
+        TEST(a_log_of_another_key_is_refused),
+        TEST(a_rotated_file_of_another_key_is_refused),
         TEST(a_full_rewrite_is_proved_by_the_key_only),
         TEST(rotation_carries_the_chain_over),
+        TEST(a_clock_that_jumps_back_breaks_nothing),
         TEST(rotation_under_a_slow_sync_loses_nothing),
         TEST(rotation_by_age),
         TEST(old_files_are_pruned_and_that_is_recorded),
