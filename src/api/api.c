@@ -188,12 +188,12 @@ int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_con
     int r = server_new(loop, &c, &a->server, err);
     if (r < 0) {
         api_gone(a);
-        return err_prefix(err, r, "the API");
+        return r;
     }
     r = api_listen(a, config, ret_url, err);
     if (r < 0) {
         api_stop(a, NULL, NULL);
-        return err_prefix(err, r, "the API");
+        return r;
     }
     *ret = a;
     return 0;

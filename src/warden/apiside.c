@@ -170,7 +170,11 @@ int apiside_open(const struct apiside_parts *p, struct apiside **ret, struct err
         if (a->api)
             apiside_close(a);
         apiside_free(a);
-        return err_prefix(err, r, "api");
+        return err_prefix(err, r, "%s",
+                          r == -EADDRINUSE
+                              ? "another program has the address of the API; choose one "
+                                "with --api 127.0.0.1:PORT (0 picks one), or \"none\""
+                              : "the API cannot be opened");
     }
     *ret = a;
     return 0;

@@ -214,6 +214,15 @@ def test_an_api_that_others_could_reach_is_refused(make_warden):
     assert not w.socket.exists(), "nothing was accepted"
 
 
+def test_an_address_that_is_taken_is_said_with_what_to_do(make_warden):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        w = make_warden(options={"api": f"127.0.0.1:{port}"}, start=False)
+        refuses_to_start(w, 1, f"choose one with --api 127.0.0.1:PORT (0 picks one), or \"none\": cannot listen at 127.0.0.1:{port}")
+
+
 def test_a_missing_helper_is_said(make_warden):
     w = make_warden(start=False)
     w.options["mirror_binary"] = w.dir / "none"
