@@ -38,6 +38,8 @@ check scdoc scdoc
 check binutils readelf
 check procps ps
 check iproute2 ip
+check docker.io dockerd
+check iptables iptables
 check python3 file:/usr/bin/python3
 check python3-pytest file:/usr/lib/python3/dist-packages/pytest/__init__.py
 check python3-yaml file:/usr/lib/python3/dist-packages/yaml/__init__.py

@@ -144,6 +144,8 @@ static void put_peer(struct json_writer *w, const struct peer *p)
     field_text(w, "container", p->container);
     json_key(w, "labels");
     json_object_begin(w);
+    for (size_t i = 0; p->in && i < p->in->labels_count; i++)
+        field_text(w, p->in->labels[i].key, p->in->labels[i].value);
     json_object_end(w);
 }
 

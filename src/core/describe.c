@@ -50,6 +50,11 @@ static void put_peer(const struct request *r, struct json_writer *w)
     json_key(w, "parent");
     json_put_bytes(w, r->peer.parent, strnlen(r->peer.parent, sizeof(r->peer.parent)));
     field_text(w, "container", r->peer.container);
+    json_key(w, "labels");
+    json_object_begin(w);
+    for (size_t i = 0; r->peer.in && i < r->peer.in->labels_count; i++)
+        field_text(w, r->peer.in->labels[i].key, r->peer.in->labels[i].value);
+    json_object_end(w);
 }
 
 static const char *trust_words(const struct facts *f)

@@ -127,6 +127,8 @@ static int check_place(struct request *r, const char *name)
 static int choose_executor(struct warden *w, struct request *r)
 {
     const char *name = r->judged.executor;
+    if (!name && r->peer.in && r->ask.door != DOOR_GATE)
+        name = "mirror"; /* back into its container */
     if (!name && (unsigned)r->ask.door < WARDEN_DOORS)
         name = w->default_executor[r->ask.door];
     if (check_place(r, name) < 0)

@@ -32,6 +32,28 @@ struct caller_ops {
     int (*take)(struct caller *c);
 };
 
+/* To whom the socket of one door belongs: callers from elsewhere are refused there. Strings are
+ * borrowed and NULL when they are not asked for. */
+struct bond {
+    const char *name;                    /* of the prisoner */
+    const char *container;               /* the engine's name or id of its container */
+    const char *label_key, *label_value; /* a label of it; value NULL: any */
+    const char *cgroup;                  /* without an engine: the cgroup it lives below */
+    int64_t userns_owner;                /* or the owner of its user namespace; -1: not asked for */
+};
+
+/* Knows which containers there are, and in which one a process lives. */
+struct census {
+    /* Fills p->in and p->container, or leaves them NULL for a process of this host. `bond` is that
+     * of the door it came to, or NULL. 0; -EINPROGRESS: the engine is being asked, `done(arg)`
+     * follows once and not before this returns, then it is to be asked again; -EPERM with words: it
+     * is not to be served. */
+    int (*find)(struct census *x, struct peer *p, const struct bond *bond, void (*done)(void *arg),
+                void *arg, struct err *err);
+    /* `arg` is going away: its `done` will not be called. */
+    void (*forget)(struct census *x, void *arg);
+};
+
 /* Finds the facts of a request: real cwd, program, script, paths, in the caller's own root and
  * under a deadline of its own. Answers once by warden_resolved(), possibly before it returns. Also
  * used again right before a start after an approval, and when a new policy looks at other paths.

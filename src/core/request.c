@@ -102,6 +102,7 @@ struct request *request_free(struct request *r)
     free(r->ask.env);
     free(r->peer.groups);
     free(r->peer.container);
+    container_unref(r->peer.in);
     free(r->peer.cgroup);
     cleanup_close(&r->peer.pidfd);
     free(r);
@@ -125,6 +126,8 @@ void request_to_policy(const struct request *r, struct policy_request *ret)
         .uid = r->peer.uid,
         .gid = r->peer.gid,
         .container = r->peer.container,
+        .labels = r->peer.in ? r->peer.in->labels : NULL,
+        .labels_count = r->peer.in ? r->peer.in->labels_count : 0,
         .program = r->facts.program,
         .paths = r->facts.paths,
         .paths_count = r->facts.paths_count,

@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "base/uuid.h"
+#include "core/container.h"
 #include "policy/policy.h"
 
 enum request_state {
@@ -48,10 +49,11 @@ struct peer {
     gid_t gid;
     gid_t *groups; /* owned */
     size_t groups_count;
-    uint32_t tty;    /* device number of the controlling terminal, 0: none */
-    char parent[64]; /* comm of the parent, as it is: untrusted bytes */
-    char *container; /* owned; NULL: host */
-    char *cgroup;    /* owned; the peer's v2 cgroup path */
+    uint32_t tty;         /* device number of the controlling terminal, 0: none */
+    char parent[64];      /* comm of the parent, as it is: untrusted bytes */
+    char *container;      /* owned; NULL: host */
+    struct container *in; /* owned reference; NULL: host */
+    char *cgroup;         /* owned; the peer's v2 cgroup path */
 };
 
 /* What was asked. Pointers lead into `blob`. */

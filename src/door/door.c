@@ -26,6 +26,8 @@
 #include "door/room.h"
 #include "door/session.h"
 #include "door/watch.h"
+#include "wire/bytes.h"
+#include "wire/v2.h"
 
 #define BACKLOG 4096
 #define ACCEPT_BATCH 64
@@ -156,6 +158,19 @@ static int open_directory(struct door *d, const char *path, struct err *err)
 
 /* ---- accepting ---- */
 
+/* Whatever protocol it speaks: a version 1 client takes the first byte for a refusal. */
+static void say_why(int fd, const char *words)
+{
+    char text[ERR_TEXT_MAX + 64];
+    uint8_t out[V2_HEAD_SIZE + V2_REFUSED_HEAD_SIZE + sizeof(text)];
+    int n = snprintf(text, sizeof(text), "clawrden: refused: %s\n", words);
+    v2_head_encode(V2_REFUSED, (uint32_t)(V2_REFUSED_HEAD_SIZE + n), out);
+    bytes_put_u32(out + V2_HEAD_SIZE, 125);
+    memcpy(out + V2_HEAD_SIZE + V2_REFUSED_HEAD_SIZE, text, (size_t)n);
+    (void)send(fd, out, V2_HEAD_SIZE + V2_REFUSED_HEAD_SIZE + (size_t)n,
+               MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* Without the right to close it here, a connection that we do not want goes to the disposer. */
 static void turn_away(struct room *m, int fd)
 {
@@ -173,6 +188,7 @@ static void welcome(struct door *d, int fd)
     if (peer_connected(fd, &who, &err) < 0) {
         metrics_count_error(warden_metrics(m->warden), METRICS_ERROR_IDENTITY);
         log_warn(NULL, "turned a caller away: %s", err.text);
+        say_why(fd, err.text);
         turn_away(m, fd);
         return;
     }

@@ -27,6 +27,8 @@ struct door_config {
     size_t bytes_max;              /* of requests held in all; default 256 MiB */
     size_t bytes_max_peer;         /* per uid; default 64 MiB */
     struct gate_door *gates;       /* borrowed; NULL: gates are refused */
+    struct census *census;         /* borrowed; NULL: all callers are of this host */
+    const struct bond *bond;       /* borrowed; to whom it belongs, or NULL: to everybody */
     bool accept_rights;            /* tests: as on a kernel without SO_PASSRIGHTS */
 };
 void door_config_default(struct door_config *c);

@@ -207,7 +207,8 @@ int peer_connected(int fd, struct peer_creds *ret, struct err *err)
         return err_errno(err, -errno, "cannot read who is calling");
     if (u.pid <= 0)
         return err_set(err, -EPERM,
-                       "the caller lives in a pid namespace that the warden cannot see into");
+                       "the caller lives in a pid namespace that the warden cannot see into; run "
+                       "the warden in the host's (docker run --pid=host, compose: \"pid: host\")");
     int pidfd = -1;
     n = sizeof(pidfd);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &n) < 0) {

@@ -55,6 +55,7 @@ struct room {
 enum session_state {
     SESSION_READING,   /* its request */
     SESSION_PARSING,   /* a large JSON text, on another thread or in line for it */
+    SESSION_NAMING,    /* the engine is asked for its container */
     SESSION_ASKED,     /* the warden has the request */
     SESSION_LINGERING, /* refused: the answer is on its way out */
     SESSION_CLOSED,    /* the connection is gone or given away; the request may still be going on */
@@ -83,10 +84,11 @@ struct session {
     uint32_t body_len;
     struct buf in;
     struct buf out;
-    size_t charged;        /* bytes on the quota's account */
-    struct request *r;     /* borrowed from the warden until it has ended */
-    bool looked_after;     /* in room->waiting */
-    uint64_t leader_start; /* start time of the session leader when it began to wait; 0: none */
+    size_t charged;         /* bytes on the quota's account */
+    struct request *naming; /* owned until it is submitted */
+    struct request *r;      /* borrowed from the warden until it has ended */
+    bool looked_after;      /* in room->waiting */
+    uint64_t leader_start;  /* start time of the session leader when it began to wait; 0: none */
     uv_work_t work;
     bool working;
     struct ask parsed; /* by the worker */

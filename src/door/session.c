@@ -43,6 +43,11 @@ static void set_state(struct session *s, enum session_state to)
     }
     if (s->looked_after)
         watch_forget(s);
+    if (s->naming) {
+        if (m->config.census)
+            m->config.census->forget(m->config.census, s);
+        s->naming = request_free(s->naming);
+    }
     s->state = to;
     if (to == SESSION_LINGERING) {
         s->deadline = clock_monotonic() + LINGER;
@@ -267,6 +272,45 @@ static const struct caller_ops session_ops = {
 
 /* ---- the request ---- */
 
+static void hand_to_warden(struct session *s, struct request *r)
+{
+    char key[32];
+    r->caller = &s->caller;
+    s->r = r;
+    set_state(s, SESSION_ASKED);
+    (void)map_put(s->room->asked, request_key(r, key), s);
+    warden_submit(s->room->warden, r);
+}
+
+static void container_told(void *arg);
+
+/* Owns `r`. The engine is asked once: with `wait`. */
+static void find_container(struct session *s, struct request *r, bool wait)
+{
+    const struct door_config *c = &s->room->config;
+    struct err err = {""};
+    int e = c->census ? c->census->find(c->census, &r->peer, c->bond, wait ? container_told : NULL,
+                                        s, &err)
+                      : 0;
+    if (e == -EINPROGRESS) {
+        set_state(s, SESSION_NAMING);
+        s->naming = r;
+    } else if (e < 0) {
+        request_free(r);
+        refuse_peer(s, METRICS_ERROR_IDENTITY, err.text);
+    } else {
+        hand_to_warden(s, r);
+    }
+}
+
+static void container_told(void *arg)
+{
+    struct session *s = arg;
+    find_container(s, TAKE_PTR(s->naming), false);
+    if (s->state != SESSION_CLOSED)
+        arm(s);
+}
+
 /* Owns what is in `ask`. */
 static void submit(struct session *s, struct ask *ask)
 {
@@ -279,12 +323,7 @@ static void submit(struct session *s, struct ask *ask)
         refuse_peer(s, METRICS_ERROR_IDENTITY, err.text);
         return;
     }
-    char key[32];
-    r->caller = &s->caller;
-    s->r = r;
-    set_state(s, SESSION_ASKED);
-    (void)map_put(s->room->asked, request_key(r, key), s);
-    warden_submit(s->room->warden, r);
+    find_container(s, r, true);
 }
 
 static void decode_v2(struct session *s)
@@ -414,6 +453,8 @@ static void received(struct session *s, const uint8_t *p, size_t n)
         feed(s, p, n);
     else if (s->state == SESSION_ASKED)
         after_request(s, p, n);
+    else if (s->state == SESSION_NAMING)
+        session_hang_up(s, "data out of turn behind the request");
     /* lingering: what still comes of a request that was refused early is dropped */
 }
 

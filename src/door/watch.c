@@ -3,6 +3,9 @@
  * that session's leader lived. A parent or leader that was gone before means nothing. */
 #include "door/watch.h"
 
+#include <stdio.h>
+#include <sys/stat.h>
+
 #include "door/session.h"
 
 void watch_begin(struct session *s)
@@ -24,6 +27,23 @@ void watch_forget(struct session *s)
     s->room->waiting_count--;
 }
 
+static bool same_pid_space(pid_t a, pid_t b)
+{
+    char path[2][64];
+    struct stat st[2];
+    (void)snprintf(path[0], sizeof(path[0]), "/proc/%d/ns/pid", (int)a);
+    (void)snprintf(path[1], sizeof(path[1]), "/proc/%d/ns/pid", (int)b);
+    return stat(path[0], &st[0]) == 0 && stat(path[1], &st[1]) == 0 &&
+           st[0].st_dev == st[1].st_dev && st[0].st_ino == st[1].st_ino;
+}
+
+/* Orphans of a container go to a process in there. What an engine starts has its parent outside,
+ * which ends when it has done that: no sign of anything. */
+static bool lost_parent(const struct peer *p, pid_t now)
+{
+    return now != p->ppid && !(p->in && !same_pid_space(p->pid, now));
+}
+
 /* What has changed, or NULL. */
 static const char *changed(const struct session *s)
 {
@@ -31,7 +51,7 @@ static const char *changed(const struct session *s)
     struct peer_stat now, leader;
     if (peer_stat_read(p->pid, &now) < 0 || now.start_time != p->start_time)
         return "the process that asked is gone";
-    if (now.ppid != p->ppid)
+    if (lost_parent(p, now.ppid))
         return "the parent of the process that asked is gone";
     if (now.sid != p->sid)
         return "the process that asked moved to another session";

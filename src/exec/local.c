@@ -15,6 +15,7 @@
 
 struct local {
     struct executor port;
+    bool inside;           /* for callers in containers, or for those of this host */
     struct mirror *mirror; /* borrowed */
     struct warden *warden; /* borrowed */
     struct mirror_listener listener;
@@ -46,6 +47,7 @@ static void describe(const struct request *r, const char *env, size_t env_len, s
     bool trusted =
         p->trust == PROGRAM_TRUSTED && (!p->script || p->script_trust == PROGRAM_TRUSTED);
     *ret = (struct helper_start){
+        .init = r->peer.in ? (uint32_t)r->peer.in->init : 0,
         .peer = {.pid = (uint32_t)r->peer.pid,
                  .uid = r->peer.uid,
                  .gid = r->peer.gid,
@@ -75,7 +77,15 @@ static int send_start(struct local *x, struct request *r, int conn, uint64_t job
                       size_t env_len, size_t envc, struct err *err)
 {
     struct helper_start m;
-    int fds[2] = {conn, r->peer.pidfd};
+    int fds[3] = {conn, r->peer.pidfd, r->peer.in ? r->peer.in->initfd : -1};
+    if (!x->inside && r->peer.in)
+        return err_set(err, -EPERM,
+                       "the executor 'local' would run it outside of its container; use 'mirror'");
+    if (x->inside && !r->peer.in)
+        return err_set(err, -EPERM, "the executor 'mirror' is for callers in a container");
+    if (x->inside && mirror_outside(x->mirror)[0])
+        return err_set(err, -EPERM, "containers cannot be entered here: %s",
+                       mirror_outside(x->mirror));
     if (!r->facts.exec_path || r->peer.pidfd < 0)
         return err_set(err, -EINVAL, "it is not known what to run, or for whom");
     if (r->ask.door == DOOR_SHIM_V1 && !r->facts.cwd)
@@ -86,7 +96,7 @@ static int send_start(struct local *x, struct request *r, int conn, uint64_t job
         return err_set(err, -E2BIG, "its arguments and environment are too long");
     _cleanup_free_ uint8_t *body = mem_zalloc(n);
     (void)helper_start_encode(&m, body, n);
-    return mirror_send(x->mirror, HELPER_START, job, body, n, fds, 2, err);
+    return mirror_send(x->mirror, HELPER_START, job, body, n, fds, r->peer.in ? 3 : 2, err);
 }
 
 static int start(struct executor *port, struct request *r, int conn, const char *env,
@@ -170,7 +180,9 @@ static bool on_message(void *arg, const struct helper_head *h, const uint8_t *bo
     if (h->type != HELPER_STARTED && h->type != HELPER_ENDED)
         return false;
     struct local_job *j = find(x, h->job);
-    if (!j || j->ended)
+    if (!j)
+        return false; /* the other executor's, or forgotten */
+    if (j->ended)
         return true;
     if (h->type == HELPER_STARTED) {
         if (helper_started_decode(body, h->len, &started) == 0) {
@@ -192,8 +204,7 @@ static bool on_message(void *arg, const struct helper_head *h, const uint8_t *bo
  * does not depend on them. */
 static void kill_cgroup(const struct local *x, const struct local_job *j)
 {
-    const char *base = mirror_cgroup(x->mirror);
-    if (!j->cgroup || !base[0] || !str_starts(j->cgroup, base))
+    if (!j->cgroup || !mirror_cgroup(x->mirror)[0] || !str_starts(j->cgroup, "/sys/fs/cgroup/"))
         return;
     _cleanup_free_ char *path = mem_printf("%s/cgroup.kill", j->cgroup);
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -228,11 +239,12 @@ static void on_lost(void *arg, const char *words)
 
 /* ---- */
 
-struct executor *local_new(struct mirror *m)
+struct executor *local_new(struct mirror *m, bool inside)
 {
     struct local *x = mem_new(struct local);
-    x->port =
-        (struct executor){.name = "local", .start = start, .kill = kill_job, .release = release};
+    x->port = (struct executor){
+        .name = inside ? "mirror" : "local", .start = start, .kill = kill_job, .release = release};
+    x->inside = inside;
     x->mirror = m;
     x->listener = (struct mirror_listener){.message = on_message, .lost = on_lost, .arg = x};
     list_init(&x->jobs);
@@ -262,7 +274,14 @@ const char *local_describe(const struct executor *port, char *out, size_t size)
 {
     const struct local *x = container_of(port, struct local, port);
     bool root = mirror_is_root(x->mirror);
-    const char *words = mirror_words(x->mirror);
+    const char *words = mirror_words(x->mirror), *outside = mirror_outside(x->mirror);
+    if (x->inside) {
+        (void)snprintf(out, size, "executor 'mirror' %s%s",
+                       outside[0] ? "cannot run commands in their containers: "
+                                  : "runs commands inside the containers of their callers",
+                       outside);
+        return out;
+    }
     (void)snprintf(out, size,
                    "executor 'local' runs commands on this host without a sandbox, %s%s%s",
                    root ? "with the ids of their callers"

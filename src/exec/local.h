@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The executor `local`: commands of callers on this host, started by the helper with the caller's
- * own ids, limits and directory. No sandbox stands around them. */
+/* The executors that the helper carries out. `local`: commands of callers on this host, with the
+ * caller's own ids, limits and directory; no sandbox stands around them. `mirror`: the same for
+ * callers in a container, back inside of it. Neither takes the callers of the other. */
 #pragma once
 
 #include "core/ports.h"
@@ -8,7 +9,7 @@
 #include "exec/mirror.h"
 
 /* Borrows the mirror; reports by warden_started() and warden_ended(). */
-struct executor *local_new(struct mirror *m);
+struct executor *local_new(struct mirror *m, bool inside);
 void local_set_warden(struct executor *port, struct warden *w);
 struct executor *local_free(struct executor *port); /* returns NULL */
 /* One sentence for the log at the start: what stands around commands here, and what does not. */

@@ -43,7 +43,7 @@ struct mirror {
     bool closing, hello;
     uint64_t born, wait_ms, next_job;
     uint32_t features;
-    char words[512], cgroup[512];
+    char words[512], cgroup[512], outside[256];
     struct list listeners;
     struct list queue;
     size_t queued;
@@ -264,6 +264,7 @@ static void on_hello(struct mirror *m, const uint8_t *body, size_t len)
     m->features = h.features;
     (void)snprintf(m->words, sizeof(m->words), "%s", h.words);
     (void)snprintf(m->cgroup, sizeof(m->cgroup), "%s", h.cgroup);
+    (void)snprintf(m->outside, sizeof(m->outside), "%s", h.outside);
 }
 
 static void hand_on(struct mirror *m, const struct helper_head *h, const uint8_t *body)
@@ -544,6 +545,11 @@ uint64_t mirror_job(struct mirror *m)
 const char *mirror_words(const struct mirror *m)
 {
     return m->words;
+}
+
+const char *mirror_outside(const struct mirror *m)
+{
+    return m->outside;
 }
 
 bool mirror_is_root(const struct mirror *m)

@@ -42,6 +42,8 @@ int mirror_send(struct mirror *m, enum helper_type type, uint64_t job, const uin
 
 /* What it can do here, for status and log: "" before it said so, or when nothing is missing. */
 const char *mirror_words(const struct mirror *m);
+/* Why it cannot enter containers, or "". */
+const char *mirror_outside(const struct mirror *m);
 bool mirror_is_root(const struct mirror *m);       /* may run commands of other users */
 const char *mirror_cgroup(const struct mirror *m); /* "" when commands have none of their own */
 bool mirror_ready(const struct mirror *m);         /* it runs and has said hello */

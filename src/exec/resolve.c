@@ -73,6 +73,7 @@ static int send_lookup(struct resolve *x, struct lookup *l, struct err *err)
     const char *paths[HELPER_PATHS_MAX];
     const char *args[HELPER_ARGS_MAX];
     struct helper_resolve m = {
+        .init = r->peer.in ? (uint32_t)r->peer.in->init : 0,
         .peer = {.pid = (uint32_t)r->peer.pid,
                  .uid = r->peer.uid,
                  .gid = r->peer.gid,
@@ -103,9 +104,10 @@ static int send_lookup(struct resolve *x, struct lookup *l, struct err *err)
     _cleanup_free_ uint8_t *body = mem_zalloc(n);
     (void)helper_resolve_encode(&m, body, n);
     uint64_t job = mirror_job(x->mirror);
-    int fd = r->peer.pidfd;
-    int error = fd < 0 ? err_set(err, -ESRCH, "the caller is not pinned")
-                       : mirror_send(x->mirror, HELPER_RESOLVE, job, body, n, &fd, 1, err);
+    int fds[2] = {r->peer.pidfd, r->peer.in ? r->peer.in->initfd : -1};
+    int error = fds[0] < 0 ? err_set(err, -ESRCH, "the caller is not pinned")
+                           : mirror_send(x->mirror, HELPER_RESOLVE, job, body, n, fds,
+                                         r->peer.in ? 2 : 1, err);
     if (error < 0)
         return error;
     l->job = job;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -16,21 +17,38 @@
 
 #define CGROUPS_MAX 1024
 #define LINGER_MAX 256
+#define HOMES_MAX 65 /* the first is ours */
+#define PATH_MAX_ 512
 
-static char base[512];
-static int base_dir = -1;
+struct cgroup_home {
+    char path[PATH_MAX_];
+    int dir;              /* owned; -1: not in use */
+    unsigned out;         /* cgroups that somebody has */
+    uint64_t used;        /* when last, in gets */
+    struct cgroup *ready; /* empty, with a directory */
+};
+
+static struct cgroup_home homes[HOMES_MAX];
 static struct cgroup slots[CGROUPS_MAX];
 static unsigned slots_used;
 static struct cgroup *unused; /* slots without a directory */
-static struct cgroup *ready;  /* empty, with a directory */
 static unsigned next_number;
-static unsigned linger[LINGER_MAX]; /* not yet empty when they were given back */
+static uint64_t gets;
+static struct {
+    struct cgroup_home *home;
+    unsigned number;
+} linger[LINGER_MAX]; /* not yet empty when they were given back */
 static unsigned linger_count;
 
-static void name_of(unsigned number, char out[24])
+/* In a container's own cgroup several wardens may work, so the name has our pid. */
+static void name_of(const struct cgroup_home *home, unsigned number, char out[48])
 {
-    struct phrase w = {.text = out, .size = 24};
-    phrase_add(&w, "c");
+    struct phrase w = {.text = out, .size = 48};
+    phrase_add(&w, home == homes ? "c" : "clawrden-");
+    if (home != homes) {
+        phrase_add_number(&w, (uint64_t)getpid());
+        phrase_add(&w, "-");
+    }
     phrase_add_number(&w, number);
 }
 
@@ -84,7 +102,7 @@ static bool missing(char *words, size_t size, const char *what, int err)
  * before, on some kernels. */
 static bool probe(void)
 {
-    struct cgroup *c = cgroup_get();
+    struct cgroup *c = cgroup_get(NULL);
     if (!c)
         return false;
     int status = -1;
@@ -102,9 +120,12 @@ bool cgroup_setup(char *words, size_t size)
 {
     char own[256];
     const char *mount = mount_point();
+    for (unsigned i = 0; i < HOMES_MAX; i++)
+        homes[i].dir = -1;
     if (!mount || !own_path(own, sizeof(own)))
         return missing(words, size, "cgroup v2 is not mounted", 0);
-    struct phrase w = PHRASE(base);
+    char *base = homes[0].path;
+    struct phrase w = {.text = base, .size = PATH_MAX_};
     phrase_add(&w, mount);
     phrase_add(&w, own);
     phrase_add(&w, own[1] ? "/clawrden-" : "clawrden-");
@@ -114,8 +135,8 @@ bool cgroup_setup(char *words, size_t size)
         base[0] = 0;
         return missing(words, size, "cannot make a cgroup", err);
     }
-    base_dir = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (base_dir < 0 || !probe()) {
+    homes[0].dir = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (homes[0].dir < 0 || !probe()) {
         cgroup_cleanup();
         return missing(words, size, "processes cannot be started in a cgroup of their own", 0);
     }
@@ -124,15 +145,15 @@ bool cgroup_setup(char *words, size_t size)
 
 const char *cgroup_base(void)
 {
-    return base;
+    return homes[0].path;
 }
 
 void cgroup_path(const struct cgroup *c, char *out, size_t size)
 {
-    char name[24];
+    char name[48];
     struct phrase w = {.text = out, .size = size};
-    name_of(c->number, name);
-    phrase_add(&w, base);
+    name_of(c->home, c->number, name);
+    phrase_add(&w, c->home->path);
     phrase_add(&w, "/");
     phrase_add(&w, name);
 }
@@ -140,56 +161,152 @@ void cgroup_path(const struct cgroup *c, char *out, size_t size)
 static void retry_linger(unsigned most)
 {
     for (unsigned i = 0; i < linger_count && most; most--) {
-        char name[24];
-        name_of(linger[i], name);
-        if (unlinkat(base_dir, name, AT_REMOVEDIR) < 0 && errno == EBUSY)
+        char name[48];
+        name_of(linger[i].home, linger[i].number, name);
+        if (unlinkat(linger[i].home->dir, name, AT_REMOVEDIR) < 0 && errno == EBUSY)
             i++;
         else
             linger[i] = linger[--linger_count];
     }
 }
 
-struct cgroup *cgroup_get(void)
+/* ---- homes ---- */
+
+static void slot_free(struct cgroup *c)
 {
-    struct cgroup *c = ready;
-    if (c) {
-        ready = c->next;
-        return c;
+    c->dir = -1;
+    c->next = unused;
+    unused = c;
+}
+
+/* Removes what is empty there; where the container is gone, all of it is gone already. */
+static void home_close(struct cgroup_home *h)
+{
+    for (struct cgroup *c = h->ready, *next; c; c = next) {
+        char name[48];
+        next = c->next;
+        name_of(h, c->number, name);
+        close(c->dir);
+        (void)unlinkat(h->dir, name, AT_REMOVEDIR);
+        slot_free(c);
     }
-    c = unused;
+    for (unsigned i = 0; i < linger_count;) {
+        if (linger[i].home == h)
+            linger[i] = linger[--linger_count];
+        else
+            i++;
+    }
+    close(h->dir);
+    *h = (struct cgroup_home){.dir = -1};
+}
+
+/* A directory that was removed has no files any more; one of the same name may be there instead. */
+static bool home_alive(const struct cgroup_home *h)
+{
+    return faccessat(h->dir, "cgroup.procs", F_OK, 0) == 0;
+}
+
+/* The one that is not in use, or was not for longest. */
+static struct cgroup_home *home_room(void)
+{
+    struct cgroup_home *best = NULL;
+    for (unsigned i = 1; i < HOMES_MAX; i++) {
+        if (homes[i].dir < 0)
+            return &homes[i];
+        if (homes[i].out == 0 && (!best || homes[i].used < best->used))
+            best = &homes[i];
+    }
+    if (best)
+        home_close(best);
+    return best;
+}
+
+static struct cgroup_home *home_of(const char *path)
+{
+    if (!path)
+        return homes;
+    if (strlen(path) >= PATH_MAX_)
+        return NULL;
+    for (unsigned i = 1; i < HOMES_MAX; i++) {
+        if (homes[i].dir < 0 || strcmp(homes[i].path, path) != 0)
+            continue;
+        if (home_alive(&homes[i]))
+            return &homes[i];
+        if (homes[i].out == 0)
+            home_close(&homes[i]);
+        else
+            homes[i].path[0] = 0; /* closed when the last of it is given back */
+    }
+    struct cgroup_home *h = home_room();
+    if (!h)
+        return NULL;
+    h->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (h->dir < 0)
+        return NULL;
+    memcpy(h->path, path, strlen(path) + 1);
+    return h;
+}
+
+/* ---- one ---- */
+
+static struct cgroup *make(struct cgroup_home *h)
+{
+    struct cgroup *c = unused;
+    char name[48];
     if (c)
         unused = c->next;
     else if (slots_used < CGROUPS_MAX)
         c = &slots[slots_used++];
     else
         return NULL;
-    char name[24];
     c->number = next_number++;
-    name_of(c->number, name);
+    c->home = h;
+    name_of(h, c->number, name);
     c->dir = -1;
-    if (mkdirat(base_dir, name, 0755) == 0)
-        c->dir = openat(base_dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (mkdirat(h->dir, name, 0755) == 0)
+        c->dir = openat(h->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (c->dir >= 0)
         return c;
-    c->next = unused;
-    unused = c;
+    slot_free(c);
     return NULL;
+}
+
+struct cgroup *cgroup_get(const char *container)
+{
+    struct cgroup_home *h = home_of(container);
+    if (!h)
+        return NULL;
+    struct cgroup *c = h->ready;
+    if (c)
+        h->ready = c->next;
+    else
+        c = make(h);
+    if (c) {
+        h->out++;
+        h->used = ++gets;
+    }
+    return c;
 }
 
 bool cgroup_put(struct cgroup *c, bool spent)
 {
+    struct cgroup_home *h = c->home;
     bool left = cgroup_populated(c->dir);
-    if (!spent && !left) {
-        c->next = ready;
-        ready = c;
+    h->out--;
+    if (!spent && !left && h->path[0]) {
+        c->next = h->ready;
+        h->ready = c;
         return false;
     }
     close(c->dir);
     retry_linger(4);
-    if (linger_count < LINGER_MAX)
-        linger[linger_count++] = c->number;
-    c->next = unused;
-    unused = c;
+    if (linger_count < LINGER_MAX && h->path[0]) {
+        linger[linger_count].home = h;
+        linger[linger_count++].number = c->number;
+    }
+    slot_free(c);
+    if (!h->path[0] && h->out == 0)
+        home_close(h);
     return left;
 }
 
@@ -239,20 +356,19 @@ void cgroup_signal(int dir, int signo)
 
 void cgroup_cleanup(void)
 {
-    if (base_dir < 0)
+    if (homes[0].dir < 0)
         return;
-    for (struct cgroup *c = ready; c; c = c->next) {
-        char name[24];
-        name_of(c->number, name);
-        (void)unlinkat(base_dir, name, AT_REMOVEDIR);
-    }
     for (int i = 0; i < 50 && linger_count; i++) {
         retry_linger(LINGER_MAX);
         if (linger_count)
             nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     }
-    (void)rmdir(base);
-    close(base_dir);
-    base_dir = -1;
-    base[0] = 0;
+    for (unsigned i = HOMES_MAX; i-- > 0;) {
+        char path[PATH_MAX_];
+        memcpy(path, homes[i].path, sizeof(path));
+        if (homes[i].dir >= 0)
+            home_close(&homes[i]);
+        if (i == 0)
+            (void)rmdir(path);
+    }
 }

@@ -2,22 +2,29 @@
 /* A cgroup (v2) for each command, under one directory of the helper beside its own cgroup: what the
  * command leaves behind is found and killed there. Without v2 there are none, and the helper says
  * so. An empty one is used again; one whose cgroup.kill was ever written never is: on some kernels
- * everything that is cloned into it dies. */
+ * everything that is cloned into it dies.
+ * Commands of a container have theirs below the container's own (its limits hold for them), those
+ * of this host below the helper's. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
+struct cgroup_home;
+
 struct cgroup {
     int dir; /* owned */
     unsigned number;
+    struct cgroup_home *home;
     struct cgroup *next;
 };
 
 /* Finds out what this host allows, once. On false `words` says what is missing. */
 bool cgroup_setup(char *words, size_t size);
-const char *cgroup_base(void);   /* "" without cgroups */
-struct cgroup *cgroup_get(void); /* NULL: none can be made */
+const char *cgroup_base(void); /* "" without cgroups */
+/* Below the helper's, or below `container`, the directory of a container's cgroup. NULL: none can
+ * be made. */
+struct cgroup *cgroup_get(const char *container);
 /* Gives it back; `spent` when something in it was killed. Returns true when processes are left. */
 bool cgroup_put(struct cgroup *c, bool spent);
 void cgroup_path(const struct cgroup *c, char *out, size_t size);

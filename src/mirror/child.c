@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -12,10 +13,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "mirror/clone.h"
 #include "mirror/compat.h"
 #include "mirror/hash.h"
 #include "mirror/phrase.h"
 #include "mirror/sender.h"
+#include "mirror/sieve.h"
 #include "mirror/way.h"
 #include "wire/v2.h"
 
@@ -100,11 +103,9 @@ static void place_fds(struct child_plan *p, int *ret_cwd)
             fail(p, CHILD_FDS, errno);
 }
 
-static void become(struct child_plan *p)
+static void set_ids(struct child_plan *p)
 {
     const struct helper_peer *who = &p->start->peer;
-    if (!p->root)
-        return;
     /* System calls and not the library's functions: those would tell other threads. */
     if (syscall(SYS_setgroups, who->groups_count, p->groups) < 0 ||
         syscall(SYS_setresgid, who->gid, who->gid, who->gid) < 0 ||
@@ -112,12 +113,18 @@ static void become(struct child_plan *p)
         fail(p, CHILD_IDS, errno);
 }
 
+static void become(struct child_plan *p)
+{
+    if (p->root)
+        set_ids(p);
+}
+
 /* The directory may be the judged one and have been moved since. */
 static bool is_at(int fd, const char *path)
 {
     char link[40], real[WAY_PATH_MAX];
     struct phrase w = PHRASE(link);
-    phrase_add(&w, "/proc/self/fd/");
+    phrase_add(&w, "self/fd/"); /* we stand in the host's /proc */
     phrase_add_number(&w, (uint64_t)fd);
     ssize_t n = readlink(link, real, sizeof(real) - 1);
     if (n < 0)
@@ -171,11 +178,12 @@ static void check_content(struct child_plan *p, int *ret_exec_fd)
         *ret_exec_fd = fd;
 }
 
-static void execute(struct child_plan *p)
+/* Opens what is to be executed and compares it with what was judged; a descriptor of its content,
+ * when that had to be read again, or -1. */
+static int open_program(struct child_plan *p)
 {
     const struct helper_start *s = p->start;
     struct compat_statx st;
-    sigset_t none;
     int content = -1;
     int fd = open(s->exec_path, O_PATH | O_CLOEXEC);
     if (fd < 0)
@@ -187,31 +195,116 @@ static void execute(struct child_plan *p)
         fail(p, CHILD_EXEC_CHANGED, 0);
     if (s->digest[0])
         check_content(p, &content);
-    subject_apply_files(p->subject);
+    return content;
+}
+
+_Noreturn static void execute(struct child_plan *p, int content)
+{
+    sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (content >= 0)
         syscall(SYS_execveat, content, "", p->argv, p->env, AT_EMPTY_PATH);
     else
-        execve(s->exec_path, p->argv, p->env);
+        execve(p->start->exec_path, p->argv, p->env);
     fail(p, CHILD_EXEC, errno);
+}
+
+/* A group of its own in the worker's session: its parent is in that session too, so the group is
+ * not orphaned and job control stops work. */
+static void lead_group(struct child_plan *p)
+{
+    if (setpgid(0, 0) < 0)
+        fail(p, CHILD_TERMINAL, errno);
+    if (p->slave >= 0 && tcsetpgrp(p->slave, getpid()) < 0)
+        fail(p, CHILD_TERMINAL, errno);
+}
+
+/* ---- in a container ---- */
+
+static void set_caps(struct child_plan *p, uint64_t effective, uint64_t permitted,
+                     uint64_t inheritable)
+{
+    struct compat_cap_header head = {.version = COMPAT_CAP_VERSION_3};
+    struct compat_cap_data data[2];
+    for (int i = 0; i < 2; i++)
+        data[i] = (struct compat_cap_data){.effective = (uint32_t)(effective >> 32 * i),
+                                           .permitted = (uint32_t)(permitted >> 32 * i),
+                                           .inheritable = (uint32_t)(inheritable >> 32 * i)};
+    if (syscall(SYS_capset, &head, data) < 0)
+        fail(p, CHILD_IDS, errno);
+}
+
+#define CAP_SYS_ADMIN_BIT (UINT64_C(1) << 21)
+
+/* Its ids and no more rights than the caller has in effect. One right stays permitted for
+ * installing the filters, and is gone with exec: that gives what the ids and the bounding set
+ * allow. */
+static void become_inside(struct child_plan *p)
+{
+    const struct subject *s = p->subject;
+    uint64_t has = s->effective & s->bounding, ambient = s->ambient & s->bounding;
+    (void)prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    set_ids(p);
+    set_caps(p, has, has | ambient | CAP_SYS_ADMIN_BIT, s->inheritable & s->bounding);
+    for (int cap = 0; cap < 64; cap++)
+        if ((ambient >> cap & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+            fail(p, CHILD_IDS, errno);
+}
+
+static void install_filters(struct child_plan *p)
+{
+    const struct subject *s = p->subject;
+    uint64_t has = s->effective & s->bounding, ambient = s->ambient & s->bounding;
+    set_caps(p, has | CAP_SYS_ADMIN_BIT, has | ambient | CAP_SYS_ADMIN_BIT,
+             s->inheritable & s->bounding);
+    int r = sieve_install();
+    if (r < 0)
+        fail(p, CHILD_FILTER, -r);
+}
+
+_Noreturn static void run_inside(struct child_plan *p)
+{
+    int cwd;
+    subject_apply_limits(p->subject);
+    int r = inside_enter(p->inside, p->proc);
+    if (r < 0)
+        fail(p, CHILD_ENTER, -r);
+    place_fds(p, &cwd); /* behind what needs descriptors of ours: it may take their numbers */
+    subject_apply_bounds(p->subject, true);
+    umask((mode_t)p->start->umask);
+    become_inside(p);
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    int content = open_program(p);
+    enter_cwd(p, cwd);
+    subject_apply_files(p->subject);
+    install_filters(p);
+    long pid = clone_sibling_vfork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        lead_group(p);
+        execute(p, content);
+    }
+    if (pid < 0)
+        fail(p, CHILD_CLONE, (int)-pid);
+    p->pid = (pid_t)pid;
+    _exit(0);
 }
 
 _Noreturn void child_run(struct child_plan *p)
 {
     int cwd; /* the plan is the worker's, whose table has other numbers */
-    /* A group of its own in the worker's session: its parent is in that session too, so the group
-     * is not orphaned and job control stops work. */
-    if (setpgid(0, 0) < 0)
-        fail(p, CHILD_TERMINAL, errno);
-    if (p->slave >= 0 && tcsetpgrp(p->slave, getpid()) < 0)
-        fail(p, CHILD_TERMINAL, errno);
+    if (p->inside)
+        run_inside(p);
+    lead_group(p);
     place_fds(p, &cwd);
-    subject_apply(p->subject, p->root);
+    subject_apply_limits(p->subject);
+    subject_apply_bounds(p->subject, p->root);
     umask((mode_t)p->start->umask);
     become(p);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     enter_cwd(p, cwd);
-    execute(p);
-    fail(p, CHILD_EXEC, ENOSYS);
+    int content = open_program(p);
+    subject_apply_files(p->subject);
+    execute(p, content);
 }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* From clone to exec: the child that becomes the command. It shares the worker's memory, so system
- * calls only, nothing is freed, and it never returns. */
+ * calls only, nothing is freed, and it never returns.
+ *
+ * For a container there are two: the first, outside of the pid namespace where nobody in there can
+ * see, signal or trace it, does all that takes rights; the second, its sibling in the namespace,
+ * has only to execute. The first ends when the second has executed. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mirror/inside.h"
 #include "mirror/subject.h"
 #include "wire/helper.h"
 #include "wire/v2.h"
@@ -14,6 +19,9 @@ enum child_stage {
     CHILD_FINE,
     CHILD_FDS,
     CHILD_TERMINAL,
+    CHILD_ENTER,
+    CHILD_FILTER,
+    CHILD_CLONE,
     CHILD_IDS,
     CHILD_CWD,
     CHILD_CWD_CHANGED,
@@ -29,14 +37,17 @@ struct child_plan {
     char **argv, **env;
     uint32_t *groups;
     int conn; /* v2: the descriptors are taken from the message that waits here; else -1 */
-    struct v2_fds handover; /* v2: what that message says */
-    int fds[3];             /* v1: what becomes 0, 1, 2 */
-    int cwd;                /* v2: O_PATH of the caller's directory */
-    int slave;              /* the pty to be in the foreground of, or -1 */
+    struct v2_fds handover;      /* v2: what that message says */
+    int fds[3];                  /* v1: what becomes 0, 1, 2 */
+    int cwd;                     /* v2: O_PATH of the caller's directory */
+    int slave;                   /* the pty to be in the foreground of, or -1 */
+    const struct inside *inside; /* the container to enter, or NULL */
+    int proc;                    /* O_PATH of the host's /proc */
     bool root;
     /* what the child says, in the shared memory */
     volatile enum child_stage stage;
     volatile int error;
+    volatile pid_t pid; /* of the command in a container, as we see it */
 };
 
 _Noreturn void child_run(struct child_plan *p);

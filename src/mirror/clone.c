@@ -14,14 +14,30 @@ __asm__(".text\n.global clone_call\n.type clone_call,@function\n"
         "    syscall\n"
         "    push %rdx\n"
         "    ret\n"
-        ".size clone_call, .-clone_call\n");
+        ".size clone_call, .-clone_call\n"
+        ".global clone_sibling\n.type clone_sibling,@function\n"
+        "clone_sibling:\n"
+        "    pop %rdx\n"
+        "    xor %esi, %esi\n"
+        "    mov $56, %eax\n"
+        "    syscall\n"
+        "    push %rdx\n"
+        "    ret\n"
+        ".size clone_sibling, .-clone_sibling\n");
 #elif defined(__aarch64__)
 __asm__(".text\n.global clone_call\n.type clone_call,%function\n"
         "clone_call:\n"
         "    mov x8, #435\n"
         "    svc #0\n"
         "    ret\n"
-        ".size clone_call, .-clone_call\n");
+        ".size clone_call, .-clone_call\n"
+        ".global clone_sibling\n.type clone_sibling,%function\n"
+        "clone_sibling:\n"
+        "    mov x1, xzr\n"
+        "    mov x8, #220\n"
+        "    svc #0\n"
+        "    ret\n"
+        ".size clone_sibling, .-clone_sibling\n");
 #else
 #error "clone_call is not written for this architecture"
 #endif

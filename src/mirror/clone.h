@@ -5,6 +5,7 @@
  * called. */
 #pragma once
 
+#include <signal.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,6 +18,13 @@
     })
 
 #include "mirror/compat.h"
+
+/* The same by clone(2), which the seccomp filters of containers know, for the child's own child: it
+ * is a child of our parent and not of ours. It has the caller's memory until it executes. */
+long clone_sibling(unsigned long flags) __attribute__((returns_twice));
+#define clone_sibling_vfork()                                                                      \
+    clone_sibling(                                                                                 \
+        (unsigned long)(COMPAT_CLONE_VM | COMPAT_CLONE_VFORK | COMPAT_CLONE_PARENT | SIGCHLD))
 
 struct compat_clone_args *clone_args(int cgroup);
 long clone_call(struct compat_clone_args *args, unsigned long size) __attribute__((returns_twice));

@@ -12,6 +12,8 @@
 
 #include "mirror/cgroup.h"
 #include "mirror/crew.h"
+#include "mirror/hierarchy.h"
+#include "mirror/inside.h"
 #include "mirror/job.h"
 #include "mirror/packet.h"
 #include "mirror/phrase.h"
@@ -26,6 +28,7 @@
 
 static int control;
 static bool cgroups;
+static char outside[256]; /* why containers cannot be entered, or "" */
 static uint8_t buf[PACKET_SIZE_MAX];
 
 /* ---- answers of our own ---- */
@@ -55,9 +58,11 @@ static void hello(const char *words)
     uint8_t out[2048];
     struct helper_hello m = {.version = HELPER_VERSION,
                              .features = (cgroups ? HELPER_HAS_CGROUP : 0) |
-                                         (geteuid() == 0 ? HELPER_IS_ROOT : 0),
+                                         (geteuid() == 0 ? HELPER_IS_ROOT : 0) |
+                                         (outside[0] ? 0 : HELPER_ENTERS),
                              .cgroup = cgroup_base(),
-                             .words = words};
+                             .words = words,
+                             .outside = outside};
     answer(HELPER_HELLO, 0, out, helper_hello_encode(&m, out, sizeof(out)));
 }
 
@@ -94,24 +99,34 @@ static void on_resolve(struct packet *p)
     packet_done(p);
 }
 
-static void add_cgroup(struct packet *p, struct crew_member *m)
+/* Below the cgroup of the container's init, or ours when it stands at the root. */
+static struct cgroup *choose_cgroup(pid_t init)
 {
-    m->cgroup = cgroups ? cgroup_get() : NULL;
+    char path[HIERARCHY_PATH_MAX];
+    if (!cgroups)
+        return NULL;
+    return init && hierarchy_v2_path(init, path) == 0 ? cgroup_get(path) : cgroup_get(NULL);
+}
+
+/* Behind the descriptors that came with the message; an attached body stays the last. */
+static void add_cgroup(struct packet *p, struct crew_member *m, unsigned at, pid_t init)
+{
+    m->cgroup = choose_cgroup(init);
     if (!m->cgroup)
         return;
-    memmove(p->fds + 3, p->fds + 2, sizeof(int));
-    p->fds[2] = m->cgroup->dir;
+    memmove(p->fds + at + 1, p->fds + at, sizeof(int) * (HELPER_FDS_MAX - at - 1));
+    p->fds[at] = m->cgroup->dir;
     p->fds_count++;
     p->head.flags |= HELPER_CGROUP;
 }
 
 /* The cgroup's directory stays ours. */
-static void remove_cgroup(struct packet *p)
+static void remove_cgroup(struct packet *p, unsigned at)
 {
     if (!(p->head.flags & HELPER_CGROUP))
         return;
-    p->fds[2] = p->fds[3];
-    p->fds[3] = -1;
+    memmove(p->fds + at, p->fds + at + 1, sizeof(int) * (HELPER_FDS_MAX - at - 1));
+    p->fds[HELPER_FDS_MAX - 1] = -1;
     p->fds_count--;
     p->head.flags &= (uint8_t)~HELPER_CGROUP;
 }
@@ -139,9 +154,9 @@ static void refuse_start(struct packet *p, bool v1, const char *text)
 static void on_start(struct packet *p)
 {
     struct helper_start s;
-    unsigned want = 2u + !!(p->head.flags & HELPER_ATTACHED);
-    if (p->fds_count != want || packet_map(p) < 0 ||
-        helper_start_decode(p->body, p->head.len, &s) < 0) {
+    unsigned attached = !!(p->head.flags & HELPER_ATTACHED);
+    if (packet_map(p) < 0 || helper_start_decode(p->body, p->head.len, &s) < 0 ||
+        p->fds_count != 2u + (s.init != 0) + attached) {
         end_job(p->head.job, "clawrden: the helper did not understand the warden\n");
         dispose(p);
         return;
@@ -156,7 +171,12 @@ static void on_start(struct packet *p)
                            "when some have ended\n");
         return;
     }
-    add_cgroup(p, m);
+    unsigned own = p->fds_count - attached;
+    add_cgroup(p, m, own, (pid_t)s.init);
+    if (s.init && !m->cgroup) {
+        refuse_start(p, v1, "clawrden: no cgroup could be made for it in its container\n");
+        return;
+    }
     m->uid = s.peer.uid;
     m->state = CREW_JOB;
     m->job = p->head.job;
@@ -164,7 +184,7 @@ static void on_start(struct packet *p)
     m->ended = m->spent = false;
     m->command = 0;
     int r = packet_forward(m->sock, p, false);
-    remove_cgroup(p);
+    remove_cgroup(p, own);
     if (r < 0) {
         /* It died while it was idle; its end is reported when its socket tells. */
         dispose(p);
@@ -432,6 +452,7 @@ int dispatch_run(int control_fd)
     int signals = make_signals();
     if (signals < 0)
         return 1;
+    hierarchy_setup();
     for (int i = 0; i < CREW_SPARE; i++)
         (void)crew_hire();
     cgroups = cgroup_setup(missing, sizeof(missing));
@@ -440,6 +461,8 @@ int dispatch_run(int control_fd)
         phrase_add(&w, ": commands have no cgroup of their own, and killing one with everything it "
                        "started is best effort");
     }
+    if (!inside_missing(outside, sizeof(outside)) && !cgroups)
+        memcpy(outside, missing, sizeof(missing));
     hello(words);
     while (turn(signals))
         ;

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,10 +21,13 @@
 #include "mirror/handover.h"
 #include "mirror/phrase.h"
 #include "mirror/sender.h"
+#include "mirror/sieve.h"
 #include "mirror/tree.h"
 #include "mirror/v1relay.h"
 #include "wire/bytes.h"
 #include "wire/v2.h"
+
+#define LAUNCH_S 5 /* from clone to exec */
 
 uint64_t job_now(void)
 {
@@ -62,6 +66,15 @@ static void fail_stage(struct job *j, enum child_stage stage, int err)
         return;
     case CHILD_TERMINAL:
         job_fail(j, 125, "the terminal could not be taken", err);
+        return;
+    case CHILD_ENTER:
+        job_fail(j, 125, "its container could not be entered", err);
+        return;
+    case CHILD_FILTER:
+        job_fail(j, 125, "the seccomp filter of its container could not be installed", err);
+        return;
+    case CHILD_CLONE:
+        job_fail(j, 125, "no process could be made for it in its container", err);
         return;
     case CHILD_IDS:
         job_fail(j, 125, "the caller's ids could not be taken", err);
@@ -285,6 +298,8 @@ static bool prepare(struct job *j)
                                   .conn = j->v1 ? -1 : j->conn,
                                   .cwd = -1,
                                   .slave = -1,
+                                  .inside = j->initfd >= 0 ? &j->inside : NULL,
+                                  .proc = j->w->proc,
                                   .root = j->w->root,
                                   .argv = p};
     const char *string = s->argv.packed;
@@ -297,9 +312,39 @@ static bool prepare(struct job *j)
         *p++ = (char *)string;
     *p++ = NULL;
     j->plan.groups = (uint32_t *)(void *)p;
-    for (uint32_t i = 0; i < groups; i++)
-        j->plan.groups[i] = helper_group(&s->peer, i);
     return true;
+}
+
+static void list_groups(struct job *j)
+{
+    for (uint32_t i = 0; i < j->start.peer.groups_count; i++)
+        j->plan.groups[i] = helper_group(&j->start.peer, i);
+}
+
+/* Its container: walls that changed since the lookup, what its command has to join and to stand
+ * under, and its ids as they are called in there. */
+static bool look_at_container(struct job *j)
+{
+    static uint8_t groups[HELPER_GROUPS_MAX * 4];
+    char text[256] = "";
+    struct phrase why = PHRASE(text);
+    pid_t init = (pid_t)j->start.init, caller = (pid_t)j->start.peer.pid;
+    int r = j->w->root ? 0 : -EPERM;
+    if (r < 0)
+        phrase_add(&why, "the warden is not root and cannot enter containers");
+    if (r == 0)
+        r = inside_open(init, j->initfd, caller, &j->subject, true, &j->inside, &why);
+    if (r == 0)
+        r = sieve_read(init, j->inside.start_time, j->inside.init_status.filters, &why);
+    if (r == 0 && (r = inside_translate(&j->inside, &j->start.peer, groups)) < 0)
+        phrase_add(&why, "an id of the caller has no number in its container");
+    if (r == 0 && j->start.peer.uid == 0)
+        j->subject.bounding &= j->subject.permitted;
+    if (r == 0)
+        return true;
+    j->reuse = false; /* what could not be let go of, our end lets go of */
+    job_fail(j, 125, text, r == -EPERM || r == -ERANGE ? 0 : -r);
+    return false;
 }
 
 /* What the command takes over from its caller, which is pinned by its pidfd. */
@@ -323,6 +368,7 @@ static bool look_at_caller(struct job *j)
         if (j->plan.cwd < 0)
             r = -errno;
     }
+    bool container = r < 0 || j->initfd < 0 || look_at_container(j);
     if (!subject_alive(j->pidfd)) {
         job_fail(j, 125, "its caller is gone", 0);
         j->caller_gone = true;
@@ -332,6 +378,9 @@ static bool look_at_caller(struct job *j)
         job_fail(j, 125, "its caller cannot be looked at", -r);
         return false;
     }
+    if (!container)
+        return false;
+    list_groups(j);
     if (!j->w->root && j->start.peer.uid != geteuid()) {
         job_fail(j, 125,
                  "the warden does not run as root and can run commands of its own user only", 0);
@@ -340,12 +389,42 @@ static bool look_at_caller(struct job *j)
     return true;
 }
 
+/* While a child has our memory, we wait for it in the kernel; in a container others may stop it or
+ * freeze it just then. A timer of the kernel kills us in the end: the dispatcher reports that, and
+ * our children die with us. */
+static void limit_launch(bool on)
+{
+    static int timer = -1; /* the kernel's number for it */
+    struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+    struct itimerspec t = {.it_value = {.tv_sec = on ? LAUNCH_S : 0}};
+    if (timer < 0 && syscall(SYS_timer_create, CLOCK_MONOTONIC, &e, &timer) < 0)
+        worker_leave();
+    if (syscall(SYS_timer_settime, timer, 0, &t, NULL) < 0)
+        worker_leave();
+}
+
+/* The first child has ended; the second is the command, unless something killed one of them. */
+static long second_pid(struct job *j, long first)
+{
+    int status;
+    while (waitpid((pid_t)first, &status, 0) < 0 && errno == EINTR)
+        ;
+    return j->plan.pid || j->plan.stage != CHILD_FINE ? j->plan.pid : -EINTR;
+}
+
 bool job_launch(struct job *j)
 {
+    bool inside = j->plan.inside != NULL;
     j->plan.stage = CHILD_FINE;
+    if (inside)
+        limit_launch(true);
     long pid = clone_vfork(j->cgroup);
     if (pid == 0)
         child_run(&j->plan);
+    if (inside)
+        limit_launch(false);
+    if (inside && pid > 0)
+        pid = second_pid(j, pid);
     if (pid < 0) {
         job_fail(j, 125, "no process could be made for it", (int)-pid);
         return false;
@@ -526,6 +605,10 @@ static void done(struct job *j)
         close(j->slave);
     if (j->cgroup >= 0)
         close(j->cgroup);
+    if (j->initfd >= 0) {
+        inside_close(&j->inside);
+        close(j->initfd);
+    }
     while (waitpid(-1, &status, WNOHANG) > 0)
         ;
     if (waitpid(-1, &status, WNOHANG) == 0)
@@ -541,21 +624,32 @@ static void done(struct job *j)
 
 bool job_run(struct worker *w, struct packet *p)
 {
-    struct job j = {.w = w, .id = p->head.job, .conn = -1, .pidfd = -1, .cgroup = -1, .slave = -1};
+    struct job j = {.w = w,
+                    .id = p->head.job,
+                    .conn = -1,
+                    .pidfd = -1,
+                    .initfd = -1,
+                    .cgroup = -1,
+                    .slave = -1,
+                    .inside = {.root = -1}};
     unsigned at = 2;
     j.reuse = true;
     j.end.text = "";
-    if (p->fds_count < 2u + !!(p->head.flags & HELPER_CGROUP) + !!(p->head.flags & HELPER_ATTACHED))
+    if (packet_map(p) < 0 || helper_start_decode(p->body, p->head.len, &j.start) < 0 ||
+        p->fds_count != 2u + (j.start.init != 0) + !!(p->head.flags & HELPER_CGROUP) +
+                            !!(p->head.flags & HELPER_ATTACHED))
         return false;
     j.conn = p->fds[0];
     j.pidfd = p->fds[1];
     p->fds[0] = p->fds[1] = -1;
+    if (j.start.init) {
+        j.initfd = p->fds[at];
+        p->fds[at++] = -1;
+    }
     if (p->head.flags & HELPER_CGROUP) {
         j.cgroup = p->fds[at];
         p->fds[at] = -1;
     }
-    if (packet_map(p) < 0 || helper_start_decode(p->body, p->head.len, &j.start) < 0)
-        return false;
     j.v1 = j.start.flags & HELPER_PEER_V1;
     struct phrase name = PHRASE(j.name);
     phrase_add_safe(&name, j.start.name);

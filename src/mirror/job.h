@@ -16,10 +16,12 @@ struct job {
     uint64_t id;
     int conn;                  /* owned: the caller's connection */
     int pidfd;                 /* owned: the caller */
+    int initfd;                /* owned: the init of its container, or -1 */
     int cgroup;                /* owned: directory of the command's cgroup, or -1 */
     int slave;                 /* owned: the pty whose session we lead, or -1 */
     struct helper_start start; /* its strings lie in the message, gone after the start */
     struct subject subject;
+    struct inside inside; /* its container, when initfd >= 0 */
     struct child_plan plan;
     char name[256]; /* for messages */
     pid_t pid;      /* 0 before the start and after the end */

@@ -19,6 +19,7 @@
 #include "mirror/clone.h"
 #include "mirror/guise.h"
 #include "mirror/hash.h"
+#include "mirror/inside.h"
 #include "mirror/phrase.h"
 #include "mirror/script.h"
 #include "mirror/subject.h"
@@ -55,6 +56,9 @@ static struct {
     char paths[HELPER_PATHS_MAX * WAY_PATH_MAX];
     size_t paths_len;
     bool searched; /* the program was found by its name */
+    int initfd;    /* of the container's init, or -1; borrowed */
+    struct inside inside;
+    struct subject subject; /* the caller */
     volatile bool complete;
 } l;
 
@@ -100,7 +104,7 @@ static int reopen(const struct way *w)
 {
     char path[40];
     struct phrase p = PHRASE(path);
-    phrase_add(&p, "/proc/self/fd/");
+    phrase_add(&p, "self/fd/"); /* we stand in the host's /proc */
     phrase_add_number(&p, (uint64_t)w->fd);
     if ((w->st.mode & S_IFMT) != S_IFREG)
         return -1;
@@ -376,6 +380,19 @@ static void resolve_paths(void)
         (struct helper_strings){.packed = l.paths, .size = l.paths_len, .count = l.ask.paths.count};
 }
 
+/* Where the caller's directory is, seen from here. */
+static void name_cwd(void)
+{
+    char link[40];
+    struct phrase f = PHRASE(link);
+    phrase_add(&f, "self/fd/");
+    phrase_add_number(&f, (uint64_t)l.cwd_fd);
+    ssize_t n = readlink(link, l.cwd, sizeof(l.cwd) - 1);
+    l.cwd[n > 0 ? n : 0] = 0;
+    if (n == (ssize_t)sizeof(l.cwd) - 1)
+        l.cwd[0] = 0;
+}
+
 /* A directory's path says nothing about its mount namespace: a caller can hold one of another,
  * where
  * "/app" is something else. Followed here, it must lead to the same directory on the same mount. */
@@ -383,7 +400,7 @@ static bool find_cwd_by_path(const struct compat_statx *have)
 {
     struct compat_statx seen;
     int r = way_stat(AT_FDCWD, l.cwd, 0, &seen);
-    if (r == -EACCES) { /* the caller came here in another way */
+    if (r == -EACCES && l.initfd < 0) { /* the caller came here in another way */
         l.cwd[0] = 0;
         return true;
     }
@@ -399,6 +416,8 @@ static bool find_cwd_by_path(const struct compat_statx *have)
 static bool find_cwd(void)
 {
     struct compat_statx st;
+    if (!(l.ask.flags & HELPER_PEER_V1))
+        name_cwd();
     if (l.ask.flags & HELPER_PEER_V1) {
         struct way w;
         int r = l.ask.cwd[0] == '/' ? way_walk(&l.caller, -1, "/", l.ask.cwd, false, &w) : -EINVAL;
@@ -413,6 +432,10 @@ static bool find_cwd(void)
     int r = way_stat(l.cwd_fd, "", AT_EMPTY_PATH, &st);
     if (r < 0) {
         refuse(-r, "its working directory does not answer");
+        return false;
+    }
+    if (l.initfd >= 0 && (st.nlink == 0 || l.cwd[0] != '/')) {
+        refuse(ENOENT, "its working directory cannot be found in its container");
         return false;
     }
     if (st.nlink == 0 || l.cwd[0] != '/')
@@ -457,12 +480,29 @@ static bool look_in_guise(bool root, const uint32_t *groups)
     return fine;
 }
 
-_Noreturn static void child(const uint32_t *groups)
+/* No more rights than the caller has. */
+static bool drop_caps(void)
+{
+    struct compat_cap_header head = {.version = COMPAT_CAP_VERSION_3};
+    uint64_t has = l.subject.effective & l.subject.bounding;
+    struct compat_cap_data data[2];
+    for (int i = 0; i < 2; i++) {
+        uint32_t part = (uint32_t)(has >> 32 * i);
+        data[i] = (struct compat_cap_data){.effective = part, .permitted = part};
+    }
+    return syscall(SYS_capset, &head, data) == 0;
+}
+
+_Noreturn static void child(const struct worker *w, const uint32_t *groups)
 {
     const struct helper_peer *p = &l.ask.peer;
+    bool inside = l.initfd >= 0;
+    if (inside &&
+        (inside_enter_files(&l.inside, w->proc) < 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0))
+        _exit(1);
     if (syscall(SYS_setgroups, p->groups_count, groups) < 0 ||
         syscall(SYS_setresgid, p->gid, p->gid, p->gid) < 0 ||
-        syscall(SYS_setresuid, p->uid, p->uid, p->uid) < 0)
+        syscall(SYS_setresuid, p->uid, p->uid, p->uid) < 0 || (inside && !drop_caps()))
         _exit(1);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     look();
@@ -470,13 +510,13 @@ _Noreturn static void child(const uint32_t *groups)
     _exit(0);
 }
 
-static void look_as_child(const uint32_t *groups)
+static void look_as_child(const struct worker *w, const uint32_t *groups)
 {
     int status;
     l.complete = false;
     long pid = clone_vfork(-1);
     if (pid == 0)
-        child(groups);
+        child(w, groups);
     if (pid > 0)
         (void)waitpid((pid_t)pid, &status, 0);
     if (!l.complete)
@@ -484,6 +524,20 @@ static void look_as_child(const uint32_t *groups)
 }
 
 /* ---- the worker ---- */
+
+/* Is the caller where its command would run? 0 or -EPERM with words. */
+static int check_walls(pid_t pid, const struct subject *s, struct phrase *why)
+{
+    static uint8_t groups[HELPER_GROUPS_MAX * 4];
+    if (l.initfd < 0)
+        return subject_check_walls(pid, s, why);
+    int r = inside_open((pid_t)l.ask.init, l.initfd, pid, s, false, &l.inside, why);
+    if (r == 0 && inside_translate(&l.inside, &l.ask.peer, groups) < 0) {
+        phrase_add(why, "an id of the caller has no number in its container");
+        r = -ERANGE;
+    }
+    return r < 0 ? -EPERM : 0;
+}
 
 /* What only the worker may: 0, or -1 with l.answer saying why not. */
 static int look_at_caller(int pidfd)
@@ -497,21 +551,14 @@ static int look_at_caller(int pidfd)
     phrase_add(&w, "/cwd");
     int r = subject_read_status(pid, &s), walls = 0;
     if (r == 0) {
+        l.subject = s;
         why.text[0] = 0;
-        walls = subject_check_walls(pid, &s, &why);
+        walls = check_walls(pid, &s, &why);
     }
     if (!(l.ask.flags & HELPER_PEER_V1)) {
         l.cwd_fd = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (l.cwd_fd < 0 && r == 0)
             r = -errno;
-        char link[40];
-        struct phrase f = PHRASE(link);
-        phrase_add(&f, "/proc/self/fd/");
-        phrase_add_number(&f, (uint64_t)(l.cwd_fd < 0 ? 0 : l.cwd_fd));
-        ssize_t n = l.cwd_fd < 0 ? -1 : readlink(link, l.cwd, sizeof(l.cwd) - 1);
-        l.cwd[n > 0 ? n : 0] = 0;
-        if (n == (ssize_t)sizeof(l.cwd) - 1)
-            l.cwd[0] = 0;
     }
     if (!subject_alive(pidfd))
         refuse(ESRCH, "the caller is gone");
@@ -535,27 +582,34 @@ static void find(struct worker *w, int pidfd)
         return;
     for (uint32_t i = 0; i < l.ask.peer.groups_count; i++)
         groups[i] = helper_group(&l.ask.peer, i);
-    if (look_in_guise(w->root, groups))
+    /* A container is entered by a child: the worker stays outside. */
+    if (l.initfd < 0 && look_in_guise(w->root, groups))
         return;
     forget_answer();
-    look_as_child(groups);
+    look_as_child(w, groups);
 }
 
 void lookup_run(struct worker *w, struct packet *p)
 {
     const struct helper_end idle = {.text = ""};
-    l.cwd_fd = -1;
+    l.cwd_fd = l.initfd = -1;
+    l.inside = (struct inside){.root = -1};
     l.cwd[0] = 0;
     forget_answer();
     if (packet_map(p) < 0 || helper_resolve_decode(p->body, p->head.len, &l.ask) < 0) {
         refuse(EBADMSG, "the helper did not understand the warden");
+    } else if (p->fds_count != 1u + (l.ask.init != 0) + !!(p->head.flags & HELPER_ATTACHED)) {
+        refuse(EBADMSG, "the helper did not get what belongs to the message");
     } else {
+        l.initfd = l.ask.init ? p->fds[1] : -1;
+        way_forget_root();
         l.caller = (struct way_caller){
             .peer = &l.ask.peer, .search = l.ask.search, .own_uid = (uint32_t)geteuid()};
         find(w, p->fds[0]);
     }
     if (l.cwd_fd >= 0 && !(l.ask.flags & HELPER_PEER_V1))
         close(l.cwd_fd);
+    inside_close(&l.inside);
     size_t n = helper_resolved_encode(&l.answer, out, sizeof(out));
     if (n == 0 || n > sizeof(out)) {
         refuse(EMSGSIZE, "the answer is too long");

@@ -34,7 +34,7 @@ int packet_receive(int sock, uint8_t *buf, size_t size, bool wait, struct packet
                        .msg_iovlen = 1,
                        .msg_control = control.buf,
                        .msg_controllen = sizeof(control.buf)};
-    struct packet p = {.raw = buf, .fds = {-1, -1, -1, -1}};
+    struct packet p = {.raw = buf, .fds = {-1, -1, -1, -1, -1}};
     ssize_t n;
     do {
         n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));

@@ -82,15 +82,22 @@ int subject_read_status(pid_t pid, struct subject *ret)
         return (int)n;
     const char *permitted = field(text, "\nCapPrm:");
     const char *bounding = field(text, "\nCapBnd:");
+    const char *effective = field(text, "\nCapEff:");
+    const char *inheritable = field(text, "\nCapInh:");
+    const char *ambient = field(text, "\nCapAmb:");
     const char *ignored = field(text, "\nSigIgn:");
     const char *nnp = field(text, "\nNoNewPrivs:");
     const char *seccomp = field(text, "\nSeccomp:");
     const char *filters = field(text, "\nSeccomp_filters:");
-    if (!ignored || !permitted || !bounding || !nnp || !seccomp)
+    if (!ignored || !permitted || !bounding || !effective || !inheritable || !ambient || !nnp ||
+        !seccomp)
         return -EBADMSG;
     ret->ignored = hex(ignored);
     ret->permitted = hex(permitted);
     ret->bounding = hex(bounding);
+    ret->effective = hex(effective);
+    ret->inheritable = hex(inheritable);
+    ret->ambient = hex(ambient);
     ret->no_new_privs = *nnp != '0';
     ret->filters = filters ? (unsigned)phrase_number(filters, NULL) : *seccomp == '2';
     if (*seccomp == '1')
@@ -278,7 +285,7 @@ void subject_ignore_forwarded(struct subject *s)
             s->ignored &= ~(UINT64_C(1) << (signo - 1));
 }
 
-void subject_apply(const struct subject *s, bool root)
+void subject_apply_limits(const struct subject *s)
 {
     apply_ignored(s);
     if (getpriority(PRIO_PROCESS, 0) != s->nice)
@@ -302,6 +309,10 @@ void subject_apply(const struct subject *s, bool root)
         }
     }
     apply_limits(s);
+}
+
+void subject_apply_bounds(const struct subject *s, bool root)
+{
     if (root)
         for (int cap = 0; cap < 64; cap++)
             if (!(s->bounding >> cap & 1) && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)

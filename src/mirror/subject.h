@@ -14,9 +14,9 @@
 #define SUBJECT_LIMITS 16
 
 struct subject {
-    uint64_t permitted; /* capabilities */
-    uint64_t bounding;  /* capability bounding set */
-    uint64_t ignored;   /* signals, bit 0 is signal 1 */
+    uint64_t permitted, effective, inheritable, ambient; /* capabilities */
+    uint64_t bounding;                                   /* capability bounding set */
+    uint64_t ignored;                                    /* signals, bit 0 is signal 1 */
     bool no_new_privs;
     unsigned filters; /* seccomp filters */
     struct rlimit limits[SUBJECT_LIMITS];
@@ -36,8 +36,10 @@ int subject_check_walls(pid_t pid, const struct subject *s, struct phrase *why);
 /* Version 1 clients ignore signals (SIGPIPE) for purposes of their own: only those that shims
  * forward are taken over from one. */
 void subject_ignore_forwarded(struct subject *s);
-/* In the child, before the ids are changed. Limits and priority are set as far as the kernel lets
- * us; the number of files only raised, as there is still something to open. */
-void subject_apply(const struct subject *s, bool root);
-/* In the child, before exec: the number of files. */
+/* In the child, before its ids are changed: ignored signals, limits and priority, as far as the
+ * kernel lets us; the number of files only raised, as there is still something to open. */
+void subject_apply_limits(const struct subject *s);
+/* Then, in its user namespace: the bounding set and no_new_privs. */
+void subject_apply_bounds(const struct subject *s, bool root);
+/* Before exec: the number of files. */
 void subject_apply_files(const struct subject *s);

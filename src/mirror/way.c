@@ -74,17 +74,25 @@ static bool has_acl(int fd)
 {
     char path[40];
     struct phrase w = PHRASE(path);
-    phrase_add(&w, "/proc/self/fd/");
+    phrase_add(&w, way_own_fds);
     phrase_add_number(&w, (uint64_t)fd);
     return getxattr(path, "system.posix_acl_access", NULL, 0) >= 0 ||
            (errno != ENODATA && errno != EOPNOTSUPP);
+}
+
+const char *way_own_fds = "/proc/self/fd/";
+
+static struct compat_statx root; /* of our root directory, when its mask is not 0 */
+
+void way_forget_root(void)
+{
+    root.mask = 0;
 }
 
 /* A file system whose answers its user makes up is worth nothing, unless all of ours is such a one.
  */
 static void judge_mount(struct way *w, int fd, const struct compat_statx *st)
 {
-    static struct compat_statx root; /* ours does not change */
     struct statfs fs;
     if (root.mask == 0 && way_stat(AT_FDCWD, "/", 0, &root) < 0)
         root.mask = 0;

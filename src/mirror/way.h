@@ -35,5 +35,10 @@ int way_walk(const struct way_caller *c, int cwd_fd, const char *cwd, const char
 void way_done(struct way *w);
 /* Set whenever the kernel refuses something; whoever starts a lookup clears it. */
 extern bool way_denied;
+/* Where our own descriptors are: "/proc/self/fd/". A worker stands in the host's /proc and says
+ * "self/fd/", which is right in every root directory. */
+extern const char *way_own_fds;
+/* The next walk may be in another root directory. */
+void way_forget_root(void);
 int way_stat(int fd, const char *name, int flags, struct compat_statx *ret);
 uint64_t way_dev(const struct compat_statx *st);

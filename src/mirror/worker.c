@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "mirror/compat.h"
+#include "mirror/way.h"
 
 _Noreturn void worker_leave(void)
 {
@@ -37,6 +38,11 @@ static void setup(struct worker *w, int sock)
     (void)setsid();
     /* What a command leaves behind stays in sight: also what left its cgroup, as root can. */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    /* Paths like "self/fd/3" work in every mount namespace then. */
+    way_own_fds = "self/fd/";
+    w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (w->proc < 0 || fchdir(w->proc) < 0)
+        _exit(1);
 }
 
 _Noreturn void worker_run(int sock)

@@ -17,6 +17,7 @@ struct worker {
     int answers; /* of the warden, for what it waits for */
     int signals; /* signalfd of SIGCHLD, and of what a terminal sends to the leader of its session
                   */
+    int proc;    /* O_PATH of the host's /proc, where a worker stands */
     bool root;
 };
 /* Both answer by messages; both return true when the worker may be used again. */

@@ -19,6 +19,7 @@
 
 enum option_kind {
     OPTION_TEXT,
+    OPTION_LIST,     /* each adds one, separated by ';' */
     OPTION_PATH,     /* made absolute */
     OPTION_CHOICE,   /* one of `arg`, separated by '|' */
     OPTION_DURATION, /* uint64_t ns */
@@ -91,6 +92,12 @@ static const struct option options[] = {
      "an inherited socket to the one clawrden-gate that this warden serves; others are refused"},
     {"record-bytes-per-minute", OPTION_SIZE, AT(record_bytes_per_minute), "SIZE", "128M",
      "records of a caller; beyond it is refused; 0: no limit"},
+    {"engine", OPTION_TEXT, AT(engine), "SOCKET", "auto",
+     "the Docker or Podman API that knows the containers; \"auto\": where it usually is, \"none\""},
+    {"door", OPTION_LIST, AT(doors), "NAME=DIR[,...]", "",
+     "a socket DIR/warden.sock for the container NAME alone; once for each"},
+    {"prisoner", OPTION_TEXT, AT(prisoner), "NAME[,...]", "",
+     "the socket is for this container alone"},
     {"mirror-binary", OPTION_PATH, AT(mirror_binary), "FILE", "",
      "the helper, clawrden-mirror; empty: beside this program, or in ../libexec/clawrden"},
 };
@@ -113,6 +120,14 @@ static int set_path(char **at, const char *value, struct err *err)
     }
     free(*at);
     *at = mem_strdup(whole ? whole : value);
+    return 0;
+}
+
+static int add_to_list(char **at, const char *value)
+{
+    char *whole = *at && (*at)[0] ? mem_printf("%s;%s", *at, value) : mem_strdup(value);
+    free(*at);
+    *at = whole;
     return 0;
 }
 
@@ -171,6 +186,8 @@ static int set_value(struct config *c, const struct option *o, const char *value
         free(*(char **)at);
         *(char **)at = mem_strdup(value);
         return 0;
+    case OPTION_LIST:
+        return add_to_list(at, value);
     case OPTION_PATH:
         return set_path(at, value, err);
     case OPTION_CHOICE:
@@ -450,7 +467,7 @@ void config_done(struct config *c)
 {
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
         if (options[i].kind == OPTION_TEXT || options[i].kind == OPTION_PATH ||
-            options[i].kind == OPTION_CHOICE)
+            options[i].kind == OPTION_CHOICE || options[i].kind == OPTION_LIST)
             free(*(char **)((char *)c + options[i].offset));
     *c = (struct config){.policy = NULL};
 }

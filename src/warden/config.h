@@ -16,6 +16,9 @@ struct config {
     /* owned; absolute paths */
     char *config, *policy, *socket, *audit, *state, *audit_key, *mirror_binary;
     char *api;          /* "HOST:PORT" or "none" */
+    char *engine;       /* "auto", "none" or the path of its socket */
+    char *doors;        /* NAME=DIR[,...];... */
+    char *prisoner;     /* NAME[,...]; "": the socket is for everybody */
     char *socket_group; /* name or number; "" ours */
     char *gate_fd;      /* number of an inherited descriptor; "" none */
     unsigned socket_mode;

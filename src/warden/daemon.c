@@ -5,10 +5,10 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -21,6 +21,8 @@
 #include "core/warden.h"
 #include "door/door.h"
 #include "door/gate-door.h"
+#include "exec/census.h"
+#include "exec/docker/docker.h"
 #include "exec/local.h"
 #include "exec/mirror.h"
 #include "exec/resolve.h"
@@ -28,6 +30,7 @@
 #include "store/queue-rows.h"
 #include "store/sqlite.h"
 #include "warden/apiside.h"
+#include "warden/bonds.h"
 #include "warden/footing.h"
 #include "warden/reload.h"
 #include "warden/sdnotify.h"
@@ -47,11 +50,16 @@ struct daemon {
     struct sqlite *index;
     struct mirror *mirror;
     struct resolver *resolver;
-    struct executor *local;
+    struct executor *local, *inside;
     struct gate_door *gates;
+    struct census *census;
+    struct docker *engine;
+    struct bonds bonds; /* of the doors below; the first may be of the main door */
     struct warden *warden;
     struct reload *reload;
     struct door *door;
+    struct door **doors; /* of prisoners; owned, doors_count of them */
+    size_t doors_count;
     struct apiside *api;
     struct sdnotify manager;
     size_t opened; /* parts */
@@ -111,6 +119,13 @@ static void on_drain(uv_timer_t *t)
     }
 }
 
+static void shut_doors(struct daemon *d)
+{
+    door_shut(d->door);
+    for (size_t i = 0; i < d->doors_count; i++)
+        door_shut(d->doors[i]);
+}
+
 /* The second one does not wait for what runs. */
 static void on_stop(uv_signal_t *s, int signo)
 {
@@ -124,7 +139,7 @@ static void on_stop(uv_signal_t *s, int signo)
     d->draining = true;
     sdnotify_stopping(&d->manager);
     d->drain_until = clock_monotonic() + d->config->drain_timeout;
-    door_shut(d->door);
+    shut_doors(d);
     warden_drain(d->warden);
     (void)uv_timer_start(&d->drain, on_drain, 0, DRAIN_LOOK_MS);
 }
@@ -207,6 +222,7 @@ static void close_audit(struct daemon *d)
 static void close_helper(struct daemon *d)
 {
     d->local = local_free(d->local);
+    d->inside = local_free(d->inside);
     d->resolver = resolve_free(d->resolver);
     mirror_close(d->mirror);
     d->mirror = NULL;
@@ -281,7 +297,8 @@ static int open_helper(struct daemon *d, struct err *err)
     if (r < 0)
         return err_prefix(err, r, "helper '%s'", binary);
     d->resolver = resolve_new(d->mirror);
-    d->local = local_new(d->mirror);
+    d->local = local_new(d->mirror, false);
+    d->inside = local_new(d->mirror, true);
     r = wait_for_hello(d, err);
     if (r < 0) {
         close_helper(d);
@@ -289,6 +306,52 @@ static int open_helper(struct daemon *d, struct err *err)
     }
     log_info(NULL, "%s", local_describe(d->local, words, sizeof(words)));
     return 0;
+}
+
+/* ---- containers ---- */
+
+/* NULL: there is none, or none is wanted. */
+static const char *find_engine(const struct config *c)
+{
+    static const char *const usual[] = {"/var/run/docker.sock", "/run/podman/podman.sock"};
+    if (!str_eq(c->engine, "auto"))
+        return str_eq(c->engine, "none") || !c->engine[0] ? NULL : c->engine;
+    for (size_t i = 0; i < ARRAY_LEN(usual); i++)
+        if (geteuid() == 0 && access(usual[i], R_OK | W_OK) == 0)
+            return usual[i];
+    return NULL;
+}
+
+static int open_census(struct daemon *d, struct err *err)
+{
+    const char *socket = find_engine(d->config);
+    char words[512];
+    int r = bonds_add_prisoner(&d->bonds, d->config->prisoner, err);
+    if (r == 0)
+        r = bonds_add_doors(&d->bonds, d->config->doors, err);
+    d->census = census_new(&d->loop);
+    if (r == 0 && socket && str_starts(socket, "unix:"))
+        socket += strlen("unix:");
+    if (r == 0 && socket && socket[0] != '/')
+        r = err_set(err, -EINVAL, "engine: '%s' is no path of a socket", socket);
+    if (r == 0 && socket)
+        r = docker_new(&d->loop, socket, d->census, &d->engine, err);
+    if (r < 0) {
+        bonds_done(&d->bonds);
+        census_close(d->census);
+        return r;
+    }
+    if (socket)
+        log_info(NULL, "containers are named by the engine at %s", socket);
+    if (socket || d->bonds.count)
+        log_info(NULL, "%s", local_describe(d->inside, words, sizeof(words)));
+    return 0;
+}
+
+static void close_census(struct daemon *d)
+{
+    docker_close(d->engine);
+    census_close(d->census);
 }
 
 static void restore_queue(struct daemon *d)
@@ -322,6 +385,7 @@ static int open_warden(struct daemon *d, struct err *err)
     w.record_bytes_per_minute = c->record_bytes_per_minute;
     d->warden = warden_new(&w, d->policy);
     warden_add_executor(d->warden, d->local);
+    warden_add_executor(d->warden, d->inside);
     warden_set_default_executor(d->warden, DOOR_SHIM_V1, d->local->name);
     warden_set_default_executor(d->warden, DOOR_SHIM_V2, d->local->name);
     warden_add_executor(d->warden, gate_door_executor(d->gates));
@@ -329,6 +393,7 @@ static int open_warden(struct daemon *d, struct err *err)
     gate_door_set_warden(d->gates, d->warden);
     resolve_set_warden(d->resolver, d->warden);
     local_set_warden(d->local, d->warden);
+    local_set_warden(d->inside, d->warden);
     restore_queue(d);
     warden_on_rearm(d->warden, rearm, d);
     rearm(d);
@@ -341,6 +406,8 @@ static void close_warden(struct daemon *d)
     gate_door_close(d->gates);
     if (d->door)
         door_close(d->door);
+    for (size_t i = 0; i < d->doors_count; i++)
+        door_close(d->doors[i]);
 }
 
 static int open_reload(struct daemon *d, struct err *err)
@@ -383,21 +450,31 @@ static unsigned connections_max(const struct daemon *d)
     return (unsigned)most;
 }
 
-static int open_door(struct daemon *d, struct err *err)
+static void fill_door(const struct daemon *d, struct door_config *x)
 {
     const struct config *c = d->config;
+    door_config_default(x);
+    x->request_deadline = c->request_deadline;
+    x->connections_max = connections_max(d);
+    x->connections_max_peer = (unsigned)c->connections_max_per_uid;
+    x->bytes_max = c->request_bytes_max;
+    x->bytes_max_peer = c->request_bytes_max_per_uid;
+    /* Without engine and bonds everybody is of this host, and nobody needs to look. */
+    x->census = d->engine || d->bonds.count ? d->census : NULL;
+}
+
+/* Anybody in the container may knock there; who it is, the kernel says. */
+static int open_prisoner_door(struct daemon *d, const struct bonds_door *b, struct err *err)
+{
     struct door_config x;
-    door_config_default(&x);
-    x.path = c->socket;
-    x.mode = c->socket_mode;
-    x.request_deadline = c->request_deadline;
-    x.connections_max = connections_max(d);
-    x.connections_max_peer = (unsigned)c->connections_max_per_uid;
-    x.bytes_max = c->request_bytes_max;
-    x.bytes_max_peer = c->request_bytes_max_per_uid;
-    x.gates = d->gates;
-    int r = find_group(c->socket_group, &x.group, err);
-    return r < 0 ? r : door_new(&d->loop, d->warden, &x, &d->door, err);
+    fill_door(d, &x);
+    _cleanup_free_ char *path = path_join(b->dir, "warden.sock");
+    x.path = path;
+    x.mode = 0666;
+    x.bond = &b->bond;
+    int r = door_new(&d->loop, d->warden, &x, &d->doors[d->doors_count], err);
+    d->doors_count += r == 0;
+    return r;
 }
 
 /* Its messages lie in the socket until the loop runs. */
@@ -418,7 +495,31 @@ static void close_gate(struct daemon *d)
 
 static void close_door(struct daemon *d)
 {
-    door_shut(d->door);
+    shut_doors(d);
+}
+
+static int open_door(struct daemon *d, struct err *err)
+{
+    const struct config *c = d->config;
+    struct door_config x;
+    fill_door(d, &x);
+    x.path = c->socket;
+    x.mode = c->socket_mode;
+    x.gates = d->gates;
+    if (d->bonds.count && !d->bonds.at[0].dir)
+        x.bond = &d->bonds.at[0].bond;
+    d->doors = mem_new_array(struct door *, d->bonds.count + 1);
+    int r = find_group(c->socket_group, &x.group, err);
+    if (r == 0)
+        r = door_new(&d->loop, d->warden, &x, &d->door, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; r == 0 && i < d->bonds.count; i++)
+        if (d->bonds.at[i].dir)
+            r = open_prisoner_door(d, &d->bonds.at[i], err);
+    if (r < 0)
+        shut_doors(d);
+    return r;
 }
 
 static int open_api(struct daemon *d, struct err *err)
@@ -444,9 +545,9 @@ static const struct part {
     void (*close)(struct daemon *d);
 } parts[] = {
     {open_state, close_state},   {open_policy, close_policy}, {open_audit, close_audit},
-    {open_index, close_index},   {open_helper, close_helper}, {open_warden, close_warden},
-    {open_reload, close_reload}, {open_door, close_door},     {open_gate, close_gate},
-    {open_api, close_api},
+    {open_index, close_index},   {open_helper, close_helper}, {open_census, close_census},
+    {open_warden, close_warden}, {open_reload, close_reload}, {open_door, close_door},
+    {open_gate, close_gate},     {open_api, close_api},
 };
 
 /* ---- life ---- */
@@ -504,11 +605,13 @@ int daemon_open(const struct config *c, unsigned long fds_max, struct daemon **r
 
 void daemon_run(struct daemon *d)
 {
-    (void)malloc_trim(0); /* what reading the policy and opening the index left */
+    footing_shed(); /* what reading the policy and opening the index left */
     (void)uv_signal_start(&d->term, on_stop, SIGTERM);
     (void)uv_signal_start(&d->interrupt, on_stop, SIGINT);
     (void)uv_signal_start(&d->hangup, on_hangup, SIGHUP);
     door_start(d->door);
+    for (size_t i = 0; i < d->doors_count; i++)
+        door_start(d->doors[i]);
     say_ready(d);
     tell_ready(d, "");
     uint64_t alive_ms = d->manager.watchdog / 3 / CLOCK_NS_PER_MS;
@@ -529,6 +632,11 @@ struct daemon *daemon_free(struct daemon *d)
         ;
     d->door = door_free(d->door);
     d->gates = gate_door_free(d->gates);
+    for (size_t i = 0; i < d->doors_count; i++)
+        door_free(d->doors[i]);
+    free(d->doors);
+    d->census = census_free(d->census);
+    bonds_done(&d->bonds);
     d->reload = reload_free(d->reload);
     d->api = apiside_free(d->api);
     sdnotify_done(&d->manager);

@@ -7,7 +7,12 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -60,4 +65,33 @@ int footing_check_file(const char *path, struct err *err)
     if (r == 0)
         r = trust_path(access(path, F_OK) == 0 ? path : dir, err);
     return r;
+}
+
+/* "5600-7800 r-xp ..." */
+static bool read_code(const char *line, char **ret_at, size_t *ret_size)
+{
+    char *end;
+    unsigned long from = strtoul(line, &end, 16), to;
+    if (*end != '-' || from == 0)
+        return false;
+    to = strtoul(end + 1, &end, 16);
+    if (strncmp(end, " r-xp ", 6) != 0 || !strchr(end, '/') || to <= from)
+        return false;
+    *ret_at = (char *)from; // NOLINT(performance-no-int-to-ptr): the kernel prints numbers
+    *ret_size = to - from;
+    return true;
+}
+
+/* Only code: other parts of a file's mapping may have been relocated, and would lose that. */
+void footing_shed(void)
+{
+    (void)malloc_trim(0);
+    FILE *f = fopen("/proc/self/maps", "re");
+    char line[4608], *at = NULL;
+    size_t size = 0;
+    while (f && fgets(line, sizeof(line), f))
+        if (read_code(line, &at, &size))
+            (void)madvise(at, size, MADV_DONTNEED);
+    if (f)
+        (void)fclose(f);
 }

@@ -17,3 +17,7 @@ int footing_take_state(const char *dir, int *ret, struct err *err) MUST_CHECK;
 /* The directory of `path`, made (0700) when missing, and the file when it is there, are nobody
  * else's to change. */
 int footing_check_file(const char *path, struct err *err) MUST_CHECK;
+
+/* Gives back what the start needed and the work does not: free memory, and the pages of code that
+ * were touched (the kernel maps them again when they are). */
+void footing_shed(void);

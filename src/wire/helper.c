@@ -193,6 +193,7 @@ int helper_head_decode(const uint8_t in[HELPER_HEAD_SIZE], struct helper_head *r
 size_t helper_resolve_encode(const struct helper_resolve *m, uint8_t *out, size_t size)
 {
     struct writer w = {.p = out, .size = size};
+    put_u32(&w, m->init);
     put_peer(&w, &m->peer);
     put_u32(&w, m->flags);
     put_string(&w, m->name);
@@ -207,6 +208,7 @@ int helper_resolve_decode(const uint8_t *in, size_t len, struct helper_resolve *
 {
     struct reader r = {.p = in, .len = len};
     struct helper_resolve m = {0};
+    m.init = get_u32(&r);
     get_peer(&r, &m.peer);
     m.flags = get_u32(&r);
     m.name = get_string(&r);
@@ -275,6 +277,7 @@ int helper_resolved_decode(const uint8_t *in, size_t len, struct helper_resolved
 size_t helper_start_encode(const struct helper_start *m, uint8_t *out, size_t size)
 {
     struct writer w = {.p = out, .size = size};
+    put_u32(&w, m->init);
     put_peer(&w, &m->peer);
     put_u32(&w, m->flags);
     put_u32(&w, m->umask);
@@ -299,6 +302,7 @@ int helper_start_decode(const uint8_t *in, size_t len, struct helper_start *ret)
 {
     struct reader r = {.p = in, .len = len};
     struct helper_start m = {0};
+    m.init = get_u32(&r);
     get_peer(&r, &m.peer);
     m.flags = get_u32(&r);
     m.umask = get_u32(&r);
@@ -375,6 +379,7 @@ size_t helper_hello_encode(const struct helper_hello *m, uint8_t *out, size_t si
     put_u32(&w, m->features);
     put_string(&w, m->cgroup);
     put_string(&w, m->words);
+    put_string(&w, m->outside);
     return put_done(&w);
 }
 
@@ -385,6 +390,7 @@ int helper_hello_decode(const uint8_t *in, size_t len, struct helper_hello *ret)
     ret->features = get_u32(&r);
     ret->cgroup = get_string(&r);
     ret->words = get_string(&r);
+    ret->outside = get_string(&r);
     return get_done(&r);
 }
 

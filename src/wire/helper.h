@@ -6,10 +6,10 @@
  *
  *   warden                                helper
  *                                     <-  HELPER_HELLO     once, what it can do here
- *   HELPER_RESOLVE  + pidfd           ->
+ *   HELPER_RESOLVE  + pidfd, init     ->  init: a pidfd, for a caller in a container
  *   HELPER_CANCEL                     ->  forget that lookup
  *                                     <-  HELPER_RESOLVED  by its second socket, from the worker
- *   HELPER_START    + conn, pidfd     ->
+ *   HELPER_START    + conn, pidfd, init ->
  *                                     <-  HELPER_STARTED
  *   HELPER_KILL                       ->
  *                                     <-  HELPER_ENDED
@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HELPER_VERSION 1u
+#define HELPER_VERSION 2u
 /* Descriptors that the helper finds: the socket of all of the above, whose end is the other side's
  * end, and the one for what workers answer themselves, without the dispatcher in between. */
 #define HELPER_FD_CONTROL 3
@@ -27,7 +27,7 @@
 #define HELPER_HEAD_SIZE 16
 #define HELPER_INLINE_MAX (64u << 10)
 #define HELPER_BODY_MAX (12u << 20)
-#define HELPER_FDS_MAX 4
+#define HELPER_FDS_MAX 5
 #define HELPER_GROUPS_MAX 65536u
 #define HELPER_PATHS_MAX 256u
 #define HELPER_ARGS_MAX 64u /* arguments that a lookup sees: enough to find a script */
@@ -81,6 +81,7 @@ uint32_t helper_group(const struct helper_peer *p, uint32_t i);
 #define HELPER_ARGS_CUT 2u /* there are more or longer arguments than were sent */
 
 struct helper_resolve {
+    uint32_t init; /* of the container that the caller lives in; 0: it lives on this host */
     struct helper_peer peer;
     uint32_t flags;
     const char *name;             /* what it was called by; v1: may have slashes */
@@ -112,6 +113,7 @@ struct helper_resolved {
 };
 
 struct helper_start {
+    uint32_t init; /* as above */
     struct helper_peer peer;
     uint32_t flags; /* HELPER_PEER_V1 */
     uint32_t umask;
@@ -145,10 +147,12 @@ struct helper_started {
 
 #define HELPER_HAS_CGROUP 1u /* commands have a cgroup of their own */
 #define HELPER_IS_ROOT 2u    /* may run commands of other users */
+#define HELPER_ENTERS 4u     /* may enter containers; else `outside` says why not */
 struct helper_hello {
     uint32_t version, features;
-    const char *cgroup; /* directory that holds the commands' cgroups, or "" */
-    const char *words;  /* what is missing here and what follows from it, or "" */
+    const char *cgroup;  /* directory that holds the commands' cgroups, or "" */
+    const char *words;   /* what is missing here and what follows from it, or "" */
+    const char *outside; /* why it cannot enter containers, or "" */
 };
 
 /* Encoders return the size of the body, and have written it when that is at most `size` (call with

@@ -121,7 +121,7 @@ int exec_setup(void **state)
     if (mirror_new(&x->loop, binary(), &x->mirror, &err) < 0)
         fail_msg("%s", err.text);
     x->resolver = resolve_new(x->mirror);
-    x->local = local_new(x->mirror);
+    x->local = local_new(x->mirror, false);
     pump_until(mirror_ready(x->mirror));
     strcpy(x->dir, "/tmp/clawrden-test-XXXXXX");
     assert_non_null(mkdtemp(x->dir));

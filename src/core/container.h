@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* A container as its engine names it, bound to its first process. Shared by everything that asks
+ * from in there; it does not change, a container that is renamed gets a new one. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "policy/policy.h"
+
+struct container {
+    unsigned refs;
+    char *id;                    /* owned; the engine's, or the door's name */
+    char *name;                  /* owned; without a slash in front */
+    struct policy_label *labels; /* owned, and their strings */
+    size_t labels_count;
+    pid_t init; /* as the warden sees it */
+    int initfd; /* owned; pins it */
+};
+
+/* With one reference, and without init (initfd -1). */
+struct container *container_new(const char *id, const char *name);
+struct container *container_ref(struct container *c);
+struct container *container_unref(struct container *c); /* returns NULL */
+CLEANUP_DEFINE(struct container, container_unref)
+
+void container_add_label(struct container *c, const char *key, const char *value);
+/* NULL when it has no such label. */
+const char *container_label(const struct container *c, const char *key);
+bool container_alive(const struct container *c);

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+#include "mirror/inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "mirror/compat.h"
+#include "wire/bytes.h"
+
+static const struct {
+    const char *file;
+    uint64_t flag;
+    const char *words;
+} kinds[INSIDE_KINDS] = {
+    {"/ns/user", COMPAT_CLONE_NEWUSER, "user"},       {"/ns/mnt", COMPAT_CLONE_NEWNS, "mount"},
+    {"/ns/pid", COMPAT_CLONE_NEWPID, "pid"},          {"/ns/net", COMPAT_CLONE_NEWNET, "network"},
+    {"/ns/ipc", COMPAT_CLONE_NEWIPC, "ipc"},          {"/ns/uts", COMPAT_CLONE_NEWUTS, "uts"},
+    {"/ns/cgroup", COMPAT_CLONE_NEWCGROUP, "cgroup"}, {"/ns/time", COMPAT_CLONE_NEWTIME, "time"},
+};
+enum { KIND_USER, KIND_MOUNT, KIND_PID, KIND_TIME = 7 };
+
+#define CAP_SYS_PTRACE 19
+
+static void proc_path(pid_t pid, const char *what, char *out, size_t size)
+{
+    struct phrase w = {.text = out, .size = size};
+    phrase_add(&w, "/proc/");
+    if (pid)
+        phrase_add_number(&w, (uint64_t)pid);
+    else
+        phrase_add(&w, "self");
+    phrase_add(&w, what);
+}
+
+static ssize_t read_proc(pid_t pid, const char *what, char *buf, size_t size)
+{
+    char path[64];
+    proc_path(pid, what, path, sizeof(path));
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+    int err = errno;
+    if (fd >= 0)
+        close(fd);
+    if (n < 0)
+        return -err;
+    buf[n] = 0;
+    return n;
+}
+
+bool inside_missing(char *words, size_t size)
+{
+    struct phrase w = {.text = words, .size = size};
+    char text[16] = "";
+    words[0] = 0;
+    if (geteuid() != 0)
+        phrase_add(&w, "the warden is not root");
+    else if (!hierarchy_v2()[0])
+        phrase_add(&w, "cgroup v2 is not mounted in full; on hosts with version 1 mount it at "
+                       "/sys/fs/cgroup/unified, in a container use the host's cgroup namespace");
+    else if (read_proc(0, "/status", text, sizeof(text)) < 0)
+        phrase_add(&w, "/proc cannot be read");
+    else {
+        /* A process that changed its user would let others of that user look into our memory, which
+         * a child shares with us until it executes. */
+        int fd = open("/proc/sys/fs/suid_dumpable", O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : read(fd, text, 1);
+        if (fd >= 0)
+            close(fd);
+        if (n != 1 || text[0] == '1')
+            phrase_add(&w, "fs.suid_dumpable is 1 (set it to 0 or 2)");
+    }
+    return words[0] != 0;
+}
+
+/* ---- init ---- */
+
+static int space(pid_t pid, const char *file, struct stat *ret)
+{
+    char path[64];
+    proc_path(pid, file, path, sizeof(path));
+    return stat(path, ret) < 0 ? -errno : 0;
+}
+
+static bool same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static int refuse(struct phrase *why, const char *a, const char *b, const char *c)
+{
+    phrase_add(why, a);
+    phrase_add(why, b);
+    phrase_add(why, c);
+    return -EPERM;
+}
+
+/* Namespaces of init against ours, and of the caller against init's. */
+static int compare_spaces(struct inside *in, pid_t caller, struct phrase *why)
+{
+    static struct stat own[INSIDE_KINDS]; /* do not change */
+    static bool known;
+    for (int i = 0; i < INSIDE_KINDS; i++) {
+        struct stat init, his;
+        bool fine = known || space(0, kinds[i].file, &own[i]) == 0;
+        if (!fine || space(in->init, kinds[i].file, &init) < 0 ||
+            space(caller, kinds[i].file, &his) < 0)
+            return refuse(why, "its ", kinds[i].words, " namespace cannot be told");
+        if (!same(&init, &his))
+            return refuse(why, "the caller is in another ", kinds[i].words,
+                          " namespace than its container: it is in a sandbox of its own, and its "
+                          "command would run outside of it");
+        if (!same(&init, &own[i]))
+            in->spaces |= kinds[i].flag;
+    }
+    known = true;
+    in->user_space = in->spaces & kinds[KIND_USER].flag;
+    if (!(in->spaces & kinds[KIND_MOUNT].flag) || !(in->spaces & kinds[KIND_PID].flag))
+        return refuse(why, "its container shares the ",
+                      in->spaces & kinds[KIND_MOUNT].flag ? "pid" : "mount",
+                      " namespace of this host, so the helper would not be out of its reach");
+    if (in->spaces & kinds[KIND_TIME].flag)
+        return refuse(why, "its container has a time namespace", "", ", which cannot be entered");
+    return 0;
+}
+
+static int compare_walls(const struct inside *in, pid_t caller_pid, const struct subject *caller,
+                         struct phrase *why)
+{
+    struct stat init, his;
+    if (space(in->init, "/root", &init) < 0 || space(caller_pid, "/root", &his) < 0)
+        return refuse(why, "its root directory cannot be told", "", "");
+    if (!same(&init, &his))
+        return refuse(why, "the caller has another root directory than its container", "", "");
+    if (caller->filters != in->init_status.filters)
+        return refuse(why,
+                      "the caller stands under other seccomp filters than its container: it is in "
+                      "a sandbox of its own, or under a gate",
+                      "", "");
+    /* Whoever may trace everybody could get hold of the child in the moment before it executes,
+     * and with it of the helper's memory. */
+    if (!in->user_space && (((in->init_status.bounding | caller->bounding) >> CAP_SYS_PTRACE) & 1))
+        return refuse(why,
+                      "its container has the capability SYS_PTRACE without a user namespace; start "
+                      "it without, or use --mirror=docker",
+                      "", "");
+    return 0;
+}
+
+static int read_start_time(struct inside *in)
+{
+    char text[1024];
+    ssize_t n = read_proc(in->init, "/stat", text, sizeof(text));
+    const char *p = n < 0 ? NULL : strrchr(text, ')');
+    if (!p)
+        return -ESRCH;
+    for (int field = 2; field < 22 && p; field++)
+        p = strchr(p + 1, ' ');
+    in->start_time = p ? phrase_number(p + 1, NULL) : 0;
+    return 0;
+}
+
+static const char *skip_blanks(const char *p)
+{
+    while (*p == ' ' || *p == '\n')
+        p++;
+    return p;
+}
+
+static int read_ids(pid_t pid, const char *what, struct inside_ids *ret)
+{
+    static char text[16384];
+    if (read_proc(pid, what, text, sizeof(text)) < 0)
+        return -EIO;
+    for (const char *p = skip_blanks(text); *p; p = skip_blanks(p)) {
+        if (ret->count == INSIDE_RANGES || *p < '0' || *p > '9')
+            return -E2BIG;
+        uint32_t v[3];
+        for (int i = 0; i < 3; i++) {
+            p = skip_blanks(p);
+            v[i] = (uint32_t)phrase_number(p, &p);
+        }
+        ret->range[ret->count].inside = v[0];
+        ret->range[ret->count].outside = v[1];
+        ret->range[ret->count++].count = v[2];
+    }
+    return 0;
+}
+
+/* AppArmor's profile or SELinux' context. A command has to run under it too. */
+static int read_label(pid_t pid, char out[INSIDE_LABEL_MAX])
+{
+    ssize_t n = read_proc(pid, "/attr/current", out, INSIDE_LABEL_MAX);
+    if (n < 0) { /* no such module */
+        out[0] = 0;
+        return 0;
+    }
+    if (n == INSIDE_LABEL_MAX - 1)
+        return -E2BIG;
+    while (n > 0 && (out[n - 1] == '\n' || out[n - 1] == 0))
+        out[--n] = 0;
+    return 0;
+}
+
+static int compare_labels(struct inside *in, pid_t caller, struct phrase *why)
+{
+    char own[INSIDE_LABEL_MAX], his[INSIDE_LABEL_MAX];
+    if (read_label(in->init, in->label) < 0 || read_label(0, own) < 0 ||
+        read_label(caller, his) < 0)
+        return refuse(why, "its security label is too long", "", "");
+    if (strcmp(in->label, his) != 0)
+        return refuse(why, "the caller has another security label than its container", "", "");
+    if (strcmp(in->label, own) == 0)
+        in->label[0] = 0;
+    return 0;
+}
+
+static int open_cgroups(struct inside *in, struct phrase *why)
+{
+    const char *what;
+    in->tasks_count = hierarchy_open(in->init, in->tasks, &what);
+    if (in->tasks_count >= 0)
+        return 0;
+    int r = in->tasks_count;
+    in->tasks_count = 0;
+    phrase_add(why, "its cgroup (");
+    phrase_add_safe(why, what);
+    phrase_add(why, ") cannot be joined, and its limits would not hold");
+    return r;
+}
+
+int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *caller, bool to_run,
+                struct inside *ret, struct phrase *why)
+{
+    char path[64];
+    *ret = (struct inside){.init = init, .initfd = initfd, .root = -1};
+    proc_path(init, "/root", path, sizeof(path));
+    int r = subject_read_status(init, &ret->init_status);
+    if (r == 0)
+        r = read_start_time(ret);
+    if (r < 0) {
+        phrase_add(why, "its container's first process cannot be looked at");
+        return r;
+    }
+    r = compare_spaces(ret, caller_pid, why);
+    if (r == 0)
+        r = compare_walls(ret, caller_pid, caller, why);
+    if (r == 0)
+        r = compare_labels(ret, caller_pid, why);
+    if (r == 0 && ret->user_space &&
+        ((r = read_ids(init, "/uid_map", &ret->uids)) < 0 ||
+         (r = read_ids(init, "/gid_map", &ret->gids)) < 0))
+        phrase_add(why, "its user namespace cannot be read");
+    if (r == 0) {
+        ret->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (ret->root < 0) {
+            r = -errno;
+            phrase_add(why, "its container's root directory cannot be opened");
+        }
+    }
+    if (r == 0 && to_run)
+        r = open_cgroups(ret, why);
+    if (r == 0 && !subject_alive(initfd)) {
+        phrase_add(why, "its container has ended");
+        r = -ESRCH;
+    }
+    return r;
+}
+
+void inside_close(struct inside *in)
+{
+    if (in->root >= 0)
+        close(in->root);
+    hierarchy_close(in->tasks, in->tasks_count);
+    in->root = -1;
+    in->tasks_count = 0;
+}
+
+/* ---- ids ---- */
+
+static bool translate(const struct inside_ids *ids, uint32_t id, uint32_t *ret)
+{
+    for (unsigned i = 0; i < ids->count; i++) {
+        if (id < ids->range[i].outside || id - ids->range[i].outside >= ids->range[i].count)
+            continue;
+        *ret = ids->range[i].inside + (id - ids->range[i].outside);
+        return true;
+    }
+    return false;
+}
+
+int inside_translate(const struct inside *in, struct helper_peer *p, uint8_t *groups_room)
+{
+    uint32_t id;
+    if (!in->user_space)
+        return 0;
+    for (uint32_t i = 0; i < p->groups_count; i++) {
+        if (!translate(&in->gids, helper_group(p, i), &id))
+            return -ERANGE;
+        bytes_put_u32(groups_room + (size_t)4 * i, id);
+    }
+    p->groups_raw = groups_room;
+    p->groups = NULL;
+    if (!translate(&in->uids, p->uid, &id))
+        return -ERANGE;
+    p->uid = id;
+    if (!translate(&in->gids, p->gid, &id))
+        return -ERANGE;
+    p->gid = id;
+    return 0;
+}
+
+/* ---- the child ---- */
+
+static int enter(const struct inside *in, uint64_t spaces, int proc)
+{
+    if (syscall(SYS_setns, in->initfd, (unsigned long)(in->spaces & spaces)) < 0)
+        return -errno;
+    /* What init has as its root may not be the root of its mount namespace. */
+    if (fchdir(in->root) < 0 || chroot(".") < 0 || fchdir(proc) < 0)
+        return -errno;
+    return 0;
+}
+
+int inside_enter_files(const struct inside *in, int proc)
+{
+    return enter(in, COMPAT_CLONE_NEWUSER | COMPAT_CLONE_NEWNS, proc);
+}
+
+/* The module applies it at the next exec. AppArmor wants a word before it. */
+static int set_label(const struct inside *in)
+{
+    char text[INSIDE_LABEL_MAX + 8] = "";
+    struct phrase w = PHRASE(text);
+    bool selinux = strchr(in->label, ':') && access("/sys/fs/selinux", F_OK) == 0;
+    char *mode = NULL;
+    if (!in->label[0])
+        return 0;
+    if (!selinux)
+        phrase_add(&w, "exec ");
+    phrase_add(&w, in->label);
+    /* "docker-default (enforce)" is the profile and its mode */
+    if (!selinux && (mode = strstr(text, " (")))
+        *mode = 0;
+    int fd = open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = write(fd, text, strlen(text));
+    int err = errno;
+    close(fd);
+    return n < 0 ? -err : 0;
+}
+
+int inside_enter(const struct inside *in, int proc)
+{
+    int r = hierarchy_join(in->tasks, in->tasks_count);
+    if (r == 0)
+        r = set_label(in);
+    /* Ours may hold keys that are not for it. */
+    if (r == 0 && syscall(SYS_keyctl, COMPAT_KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 &&
+        errno != ENOSYS)
+        r = -errno;
+    return r < 0 ? r : enter(in, ~UINT64_C(0), proc);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Into a container: what its first process (init) shows of it, whether a caller still stands within
+ * its walls, and the way in. What init shows is asked of the kernel and bound to its pidfd. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "mirror/hierarchy.h"
+#include "mirror/phrase.h"
+#include "mirror/subject.h"
+#include "wire/helper.h"
+
+#define INSIDE_KINDS 8
+#define INSIDE_RANGES 32
+#define INSIDE_LABEL_MAX 256
+
+struct inside_ids { /* /proc/PID/uid_map: ours on the right */
+    unsigned count;
+    struct {
+        uint32_t inside, outside, count;
+    } range[INSIDE_RANGES];
+};
+
+struct inside {
+    pid_t init;
+    int initfd;          /* borrowed */
+    int root;            /* owned, O_PATH of its root directory; -1 none */
+    uint64_t start_time; /* of init */
+    uint64_t spaces;     /* of setns(2): where init stands elsewhere than we do */
+    bool user_space;     /* it has a user namespace of its own */
+    struct subject init_status;
+    struct inside_ids uids, gids;
+    char label[INSIDE_LABEL_MAX]; /* of the security module, when it is not ours; or "" */
+    int tasks[HIERARCHY_MAX];     /* owned, when tasks_count > 0 */
+    int tasks_count;
+};
+
+/* What this host lacks for entering any container, in words; false: nothing is missing. */
+bool inside_missing(char *words, size_t size);
+
+/* Looks at init and compares the caller with it: `caller` has its status. With `to_run` also what
+ * only a command needs. 0, or a negative errno with words. Free with inside_close() in any case. */
+int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *caller, bool to_run,
+                struct inside *ret, struct phrase *why);
+void inside_close(struct inside *in);
+
+/* Ids of the host into those of the container, in place. -ERANGE: one has no number in there. */
+int inside_translate(const struct inside *in, struct helper_peer *p, uint8_t *groups_room);
+
+/* ---- in the child ---- */
+
+/* For a lookup: the user and mount namespaces only, so that nobody in there sees it. Both leave the
+ * child in the host's /proc, for paths like "self/fd/3". 0 or negative errno. */
+int inside_enter_files(const struct inside *in, int proc);
+/* For a command: cgroups, all namespaces; its own children are in the pid namespace. */
+int inside_enter(const struct inside *in, int proc);
