@@ -81,6 +81,8 @@ int limits_may_enter(struct limits *l, const char *key, struct err *err)
 
 int limits_may_wait(struct limits *l, const char *key, struct err *err)
 {
+    if (l->config.waiting_all == 0)
+        return err_set(err, -EDQUOT, "a person would have to answer, and nobody is asked here");
     if (limits_peer(l, key)->waiting >= l->config.waiting_per_peer)
         return err_set(err, -EDQUOT,
                        "%u commands of this caller wait for a person, the most it may have",

@@ -81,7 +81,7 @@ static const struct option options[] = {
     {"request-bytes-max-per-uid", OPTION_SIZE, AT(request_bytes_max_per_uid), "SIZE", "64M",
      "the same, of one user"},
     {"waiting-max", OPTION_COUNT, AT(waiting_max), "N", "10000",
-     "commands that wait for a person at a time"},
+     "commands that wait for a person at a time; 0: nobody is asked"},
     {"waiting-max-per-caller", OPTION_COUNT, AT(waiting_max_per_caller), "N", "64",
      "the same, of one user or container"},
     {"flight-max-per-caller", OPTION_COUNT, AT(flight_max_per_caller), "N", "256",
@@ -428,7 +428,7 @@ static int check(const struct config *c, struct err *err)
 {
     if (c->kill_grace == 0 || c->request_deadline == 0)
         return err_set(err, -EINVAL, "kill-grace and request-deadline must be more than 0s");
-    if (c->connections_max == 0 || c->connections_max_per_uid == 0 || c->waiting_max == 0 ||
+    if (c->connections_max == 0 || c->connections_max_per_uid == 0 ||
         c->waiting_max_per_caller == 0 || c->flight_max_per_caller == 0)
         return err_set(err, -EINVAL, "a maximum of 0 would let nobody in");
     if (c->request_bytes_max_per_uid < (16u << 20) || c->request_bytes_max < (16u << 20))

@@ -384,10 +384,13 @@ static int open_warden(struct daemon *d, struct err *err)
     w.asks_per_minute = (unsigned)c->asks_per_minute;
     w.record_bytes_per_minute = c->record_bytes_per_minute;
     d->warden = warden_new(&w, d->policy);
-    warden_add_executor(d->warden, d->local);
-    warden_add_executor(d->warden, d->inside);
-    warden_set_default_executor(d->warden, DOOR_SHIM_V1, d->local->name);
-    warden_set_default_executor(d->warden, DOOR_SHIM_V2, d->local->name);
+    /* The tree of the one gate stands behind walls: nothing for it runs out here. */
+    if (!c->gate_fd[0]) {
+        warden_add_executor(d->warden, d->local);
+        warden_add_executor(d->warden, d->inside);
+        warden_set_default_executor(d->warden, DOOR_SHIM_V1, d->local->name);
+        warden_set_default_executor(d->warden, DOOR_SHIM_V2, d->local->name);
+    }
     warden_add_executor(d->warden, gate_door_executor(d->gates));
     warden_set_default_executor(d->warden, DOOR_GATE, EXECUTOR_INPLACE);
     gate_door_set_warden(d->gates, d->warden);

@@ -171,8 +171,9 @@ static void malformed_flags_are_refused(void **state)
 
 static void limits_that_let_nobody_in_are_refused(void **state)
 {
-    static const char *const bad[] = {"--connections-max=0", "--waiting-max=0", "--kill-grace=0s",
-                                      "--request-deadline=0s", "--request-bytes-max=1M"};
+    static const char *const bad[] = {"--connections-max=0", "--waiting-max-per-caller=0",
+                                      "--kill-grace=0s", "--request-deadline=0s",
+                                      "--request-bytes-max=1M"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct config c;
         struct err err;

@@ -44,6 +44,16 @@ static void in_flight_is_capped_by_peer(void **state)
     assert_int_equal(limits_may_enter(l, A, &err), 0);
 }
 
+static void where_nobody_is_asked_nothing_waits(void **state)
+{
+    struct limits_config none = narrow;
+    struct err err = {0};
+    none.waiting_all = 0;
+    _cleanup_(limits_freep) struct limits *l = limits_new(&none);
+    assert_int_equal(limits_may_wait(l, A, &err), -EDQUOT);
+    assert_non_null(strstr(err.text, "nobody is asked here"));
+}
+
 static void waiting_is_capped_by_peer_and_in_all(void **state)
 {
     _cleanup_(limits_freep) struct limits *l = limits_new(&narrow);
@@ -146,10 +156,15 @@ int main(void)
 {
 #define T(name) cmocka_unit_test(name)
     const struct CMUnitTest tests[] = {
-        T(containers_and_uids_are_different_peers), T(in_flight_is_capped_by_peer),
-        T(waiting_is_capped_by_peer_and_in_all),    T(asks_refill_evenly_and_never_beyond_a_minute),
-        T(zero_asks_a_minute_means_no_limit),       T(records_have_a_size_a_minute),
-        T(refusals_beyond_a_few_are_counted_once),  T(peers_with_nothing_going_on_are_forgotten),
+        T(where_nobody_is_asked_nothing_waits),
+        T(containers_and_uids_are_different_peers),
+        T(in_flight_is_capped_by_peer),
+        T(waiting_is_capped_by_peer_and_in_all),
+        T(asks_refill_evenly_and_never_beyond_a_minute),
+        T(zero_asks_a_minute_means_no_limit),
+        T(records_have_a_size_a_minute),
+        T(refusals_beyond_a_few_are_counted_once),
+        T(peers_with_nothing_going_on_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
