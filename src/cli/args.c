@@ -14,6 +14,7 @@
 
 enum common {
     COMMON_API,
+    COMMON_SESSION,
     COMMON_TOKEN,
     COMMON_TOKEN_FILE,
     COMMON_JSON,
@@ -23,6 +24,7 @@ enum common {
 
 const struct cli_option args_common[] = {
     [COMMON_API] = {"api", 0, "ADDR", "the warden: unix:PATH or http(s)://HOST:PORT"},
+    [COMMON_SESSION] = {"session", 0, "NAME", "the warden of this session of 'clawrden run'"},
     [COMMON_TOKEN] = {"token", 0, "TOKEN", "API token (others can see it in the process list)"},
     [COMMON_TOKEN_FILE] = {"token-file", 0, "FILE", "read the API token from FILE"},
     [COMMON_JSON] = {"json", 0, NULL, "print JSON for programs"},
@@ -63,6 +65,9 @@ static void set_common(struct args_line *l, size_t i, const char *value)
     switch ((enum common)i) {
     case COMMON_API:
         l->cli.api = value;
+        return;
+    case COMMON_SESSION:
+        l->cli.session = value;
         return;
     case COMMON_TOKEN:
         l->cli.token = value;

@@ -18,6 +18,7 @@ enum cli_exit {
 /* Options of every command, before or after its name. Strings are borrowed from argv. */
 struct cli {
     const char *api;        /* --api, else CLAWRDEN_API, else NULL: the default socket */
+    const char *session;    /* --session: the warden of a `clawrden run` */
     const char *token;      /* --token */
     const char *token_file; /* --token-file */
     bool json;

@@ -16,6 +16,8 @@ int cmd_policy_check(struct cli *c, const struct args *a);
 int cmd_policy_explain(struct cli *c, const struct args *a);
 int cmd_policy_reload(struct cli *c, const struct args *a);
 int cmd_policy_show(struct cli *c, const struct args *a);
+int cmd_run(struct cli *c, const struct args *a); /* returns the agent's exit status */
+int cmd_doctor(struct cli *c, const struct args *a);
 int cmd_init(struct cli *c, const struct args *a);
 int cmd_audit_verify(struct cli *c, const struct args *a);
 int cmd_audit_tail(struct cli *c, const struct args *a);

@@ -48,6 +48,26 @@ static const struct cli_option init_options[] = {
     {0},
 };
 
+static const struct cli_option run_options[] = {
+    {"policy", 'p', "FILE", "the rules (the configured policy, else the built-in starter policy)"},
+    {"workspace", 'w', "DIR", "where the agent may write (the current directory)"},
+    {"name", 0, "NAME", "of the session (made from the workspace and the time)"},
+    {"ask", 0, "HOW", "elsewhere: by 'clawrden approve' (default); tty: here; none: refuse"},
+    {"net", 0, "WHICH", "host (default), or none: a network of its own with nothing in it"},
+    {"write", 0, "PATHS", "more that may be written, separated by ':'"},
+    {"hide", 0, "PATHS", "more that must not be seen, separated by ':'"},
+    {"require", 0, "LEVEL", "do not start with less than: landlock, namespaces"},
+    {"walls", 0, "WHICH", "auto: the strongest (default); landlock: no more than that"},
+    {0},
+};
+
+static const struct cli_option doctor_options[] = {
+    {"shims", 0, "DIR", "the folder of shims (found on PATH)"},
+    {"attack", 0, NULL, "try to break out of a governed tree, harmlessly"},
+    {"walls", 0, "WHICH", "with --attack: auto (default) or landlock"},
+    {0},
+};
+
 static const struct cli_option audit_verify_options[] = {
     {"head", 0, "FILE",
      "the head file (audit.head in the state directory, when it is of this log)"},
@@ -81,6 +101,22 @@ const struct command commands[] = {
      "Writes /etc/clawrden/policy.yaml (as root) or ~/.config/clawrden/policy.yaml, or PATH.\n"
      "A file that is there stays unless --force is given.",
      init_options, 0, 1, false, cmd_init},
+    {"run", "[OPTION]... [--] COMMAND [ARG]...", "run an agent on this machine, governed",
+     "Every program that starts below COMMAND is judged by the policy first; what it asks for "
+     "waits\n"
+     "for 'clawrden approve' or 'clawrden deny'. Exits as COMMAND does, with 125 when it could not "
+     "be\n"
+     "governed. All messages go to stderr.",
+     run_options, 1, UINT_MAX, true, cmd_run},
+    {"doctor", "[--attack [--walls WHICH]] [--shims DIR]", "say what this host can enforce",
+     "Tries what Clawrden needs of the kernel, says what each mode would enforce here and what to\n"
+     "change, and whether shims come first in every kind of shell. Exits with 0 when the "
+     "strongest\n"
+     "mode works, else 1. With --attack it runs a harmless forbidden command in many ways, inside "
+     "of\n"
+     "the governed tree that it stands in, or in one that it starts: exits with 1 if one got "
+     "through.",
+     doctor_options, 0, 0, false, cmd_doctor},
     {"status", "", "say what the warden enforces and what is going on", NULL, NULL, 0, 0, false,
      cmd_status},
     {"queue", "[--watch] [ID]", "show what waits for an answer",

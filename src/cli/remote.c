@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The way to the warden. An address that the person named is used as it is; only without one the
- * usual socket is tried. */
+ * usual socket is tried, and the sessions of `clawrden run`: their queues are shown as one, and an
+ * answer goes to the one that knows the request. */
 #include "cli/remote.h"
 
 #include <errno.h>
@@ -13,6 +14,8 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "cli/sessions.h"
+#include "cli/show.h"
 #include "http/client.h"
 
 #define TOKEN_FILE_MAX 4096
@@ -23,21 +26,53 @@ void remote_answer_done(struct remote_answer *a)
     a->root = json_free(a->root);
 }
 
-/* Owned. `ret_how` says where it came from, for the words of a failure. */
-static char *find_address(const struct cli *c, const char **ret_how)
+/* Where to ask: what the person named, else the usual socket and every session that runs. */
+struct targets {
+    char **addresses; /* owned; NULL-terminated */
+    size_t count;
+    const char *how; /* for the words of a failure */
+};
+#define _cleanup_targets_ _cleanup_(targets_done)
+
+static void targets_done(struct targets *t)
+{
+    for (size_t i = 0; i < t->count; i++)
+        free(t->addresses[i]);
+    free(t->addresses);
+}
+
+/* Takes `address`. */
+static void targets_add(struct targets *t, char *address)
+{
+    t->addresses = mem_realloc_array(t->addresses, t->count + 2, sizeof(*t->addresses));
+    t->addresses[t->count++] = address;
+    t->addresses[t->count] = NULL;
+}
+
+static void find_targets(const struct cli *c, struct targets *t)
 {
     const char *env = getenv("CLAWRDEN_API");
-    if (c->api) {
-        *ret_how = "given by --api";
-        return mem_strdup(c->api);
+    if (c->api || c->session || (env && env[0])) {
+        t->how = c->api       ? "given by --api"
+                 : c->session ? "given by --session"
+                              : "given by CLAWRDEN_API";
+        _cleanup_free_ char *root = sessions_root();
+        targets_add(t, c->api       ? mem_strdup(c->api)
+                       : c->session ? mem_printf("unix:%s/%s/api.sock", root, c->session)
+                                    : mem_strdup(env));
+        return;
     }
-    if (env && env[0]) {
-        *ret_how = "given by CLAWRDEN_API";
-        return mem_strdup(env);
-    }
-    *ret_how = "the default";
-    _cleanup_free_ char *dir = cli_state_dir();
-    return mem_printf("unix:%s/api.sock", dir);
+    struct sessions s;
+    _cleanup_free_ char *dir = cli_state_dir(), *path = path_join(dir, "api.sock");
+    t->how = "the default";
+    sessions_find(&s);
+    /* Named even when nobody listens there, unless a session does: then it is that what is meant.
+     */
+    if (s.count == 0 || access(path, F_OK) == 0)
+        targets_add(t, mem_printf("unix:%s", path));
+    for (size_t i = 0; i < s.count; i++)
+        targets_add(t, mem_strdup(s.addresses[i]));
+    sessions_done(&s);
 }
 
 /* 0, or an enum cli_exit with the words out. `ret` stays NULL without a token. */
@@ -97,11 +132,9 @@ static int take_answer(const struct client_response *r, struct remote_answer *re
     return CLI_OK;
 }
 
-int remote_call(struct cli *c, const char *method, const char *path, const struct buf *body,
-                struct remote_answer *ret)
+static int ask_one(struct cli *c, const char *address, const char *how, const char *method,
+                   const char *path, const struct buf *body, struct remote_answer *ret)
 {
-    const char *how;
-    _cleanup_free_ char *address = find_address(c, &how);
     _cleanup_free_ char *token = NULL;
     int r = find_token(c, &token);
     if (r != CLI_OK)
@@ -114,6 +147,101 @@ int remote_call(struct cli *c, const char *method, const char *path, const struc
     if (r < 0)
         return unreachable(c, r, how, &err);
     return take_answer(&response, ret);
+}
+
+/* ---- several wardens ---- */
+
+static bool is_list(const char *path)
+{
+    return str_eq(path, "/api/queue") || str_eq(path, "/api/running");
+}
+
+/* About one request, which one of them knows. */
+static bool is_about_one(const char *path)
+{
+    return str_starts(path, "/api/queue/") || str_eq(path, "/api/kill");
+}
+
+static int refuse_several(const struct targets *t)
+{
+    _cleanup_buf_ struct buf names = BUF_INIT(65536);
+    struct sessions s;
+    sessions_find(&s);
+    for (size_t i = 0; i < s.count; i++)
+        (void)buf_printf(&names, " %s", s.names[i]);
+    sessions_done(&s);
+    return cli_fail(CLI_USAGE, "%zu wardens run here: name one by --session NAME (%s), or by --api",
+                    t->count, buf_str(&names) + (names.len ? 1 : 0));
+}
+
+/* The lists of all that answer, as one. */
+static int merge(struct cli *c, const struct targets *t, const char *path,
+                 struct remote_answer *ret)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT(SHOW_BYTES_MAX);
+    struct json_writer w = JSON_WRITER(&text);
+    struct err err = {0};
+    size_t answered = 0;
+    json_array_begin(&w);
+    for (size_t i = 0; i < t->count; i++) {
+        _cleanup_remote_ struct remote_answer one = REMOTE_ANSWER_INIT;
+        int r = ask_one(c, t->addresses[i], t->how, "GET", path, NULL, &one);
+        if (r == CLI_USAGE)
+            return r;
+        const struct json *list =
+            r == CLI_OK && one.status == 200 ? remote_list(&one, str_basename(path)) : NULL;
+        answered += list != NULL;
+        for (size_t k = 0; list && k < json_count(list); k++)
+            show_json(&w, json_at(list, k));
+    }
+    json_array_end(&w);
+    if (answered == 0)
+        return cli_fail(CLI_UNREACHABLE, "none of the %zu wardens that run here answers", t->count);
+    ret->status = 200;
+    if (text.failed || json_parse(buf_str(&text), text.len, ANSWER_NODES_MAX, &ret->root, &err) < 0)
+        return cli_fail(CLI_UNREACHABLE, "the lists of %zu wardens are too long", t->count);
+    return CLI_OK;
+}
+
+/* The first that knows the request. */
+static int ask_around(struct cli *c, const struct targets *t, const char *method, const char *path,
+                      const struct buf *body, struct remote_answer *ret)
+{
+    int result = CLI_UNREACHABLE;
+    for (size_t i = 0; i < t->count; i++) {
+        struct remote_answer one = REMOTE_ANSWER_INIT;
+        int r = ask_one(c, t->addresses[i], t->how, method, path, body, &one);
+        if (r == CLI_OK) {
+            remote_answer_done(ret);
+            *ret = one;
+            result = r;
+            if (one.status != 404)
+                return r;
+        }
+    }
+    return result == CLI_OK
+               ? result
+               : cli_fail(result, "none of the %zu wardens that run here answers", t->count);
+}
+
+int remote_call(struct cli *c, const char *method, const char *path, const struct buf *body,
+                struct remote_answer *ret)
+{
+    _cleanup_targets_ struct targets t = {0};
+    find_targets(c, &t);
+    if (t.count == 1)
+        return ask_one(c, t.addresses[0], t.how, method, path, body, ret);
+    bool quiet = c->quiet;
+    int r;
+    c->quiet = true; /* one that has just ended is no news */
+    if (is_list(path) && !body)
+        r = merge(c, &t, path, ret);
+    else if (is_about_one(path))
+        r = ask_around(c, &t, method, path, body, ret);
+    else
+        r = refuse_several(&t);
+    c->quiet = quiet;
+    return r;
 }
 
 int remote_refused(const struct remote_answer *a)

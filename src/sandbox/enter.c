@@ -388,13 +388,16 @@ int enter_start(const struct enter *e, enum enter_wall weakest, struct entered *
     for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
         struct err one = {0};
         struct enter_way way = ways[i].way;
-        if (way.wall < weakest || (ways[i].root_only && geteuid() != 0) ||
+        if (way.wall < weakest || (e->strongest != ENTER_WALL_NONE && way.wall > e->strongest) ||
+            (ways[i].root_only && geteuid() != 0) ||
             (way.wall == ENTER_WALL_LANDLOCK && e->no_network))
             continue;
         way.network = e->no_network;
         way.scopes = scopes;
-        if (start_one(e, &way, ret, &one) == 0)
+        if (start_one(e, &way, ret, &one) == 0) {
+            (void)err_set(err, 0, "%s", buf_str(&tried));
             return 0;
+        }
         (void)buf_printf(&tried, "%s%s: %s", tried.len ? "; " : "", ways[i].words, one.text);
     }
     return err_set(err, -EPERM, "%s", buf_str(&tried));

@@ -39,6 +39,7 @@ struct enter {
     bool std_at[3]; /* ... as these of descriptors 0, 1 and 2, */
     int like;       /* ... with the modes and size of this one */
     bool no_network;
+    enum enter_wall strongest; /* ENTER_WALL_NONE: the strongest there is */
 };
 
 struct entered {
@@ -50,13 +51,10 @@ struct entered {
 #define ENTERED_INIT ((struct entered){.pidfd = -1, .terminal = -1})
 
 /* Tries the ways from the strongest to the weakest not under `weakest`. 0: it runs, and dies with
- * us. -EPERM with the words of each way that was tried. */
+ * us; `err` has the words of each stronger way that could not be had. -EPERM with all of them. */
 int enter_start(const struct enter *e, enum enter_wall weakest, struct entered *ret,
                 struct err *err) MUST_CHECK;
 
 const char *enter_wall_name(enum enter_wall wall); /* "none", "landlock", "namespaces" */
 /* -EINVAL for another word. */
 int enter_wall_parse(const char *name, enum enter_wall *ret) MUST_CHECK;
-
-/* True when this process already stands behind such walls or under a gate. The words say which. */
-bool enter_is_inside(struct err *ret_why);

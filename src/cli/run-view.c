@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/run-view.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "cli/agents.h"
+#include "cli/cli.h"
+#include "sandbox/gitdir.h"
+#include "sandbox/places.h"
+
+/* Each part of "A:B:C". What is named by a person must be there. */
+static int add_named(struct plan *p, enum plan_kind kind, const char *option, const char *list,
+                     struct err *err)
+{
+    for (const char *s = list; s && *s;) {
+        size_t n = strcspn(s, ":");
+        _cleanup_free_ char *path = mem_strndup(s, n);
+        s += n + (s[n] == ':');
+        if (n == 0)
+            continue;
+        int r = plan_add_real(p, kind, path, err);
+        if (r < 0)
+            return err_prefix(err, r, "--%s", option);
+        if (r == 0)
+            return err_set(err, -ENOENT, "--%s: there is no '%s'", option, path);
+    }
+    return 0;
+}
+
+static int hide_ours(struct plan *p, const struct run_view *v, struct err *err)
+{
+    static const char *const always[] = {"/var/lib/clawrden", "/var/log/clawrden", "/etc/clawrden"};
+    _cleanup_free_ char *state = cli_state_dir(), *config = cli_config_dir();
+    const char *own[] = {state, config, v->session};
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(always) && r >= 0; i++)
+        r = plan_add_real(p, PLAN_HIDDEN, always[i], err);
+    for (size_t i = 0; i < ARRAY_LEN(own) && r >= 0; i++)
+        r = plan_add_real(p, PLAN_HIDDEN, own[i], err);
+    return r < 0 ? r : 0;
+}
+
+/* Nobody may be governed by what he can change. */
+static int check_ours(const struct plan *p, const struct run_view *v, struct err *err)
+{
+    int r = plan_check_private(p, v->session, "state and audit", err);
+    if (r < 0)
+        return err_prefix(err, r, "set XDG_STATE_HOME or CLAWRDEN_STATE to another place");
+    return plan_check_private(p, v->policy, "the policy", err);
+}
+
+/* A writable home or root would open everything that is started from there later. */
+static int check_workspace(const struct run_view *v, const char *home, struct err *err)
+{
+    if (str_eq(v->workspace, "/") || plan_is_below(home, v->workspace))
+        return err_set(err, -EPERM,
+                       "the workspace '%s' holds the home directory: go into a project, or name "
+                       "one by --workspace",
+                       v->workspace);
+    return 0;
+}
+
+int run_view_make(const struct run_view *v, struct plan *p, char **ret_agent, struct buf *notes,
+                  struct err *err)
+{
+    const char *env_home = getenv("HOME");
+    char home[PATH_MAX];
+    if (!env_home || env_home[0] != '/' || !realpath(env_home, home))
+        return err_set(err, -EINVAL, "HOME is not set to a directory that is there");
+    const struct places of = {.home = home, .env = environ, .uid = geteuid()};
+    int r = check_workspace(v, home, err);
+    if (r == 0)
+        r = places_fill(p, &of, err);
+    if (r == 0)
+        r = agents_add(p, home, v->words, v->count, ret_agent, err);
+    if (r == 0)
+        r = add_named(p, PLAN_WRITABLE, "write", v->writes, err);
+    if (r == 0)
+        r = add_named(p, PLAN_HIDDEN, "hide", v->hides, err);
+    if (r == 0) {
+        plan_add(p, PLAN_WRITABLE, v->workspace, 0);
+        r = gitdir_protect(p, v->workspace, notes, err);
+    }
+    if (r == 0)
+        r = check_ours(p, v, err);
+    if (r == 0)
+        r = hide_ours(p, v, err);
+    plan_drop_covered(p);
+    return r;
+}
