@@ -355,7 +355,7 @@ def test_inside_of_a_session_no_other_is_started(any_run):
 
 def test_a_name_is_one_sessions_at_a_time(any_run):
     p = any_run.popen("sleep", "60", options={"name": "one"})
-    wait_for(lambda: any_run.cli("status").returncode == 0, 20)
+    wait_for(lambda: any_run.sessions() and (any_run.sessions()[0] / "audit.jsonl").exists() and any_run.decisions(), 20, "it was judged")
     done = any_run.run("true", options={"name": "one"})
     assert done.returncode == 125 and "a session 'one' runs already" in done.stderr
     p.terminate()
