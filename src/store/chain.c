@@ -295,9 +295,9 @@ static void end_head(struct chain *c)
 static void end_pruned(struct chain *c)
 {
     uint64_t first = c->result.first_seq;
-    if (c->pruned_to + 1 == first && strcmp(c->pruned_hash, c->first_prev) == 0)
-        c->result.pruned_before = first;
-    else if (c->pruned_to >= first) /* a file that was to be deleted is still there */
+    bool fits = c->pruned_to + 1 == first && strcmp(c->pruned_hash, c->first_prev) == 0;
+    if (fits ||
+        c->pruned_to >= first) /* the latter: a file that was to be deleted is still there */
         c->result.pruned_before = first;
     else if (c->first_opens_file)
         say(c, CHAIN_LOST, 0, 1,

@@ -224,6 +224,7 @@ static void answer(struct jsonl *j, uint64_t up_to, int result)
 {
     while (!list_empty(&j->waiters)) {
         struct waiter *w = list_item(j->waiters.next, struct waiter, link);
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): list_remove() took out what is freed
         if (w->seq > up_to)
             return;
         list_remove(&w->link);
@@ -316,7 +317,7 @@ static void free_all(struct jsonl *j)
 static int recover(struct jsonl *j, struct err *err)
 {
     _cleanup_free_ char *dir = path_dirname(j->c.path);
-    struct recovery rec;
+    struct recovery rec = {.fd = -1, .lock_fd = -1};
     int r = path_mkdirs(dir, 0750, err);
     if (r == 0)
         r = record_hasher_load(j->c.key_path, &j->h, err);

@@ -68,7 +68,7 @@ static int undo_half_rotation(const char *path, const struct stat *active, struc
     if (unlink(next) < 0 && errno != ENOENT)
         return err_errno(err, -errno, "cannot remove '%s'", next);
     for (size_t i = 0; i < set->count;) {
-        struct stat st = {0};
+        struct stat st;
         if (stat(set->files[i].path, &st) < 0 || st.st_ino != active->st_ino ||
             st.st_dev != active->st_dev) {
             i++;
@@ -338,7 +338,7 @@ static int examine(const char *path, const char *head_path, struct record_hasher
 int recover_log(const char *path, const char *head_path, struct record_hasher *h, mode_t mode,
                 uint64_t realtime, struct recovery *ret, struct err *err)
 {
-    struct stat st;
+    struct stat st = {0};
     _cleanup_logset_ struct logset set = {0};
     *ret = (struct recovery){.fd = -1, .lock_fd = -1};
     int r = take_lock(path, ret, err);
