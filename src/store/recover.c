@@ -68,7 +68,7 @@ static int undo_half_rotation(const char *path, const struct stat *active, struc
     if (unlink(next) < 0 && errno != ENOENT)
         return err_errno(err, -errno, "cannot remove '%s'", next);
     for (size_t i = 0; i < set->count;) {
-        struct stat st;
+        struct stat st = {0};
         if (stat(set->files[i].path, &st) < 0 || st.st_ino != active->st_ino ||
             st.st_dev != active->st_dev) {
             i++;
