@@ -259,11 +259,16 @@ static struct cgroup *make(struct cgroup_home *h)
         c = &slots[slots_used++];
     else
         return NULL;
-    c->number = next_number++;
     c->home = h;
-    name_of(h, c->number, name);
     c->dir = -1;
-    if (mkdirat(h->dir, name, 0755) == 0)
+    /* A helper that was killed may have had our pid, and left what it made: that is not ours. */
+    int r;
+    do {
+        c->number = next_number++;
+        name_of(h, c->number, name);
+        r = mkdirat(h->dir, name, 0755);
+    } while (r < 0 && errno == EEXIST);
+    if (r == 0)
         c->dir = openat(h->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (c->dir >= 0)
         return c;

@@ -13,7 +13,7 @@ import time
 import pytest
 
 import wire
-from conftest import BIN, POLICY, ROOT, needs_root, wait_for
+from conftest import BIN, POLICY, ROOT, Warden, needs_root, wait_for
 
 DENY_ALL = "default_action: deny\n"
 BROKEN = "default_action: deny\nrules:\n  - {comand: ls, action: allow}\n"
@@ -433,3 +433,20 @@ def test_a_waiting_shim_survives_a_restart(warden):
     assert warden.approve(entry["id"]).returncode == 0
     out, errors = p.communicate(timeout=20)
     assert p.returncode == 0 and out.startswith(b"git version"), errors
+
+
+@needs_root
+def test_what_a_killed_helper_left_does_not_hinder_the_next_of_its_pid():
+    """In a pid namespace of its own the helper has the same pid each time, and so a cgroup of the same name."""
+    for life in range(2):
+        w = Warden(start=False)
+        command = w.command()
+        w.command = lambda command=command: ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *command]
+        try:
+            w.start()
+            assert "no cgroup of their own" not in w.log()
+        finally:
+            w.process.kill()  # and with it all of the namespace: nobody tidies up
+            w.process.wait()
+            w.process = None
+            w.close()
