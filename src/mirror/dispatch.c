@@ -21,7 +21,7 @@
 #include "mirror/tree.h"
 
 #define LOOKUP_MS 1000
-#define LOOKUPS_MAX 48   /* at once, the dying included */
+#define LOOKUPS_MAX 64   /* at once, the dying included; the warden has half as many open */
 #define JOBS_MAX 512     /* at once; see has_room() */
 #define START_MS 45000   /* more than a worker waits for the shim's descriptors */
 #define RELEASE_MS 20000 /* more than a worker waits for a client that does not read */
@@ -222,35 +222,6 @@ static void on_cancel(struct packet *p)
         m->forgotten = true;
 }
 
-/* false: the warden is gone */
-static bool on_control(void)
-{
-    for (int i = 0; i < 64; i++) {
-        struct packet p;
-        int r = packet_receive(control, buf, sizeof(buf), false, &p);
-        if (r == -EAGAIN || r == -EINTR)
-            return true;
-        if (r <= 0)
-            return false;
-        if (p.head.type == HELPER_RESOLVE) {
-            on_resolve(&p);
-            continue;
-        }
-        if (p.head.type == HELPER_START) {
-            on_start(&p);
-            continue;
-        }
-        if (p.head.type == HELPER_KILL)
-            on_kill(&p);
-        else if (p.head.type == HELPER_RELEASE)
-            on_release(&p);
-        else if (p.head.type == HELPER_CANCEL)
-            on_cancel(&p);
-        packet_done(&p);
-    }
-    return true;
-}
-
 /* ---- news of the workers ---- */
 
 static void settle_cgroup(struct crew_member *m)
@@ -339,6 +310,49 @@ static void on_worker(struct crew_member *m)
         on_idle(m, &p);
     }
     packet_done(&p);
+}
+
+/* ---- all that the warden says ---- */
+
+/* The warden has a worker's answer, and asks for more, before we have heard that the worker is
+ * free: listen before another is made, or somebody refused. */
+static void hear_who_is_free(void)
+{
+    if (crew_count(CREW_IDLE) > 0)
+        return;
+    for (unsigned i = 0; i < CREW_MAX; i++)
+        if (crew[i].state == CREW_LOOKUP)
+            on_worker(&crew[i]);
+}
+
+/* false: the warden is gone */
+static bool on_control(void)
+{
+    for (int i = 0; i < 64; i++) {
+        struct packet p;
+        hear_who_is_free();
+        int r = packet_receive(control, buf, sizeof(buf), false, &p);
+        if (r == -EAGAIN || r == -EINTR)
+            return true;
+        if (r <= 0)
+            return false;
+        if (p.head.type == HELPER_RESOLVE) {
+            on_resolve(&p);
+            continue;
+        }
+        if (p.head.type == HELPER_START) {
+            on_start(&p);
+            continue;
+        }
+        if (p.head.type == HELPER_KILL)
+            on_kill(&p);
+        else if (p.head.type == HELPER_RELEASE)
+            on_release(&p);
+        else if (p.head.type == HELPER_CANCEL)
+            on_cancel(&p);
+        packet_done(&p);
+    }
+    return true;
 }
 
 /* ---- time ---- */

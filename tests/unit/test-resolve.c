@@ -530,6 +530,24 @@ static void a_hung_file_system_stalls_nobody_else(void **state)
     free(tool);
 }
 
+/* The next is asked for as soon as one is answered, and the helper may hear of the answer later. */
+static void a_crowd_is_answered(void **state)
+{
+    enum { CROWD = 120 };
+    struct shim *s[CROWD];
+    struct err err;
+    for (int i = 0; i < CROWD; i++)
+        s[i] = shim_new(DOOR_SHIM_V2, UID + (root() ? (uid_t)i % 5 : 0), "/", ARGV("ls"));
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(f->resolver->resolve(f->resolver, s[i]->r, &err), 0);
+    for (int i = 0; i < CROWD; i++) {
+        pump_until(s[i]->seen.resolved);
+        assert_int_equal(s[i]->seen.error, 0);
+    }
+    for (int i = 0; i < CROWD; i++)
+        shim_free(s[i]);
+}
+
 static void a_cancelled_lookup_is_not_answered(void **state)
 {
     struct err err;
@@ -567,6 +585,7 @@ int main(int argc, char **argv)
         EXEC_TEST(a_caller_that_is_gone_is_refused),
         EXEC_TEST(a_caller_behind_walls_is_refused),
         EXEC_TEST(a_hung_file_system_stalls_nobody_else),
+        EXEC_TEST(a_crowd_is_answered),
         EXEC_TEST(a_cancelled_lookup_is_not_answered),
     };
     if (argc > 1)
