@@ -2,6 +2,8 @@
 # check.sh check | check-long | asan : runs the stages, counts what passed and failed, ends with one line
 # "N passed, N failed". A skipped test counts as failed. Exits with 0 only if nothing failed.
 set -u
+# Whoever started this may ignore signals (nohup, "&" in a script do): every program below would inherit that.
+[ "${CHECK_SIGNALS:-}" = default ] || CHECK_SIGNALS=default exec env --default-signal "$0" "$@"
 cd "$(dirname "$0")/.."
 mode=$1
 build=${BUILD:-build}

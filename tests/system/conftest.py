@@ -26,11 +26,6 @@ import urllib.request
 
 import pytest
 
-# Whoever started the tests may ignore these (nohup does); every program below would inherit that.
-for _signal in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-    if signal.getsignal(_signal) == signal.SIG_IGN:
-        signal.signal(_signal, signal.SIG_DFL)
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("CLAWRDEN_TEST_BIN", ROOT / "bin"))
 
