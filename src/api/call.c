@@ -53,6 +53,16 @@ const char *call_string(const struct call *c, const char *key, size_t max, bool 
     return NULL;
 }
 
+bool call_bool(const struct call *c, const char *key, bool *bad)
+{
+    const struct json *j = c->body ? json_get(c->body, key) : NULL;
+    if (!j || json_is_null(j))
+        return false;
+    if (!json_is_bool(j))
+        *bad = true;
+    return json_bool(j, false);
+}
+
 bool call_only(struct call *c, const char *const *keys)
 {
     void *iter = NULL;

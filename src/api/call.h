@@ -34,6 +34,7 @@ void call_json(struct exchange *x, struct buf *b);
 
 /* The string member `key` of the body: NULL when there is none (or no body). Sets *bad when it is
  * no string, has a NUL, or is longer than `max`. */
+bool call_bool(const struct call *c, const char *key, bool *bad); /* absent: false */
 const char *call_string(const struct call *c, const char *key, size_t max, bool *bad);
 /* False, and 400 is sent, when the body has a member that is not in `keys` (ends with NULL). */
 bool call_only(struct call *c, const char *const *keys);

@@ -116,13 +116,17 @@ static void queue_put_approver(struct answer *a, const char *who, const char *sp
 
 static bool queue_read_answer(struct call *c, struct answer *a, const char **ret_digest)
 {
-    static const char *const keys[] = {"comment", "digest", "approver", "channel", NULL};
+    static const char *const keys[] = {"comment", "digest",   "approver",
+                                       "channel", "remember", NULL};
     if (!call_only(c, keys))
         return false;
     bool bad = false;
     const char *comment = call_string(c, "comment", sizeof(a->comment) - 1, &bad);
     const char *speaks_for = call_string(c, "approver", 48, &bad);
     const char *channel = call_string(c, "channel", sizeof(a->channel) - 1, &bad);
+    a->remember = call_bool(c, "remember", &bad);
+    if (a->remember && a->verdict != VERDICT_ALLOW)
+        bad = true; /* a no is not remembered: a rule says it */
     *ret_digest = call_string(c, "digest", 64, &bad);
     if (channel && strspn(channel, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(channel))
         bad = true;
@@ -132,7 +136,9 @@ static bool queue_read_answer(struct call *c, struct answer *a, const char **ret
         call_error(
             c->x, 400, "bad_body", NULL,
             "the body is {\"comment\": text of at most 1023 bytes, \"digest\": 64 hex digits, "
-            "\"approver\": name, \"channel\": a-z}, each of them optional");
+            "\"approver\": name, \"channel\": a-z, \"remember\": true for an approval}, each of "
+            "them "
+            "optional");
         return false;
     }
     (void)snprintf(a->comment, sizeof(a->comment), "%s", comment ? comment : "");

@@ -11,7 +11,7 @@
 #include "cli/show.h"
 
 static int answer_one(struct cli *c, const char *typed, enum reply_kind kind, const char *comment,
-                      bool whole)
+                      bool remember, bool whole)
 {
     _cleanup_remote_ struct remote_answer request = REMOTE_ANSWER_INIT, answer = REMOTE_ANSWER_INIT;
     int r = request_text_fetch(c, typed, &request);
@@ -21,7 +21,7 @@ static int answer_one(struct cli *c, const char *typed, enum reply_kind kind, co
         request_text_print(request.root, stdout);
         (void)fflush(stdout);
     }
-    r = reply_send(c, request.root, kind, comment, &answer);
+    r = reply_send(c, request.root, kind, comment, remember, &answer);
     if (r != CLI_OK)
         return r;
     _cleanup_free_ char *id = show_text(request.root, "id"), *command = show_command(request.root);
@@ -43,7 +43,8 @@ static int answer_all(struct cli *c, const struct args *a, enum reply_kind kind)
     bool whole = a->count == 1 && !c->json && isatty(STDOUT_FILENO);
     int result = CLI_OK;
     for (size_t i = 0; i < a->count; i++) {
-        int r = answer_one(c, a->words[i], kind, args_value(a, "comment"), whole);
+        int r = answer_one(c, a->words[i], kind, args_value(a, "comment"),
+                           kind == REPLY_APPROVE && args_flag(a, "remember"), whole);
         if (r == CLI_UNREACHABLE || r == CLI_USAGE)
             return r;
         if (r != CLI_OK)

@@ -16,6 +16,12 @@ static const struct cli_option answer_options[] = {
     {0},
 };
 
+static const struct cli_option approve_options[] = {
+    {"comment", 'm', "TEXT", "words that the record keeps"},
+    {"remember", 'r', NULL, "for this unknown program, as long as its gated tree lives"},
+    {0},
+};
+
 static const struct cli_option history_options[] = {
     {"limit", 'n', "N", "show the newest N (50)"},
     {"command", 'c', "NAME", "only this command"},
@@ -122,10 +128,10 @@ const struct command commands[] = {
     {"queue", "[--watch] [ID]", "show what waits for an answer",
      "With an ID: everything that is known of that request. " ID_HELP, queue_options, 0, 1, false,
      cmd_queue},
-    {"approve", "[--comment TEXT] ID...", "let a waiting command run",
+    {"approve", "[--comment TEXT] [--remember] ID...", "let a waiting command run",
      ID_HELP "\nThe answer is bound to what was read: a request that changed meanwhile is not "
              "approved.",
-     answer_options, 1, UINT_MAX, false, cmd_approve},
+     approve_options, 1, UINT_MAX, false, cmd_approve},
     {"deny", "[--comment TEXT] ID...", "refuse a waiting command", ID_HELP, answer_options, 1,
      UINT_MAX, false, cmd_deny},
     {"running", "", "show what runs now", NULL, NULL, 0, 0, false, cmd_running},

@@ -9,7 +9,7 @@
 #define REPLY_BODY_MAX (64u << 10)
 
 int reply_send(struct cli *c, const struct json *request, enum reply_kind kind, const char *comment,
-               struct remote_answer *ret)
+               bool remember, struct remote_answer *ret)
 {
     const char *id = json_string(json_get(request, "id"), NULL);
     const char *digest = json_string(json_get(request, "digest"), NULL);
@@ -24,6 +24,8 @@ int reply_send(struct cli *c, const struct json *request, enum reply_kind kind, 
     json_field_string(&w, "digest", digest);
     if (comment)
         json_field_string(&w, "comment", comment);
+    if (remember)
+        json_field_bool(&w, "remember", true);
     json_field_string(&w, "channel", "cli");
     json_object_end(&w);
     if (body.failed || path.failed)

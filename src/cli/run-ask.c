@@ -78,7 +78,7 @@ static void answer(struct asking *q, const struct json *request, enum reply_kind
                    const char *comment)
 {
     _cleanup_remote_ struct remote_answer a = REMOTE_ANSWER_INIT;
-    int r = reply_send(&q->cli, request, kind, comment, &a);
+    int r = reply_send(&q->cli, request, kind, comment, false, &a);
     if (r == CLI_OK && a.status / 100 != 2)
         (void)fprintf(q->out, "clawrden: %s\r\n", a.message);
     else

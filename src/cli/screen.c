@@ -184,7 +184,7 @@ static void answer(struct screen *w, enum reply_kind kind)
     }
     _cleanup_remote_ struct remote_answer a = REMOTE_ANSWER_INIT;
     const char *word = kind == REPLY_APPROVE ? "approved" : "denied";
-    int r = reply_send(w->c, o, kind, NULL, &a);
+    int r = reply_send(w->c, o, kind, NULL, false, &a);
     if (r == CLI_OK && a.status / 100 == 2)
         (void)snprintf(w->said, sizeof(w->said), "%s %s", word, id_of(o));
     else

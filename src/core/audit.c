@@ -235,6 +235,8 @@ static void put_decision(struct json_writer *w, const struct request *r,
     field_words(w, "approver", r->answer.approver);
     field_words(w, "channel", r->answer.channel);
     field_words(w, "comment", r->answer.comment);
+    if (r->answer.remember)
+        json_field_bool(w, "remember", true);
     json_field_uint(w, "waited_ms", waited_ms(r->waiting_at, r->decided_at));
     json_field_string(w, "executor", r->executor ? r->executor->name : NULL);
     field_redacted(w, "error", r->policy, r->why[0] ? r->why : NULL);

@@ -9,6 +9,7 @@
 #include "core/deadlines.h"
 #include "core/journal.h"
 #include "core/limits.h"
+#include "core/remember.h"
 #include "core/warden.h"
 
 #include "base/map.h"
@@ -104,6 +105,7 @@ struct warden {
     struct limits *limits;
     struct journal *journal;
     struct claims *claims;
+    struct remember *remember;
     struct approvals *answered; /* ends of what waited */
     struct approvals *others;   /* ends of what did not */
     struct map *by_id;

@@ -185,8 +185,22 @@ static void judge(struct request *r)
         policy_unref(before);
 }
 
+/* What a person said yes to for this tree is not asked about again. */
+static void recall(struct warden *w, struct request *r)
+{
+    char who[sizeof(r->remembered) - 48];
+    if (r->judged.verdict != VERDICT_ASK || !remember_find(w->remember, r, who, sizeof(who)))
+        return;
+    (void)snprintf(r->remembered, sizeof(r->remembered), "yes to this program in this tree by %s",
+                   who);
+    r->judged.verdict = VERDICT_ALLOW;
+    r->judged.rule_name = "remembered";
+    r->judged.reason = r->remembered;
+}
+
 static enum course_event judged(struct warden *w, struct request *r)
 {
+    recall(w, r);
     switch (r->judged.verdict) {
     case VERDICT_DENY:
         r->executor = NULL;

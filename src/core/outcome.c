@@ -73,11 +73,16 @@ static void allow(struct warden *w, struct request *r, enum decision d)
 
 void outcome_allow_by_policy(struct warden *w, struct request *r)
 {
+    if (r->remembered[0])
+        remember_next(w->remember, r, r->remembered);
     allow(w, r, DECISION_ALLOW);
 }
 
 void outcome_allow_by_person(struct warden *w, struct request *r)
 {
+    if (r->answer.remember)
+        remember_add(w->remember, r, r->answer.approver);
+    remember_next(w->remember, r, r->answer.approver);
     allow(w, r, DECISION_ASK_APPROVED);
 }
 

@@ -70,6 +70,7 @@ struct ask {
     uint32_t flags; /* V2_REQ_TTY* */
     bool has_claim;
     uint8_t claim[16];
+    uint64_t tree;   /* the gate's, a number that is not used again; 0 none */
     bool unholdable; /* others could change it while it waits: it cannot be asked about */
 };
 
@@ -112,6 +113,7 @@ struct answer {
     char approver[128];   /* who: a user name or token name */
     char channel[32];     /* "cli", "api", "dashboard", "slack" ... */
     char comment[1024];   /* may be "" */
+    bool remember;        /* yes to this unknown program for as long as its gate's tree lives */
 };
 
 struct caller;
@@ -140,6 +142,8 @@ struct request {
     uint64_t deadline; /* monotonic ns: of the answer while waiting, of the run while running */
     bool timed_out;    /* its time was up: TERM was sent */
     struct end end;
+    char
+        remembered[256]; /* "yes to ... by NAME (request ID)", or ""; judged.reason may lead here */
     char why[512];       /* withdrawn, error, limited, killed: words */
     struct track *track; /* the warden's own, see core/course.h; NULL before warden_submit() */
 };

@@ -59,6 +59,7 @@ struct warden *warden_new(const struct warden_config *c, struct policy *policy)
     w->limits = limits_new(&limits);
     w->journal = journal_new(c->audit);
     w->claims = claims_new();
+    w->remember = remember_new();
     w->answered = approvals_new(WARDEN_ENDED_MAX);
     w->others = approvals_new(WARDEN_ENDED_MAX);
     w->by_id = map_new();
@@ -259,6 +260,8 @@ int warden_answer(struct warden *w, const char *id, const struct answer *a, cons
     error = approvals_check_seen(r, digest, err);
     if (error < 0)
         return error;
+    if (a->remember && ev == EV_APPROVED && (error = remember_check(r, err)) < 0)
+        return error;
     if (ev == EV_APPROVED && w->draining)
         return err_set(err, -EAGAIN, "the warden is stopping: answer when it is back");
     course_hold(r);
@@ -332,6 +335,11 @@ int warden_kill(struct warden *w, const char *id, int signo, const char *who, co
     kill_one(r, signo ? signo : SIGTERM, who, why ? why : "");
     course_release(r);
     return 0;
+}
+
+void warden_forget_tree(struct warden *w, uint64_t tree)
+{
+    remember_forget(w->remember, tree);
 }
 
 /* ---- policy ---- */
@@ -557,6 +565,7 @@ struct warden *warden_free(struct warden *w)
         course_drop(all[i]);
     free(all);
     claims_free(w->claims);
+    remember_free(w->remember);
     approvals_free(w->answered);
     approvals_free(w->others);
     limits_free(w->limits);

@@ -65,6 +65,9 @@ void warden_ended(struct warden *w, struct request *r, const struct end *end);
 int warden_answer(struct warden *w, const char *id, const struct answer *a, const char *digest,
                   struct err *err) MUST_CHECK;
 
+/* The gate with this number is gone, and what was remembered for its tree. */
+void warden_forget_tree(struct warden *w, uint64_t tree);
+
 /* Ends one running, starting or waiting request for an operator. `signo` 0 means SIGTERM; whatever
  * it is, SIGKILL follows after the grace. What waits is denied. -ENOENT, -EALREADY, -EINVAL. */
 int warden_kill(struct warden *w, const char *id, int signo, const char *who, const char *why,

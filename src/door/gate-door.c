@@ -45,6 +45,7 @@ struct gate_door {
     size_t count;
     bool exclusive; /* one was inherited: no others */
     bool closing;
+    uint64_t last_tree;
     struct map *by_request; /* address of the request -> struct gate_command */
 };
 
@@ -58,6 +59,7 @@ struct gate {
     bool greeted, closed, magic;
     uint32_t flags;
     pid_t pid;
+    uint64_t tree;        /* its number */
     struct map *jobs;     /* number -> struct gate_command */
     struct map *programs; /* "DEV:INO" -> name (owned) of what was trusted */
     size_t bytes;
@@ -421,6 +423,7 @@ static void take_request(struct gate *g, const uint8_t *body, size_t n)
     *c = (struct gate_command){
         .caller = {.ops = &command_ops}, .gate = g, .job = a->m.job, .r = r, .bytes = n};
     gate_ask_fill(a, r, !(g->flags & GATEWIRE_WALL_MEMORY));
+    r->ask.tree = g->tree;
     r->caller = &c->caller;
     c->ask = TAKE_PTR(a);
     g->bytes += n;
@@ -726,6 +729,8 @@ static void gate_lose(struct gate *g, const char *why)
         struct gate_command *c = value;
         end_command(c, why ? why : "its gate is gone");
     }
+    if (!d->closing)
+        warden_forget_tree(d->warden, g->tree);
     map_free(jobs);
     gate_link_done(&g->wire);
 }
@@ -736,6 +741,7 @@ static struct gate *gate_new(struct gate_door *d, int fd)
     struct gate *g = mem_new(struct gate);
     g->door = d;
     g->pid = -1;
+    g->tree = ++d->last_tree;
     gate_link_init(&g->wire, fd, d->disposer);
     g->jobs = map_new();
     g->programs = map_new();

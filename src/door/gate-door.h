@@ -18,23 +18,23 @@ struct gate_door;
 
 /* `next` (borrowed) resolves what does not come by a gate. */
 struct gate_door *gate_door_new(uv_loop_t *loop, struct resolver *next);
-void gate_door_set_warden(struct gate_door *g, struct warden *w);
-struct resolver *gate_door_resolver(struct gate_door *g);
-struct executor *gate_door_executor(struct gate_door *g);
+void gate_door_set_warden(struct gate_door *d, struct warden *w);
+struct resolver *gate_door_resolver(struct gate_door *d);
+struct executor *gate_door_executor(struct gate_door *d);
 
 /* `fd`, a connected stream socket that was inherited, is the one gate from now on: others are
  * refused. Owned by the door. Negative with words: it is no such socket. */
-int gate_door_inherit(struct gate_door *g, int fd, struct err *err) MUST_CHECK;
+int gate_door_inherit(struct gate_door *d, int fd, struct err *err) MUST_CHECK;
 /* A connection that began with GATEWIRE_MAGIC; owns `fd`. `p`, `n`: what was read behind the magic.
  * Takes the pidfd out of `who`. */
-void gate_door_accept(struct gate_door *g, int fd, struct peer_creds *who, const void *p, size_t n);
+void gate_door_accept(struct gate_door *d, int fd, struct peer_creds *who, const void *p, size_t n);
 
 /* Whether `pid` stands below one of the gates, or that cannot be told. */
-bool gate_door_governs(const struct gate_door *g, pid_t pid);
-size_t gate_door_count(const struct gate_door *g);
+bool gate_door_governs(const struct gate_door *d, pid_t pid);
+size_t gate_door_count(const struct gate_door *d);
 
 /* Ends all connections. Calls nothing of the warden, which may be gone by then. The loop must run
  * until its handles are closed; then free. */
-void gate_door_close(struct gate_door *g);
-struct gate_door *gate_door_free(struct gate_door *g);
+void gate_door_close(struct gate_door *d);
+struct gate_door *gate_door_free(struct gate_door *d);
 CLEANUP_DEFINE(struct gate_door, gate_door_free)

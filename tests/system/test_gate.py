@@ -579,3 +579,59 @@ def test_an_inherited_connection_is_the_only_one(make_warden):
     done = run(w, "true")
     assert done.returncode == 125 and "the one gate" in done.stderr
     ours.close()
+
+
+# ---- remembering ----
+
+def ask_unknown(make_warden):
+    return make_warden(POLICY.replace("unknown_executable: deny", "unknown_executable: ask"))
+
+
+def test_a_remembered_program_is_not_asked_about_again(make_warden):
+    w = ask_unknown(make_warden)
+    (w.work / "t").write_text("#!/bin/sh\necho run $1\n")
+    (w.work / "t").chmod(0o755)
+    p = popen(w, "sh", "-c", "./t 1; ./t 2; echo '# changed' >> t; ./t 3", uid=AGENT_UID)
+    os.chown(w.work / "t", AGENT_UID, AGENT_UID)
+    first = w.wait_queue()[0]["id"]
+    done = w.approve(first, "--remember")
+    assert done.returncode == 0, done.stderr
+    # Other content, other program: a person is asked again.
+    again = wait_for(lambda: [q for q in w.queue() if q["args"][-1] == "3"])
+    w.deny(again[0]["id"])
+    out, _ = p.communicate(timeout=20)
+    assert out == "run 1\nrun 2\n"
+    one, two, three = by_command(w, "t")
+    assert one["decision"] == "ask-approved" and one["remember"] is True
+    assert two["decision"] == "allow" and two["rule"] == "remembered" and first in two["reason"]
+    assert three["decision"] == "ask-denied"
+
+
+def test_another_tree_is_asked_anew(make_warden):
+    w = ask_unknown(make_warden)
+    shutil.copy("/usr/bin/true", w.work / "t")
+    for _ in range(2):
+        p = popen(w, "./t", uid=AGENT_UID)
+        assert w.approve(w.wait_queue()[0]["id"], "--remember").returncode == 0
+        assert p.wait(20) == 0
+        p.communicate()
+        wait_for(lambda: w.queue() == [])
+
+
+def test_a_script_behind_env_is_asked_about_once(make_warden):
+    w = ask_unknown(make_warden)
+    (w.work / "t.py").write_text("#!/usr/bin/env python3\nprint('ran')\n")
+    (w.work / "t.py").chmod(0o755)
+    p = popen(w, "./t.py", uid=AGENT_UID)
+    w.approve(w.wait_queue()[0]["id"])
+    assert p.communicate(timeout=20)[0] == "ran\n"
+    assert [d["decision"] for d in w.decisions()] == ["ask-approved", "allow"]
+
+
+def test_what_a_rule_asks_about_is_not_remembered(w):
+    p = popen(w, "uname", uid=AGENT_UID)
+    id = w.wait_queue()[0]["id"]
+    done = w.approve(id, "--remember")
+    assert done.returncode != 0 and "a rule asks about this command each time" in done.stderr
+    w.approve(id)
+    assert p.communicate(timeout=20)[0] == "Linux\n"

@@ -706,10 +706,109 @@ static void a_flood_beyond_a_cap_does_not_fill_the_log(void **state)
     warden_ended(f->world.w, r, &e);
 }
 
+/* ---- under a gate ---- */
+
+/* The command's process is the caller: there is nothing to take. */
+static void in_place(struct fixture *f, const char *policy, struct fake_executor *x)
+{
+    fake_executor_init(x, EXECUTOR_INPLACE);
+    x->w = f->world.w;
+    warden_add_executor(f->world.w, &x->port);
+    warden_set_default_executor(f->world.w, DOOR_GATE, EXECUTOR_INPLACE);
+    reload(f, policy);
+}
+
+static struct request *submit_by_gate(struct fixture *f, const char *line, bool unholdable)
+{
+    static struct caller_ops staying;
+    f->r = fake_request(f->caller, DOOR_GATE, line);
+    staying = *f->caller->caller.ops;
+    staying.take = NULL;
+    f->caller->caller.ops = &staying;
+    f->r->ask.unholdable = unholdable;
+    warden_submit(f->world.w, f->r);
+    return f->r;
+}
+
+static void under_a_gate_a_command_stays_where_it_is(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_executor x;
+    in_place(f, allows, &x);
+    struct request *r = submit_by_gate(f, "git push", false);
+    assert_int_equal(x.starts, 1);
+    assert_int_equal(f->caller->taken, 0);
+    warden_started(f->world.w, r, 5);
+    assert_int_equal(r->deadline, 0); /* the default timeout is not for it */
+    const struct end end = {.kind = END_REPLACED};
+    char id[UUID_TEXT_SIZE];
+    memcpy(id, r->id_text, sizeof(id));
+    warden_ended(f->world.w, r, &end);
+    assert_true(fake_audit_is(&f->world.audit, id, "end", "replaced", "true"));
+    assert_true(fake_audit_is(&f->world.audit, id, "decision", "reported_by", "gate"));
+    fake_executor_done(&x);
+}
+
+static void an_executor_elsewhere_is_refused_under_a_gate(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_executor x;
+    in_place(f, HEAD RULE("away", "git", "allow") "    executor: local\n", &x);
+    submit_by_gate(f, "git push", false);
+    assert_int_equal(f->caller->refused, 1);
+    assert_non_null(strstr(f->caller->text, "names the executor 'local'"));
+    assert_int_equal(x.starts + f->world.executor.starts, 0);
+    fake_executor_done(&x);
+}
+
+static void in_place_is_refused_without_a_gate(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_executor x;
+    in_place(f, HEAD RULE("here", "git", "allow") "    executor: inplace\n", &x);
+    submit(f, "git push");
+    assert_int_equal(f->caller->refused, 1);
+    assert_non_null(strstr(f->caller->text, "under a gate only"));
+    assert_int_equal(x.starts, 0);
+    fake_executor_done(&x);
+}
+
+static void what_nothing_protects_is_not_asked_about(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_executor x;
+    in_place(f, asks, &x);
+    submit_by_gate(f, "git push", true);
+    assert_int_equal(f->caller->waiting, 0);
+    assert_int_equal(f->caller->refused, 1);
+    assert_non_null(strstr(f->caller->text, "nothing protects the memory"));
+    fake_executor_done(&x);
+}
+
+static void what_a_rule_asks_about_cannot_be_remembered(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_executor x;
+    struct err err;
+    struct answer yes = {.verdict = VERDICT_ALLOW, .approver = "ana", .remember = true};
+    in_place(f, asks, &x);
+    struct request *r = submit_by_gate(f, "git push", false);
+    assert_int_equal(warden_answer(f->world.w, r->id_text, &yes, NULL, &err), -EINVAL);
+    assert_int_equal(r->state, REQUEST_WAITING);
+    yes.verdict = VERDICT_DENY, yes.remember = false;
+    assert_int_equal(warden_answer(f->world.w, r->id_text, &yes, NULL, &err), 0);
+    fake_executor_done(&x);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        T(under_a_gate_a_command_stays_where_it_is),
+        T(an_executor_elsewhere_is_refused_under_a_gate),
+        T(in_place_is_refused_without_a_gate),
+        T(what_nothing_protects_is_not_asked_about),
+        T(what_a_rule_asks_about_cannot_be_remembered),
         T(who_waits_is_told_listed_and_put_in_the_index),
         T(who_waits_is_told_when_its_place_is_kept),
         T(an_index_that_hangs_does_not_keep_the_words_for_ever),

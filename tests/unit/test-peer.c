@@ -4,11 +4,14 @@
 #include "door/peer.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -254,6 +257,65 @@ static void who_sits_in_the_commands_cgroup_is_inside(void **state)
     close(pair[1]);
 }
 
+/* ---- a process that somebody else spoke for ---- */
+
+static void a_pidfd_names_its_process(void **state)
+{
+    struct peer p;
+    struct err err;
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    assert_int_equal(peer_pinned(fd, &p, &err), 0);
+    assert_int_equal(p.pid, pid);
+    assert_int_equal(p.ppid, getpid());
+    assert_int_equal(p.uid, geteuid());
+    assert_int_equal(p.pidfd, fd);
+    assert_int_equal(peer_descends(pid, getpid()), 1);
+    assert_int_equal(peer_descends(pid, pid), 1);
+    assert_int_equal(peer_descends(getpid(), pid), 0);
+    free(p.groups);
+    free(p.cgroup);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)pid, NULL, WEXITED | WNOWAIT), 0);
+    assert_int_equal(peer_pinned(fd, &p, &err), -ESRCH); /* a zombie */
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_true(peer_pinned(fd, &p, &err) < 0);
+    assert_true(peer_descends(pid, getpid()) < 0);
+    close(fd);
+}
+
+static void what_is_no_pidfd_names_nobody(void **state)
+{
+    struct peer p;
+    struct err err;
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(peer_pinned(fd, &p, &err), -EBADF);
+    assert_int_equal(peer_pinned(-1, &p, &err), -EBADF);
+    close(fd);
+}
+
+static bool yes(void *arg, pid_t pid)
+{
+    return pid == *(pid_t *)arg;
+}
+
+static void who_stands_below_a_gate_is_inside(void **state)
+{
+    int pair[2];
+    struct err err;
+    pid_t us = getpid();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    const struct peer_fence fence = {.governed = yes, .arg = &us};
+    assert_int_equal(peer_is_outside(pair[0], &fence, &err), -EPERM);
+    assert_non_null(strstr(err.text, "below a gate"));
+    close(pair[0]);
+    close(pair[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +331,9 @@ int main(void)
         cmocka_unit_test(a_person_of_this_host_is_outside),
         cmocka_unit_test(who_descends_from_the_helper_is_inside),
         cmocka_unit_test(who_sits_in_the_commands_cgroup_is_inside),
+        cmocka_unit_test(a_pidfd_names_its_process),
+        cmocka_unit_test(what_is_no_pidfd_names_nobody),
+        cmocka_unit_test(who_stands_below_a_gate_is_inside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,28 @@ static struct got make(const char *policy, const char *const *env, size_t envc, 
     return g;
 }
 
+static struct got make_in_place(const char *policy, const char *const *env, size_t envc,
+                                const char *above)
+{
+    struct policy *p = policy_case_parse(policy);
+    static struct policy_case c;
+    struct policy_decision d;
+    struct got g = {0};
+    buf_init(&g.env, 1u << 20);
+    buf_init(&g.passed, 1u << 20);
+    buf_init(&g.dropped, 1u << 20);
+    assert_true(policy_case_begin(&c, p, "ls", "/app", 1000));
+    c.q.env = env;
+    c.q.envc = envc;
+    c.q.above = &above;
+    c.q.above_count = above != NULL;
+    policy_judge(p, &c.q, &d);
+    g.r = policy_environment_in_place(p, &d, &c.q, &g.env, &g.count, &g.passed, &g.dropped);
+    policy_case_end(&c);
+    policy_unref(p);
+    return g;
+}
+
 static bool has(const struct buf *b, const char *entry)
 {
     for (size_t at = 0; at < b->len; at += strlen(b->data + at) + 1)
@@ -265,9 +287,68 @@ static void many_variables_cost_little(void **state)
     free_got(&g);
 }
 
+static void in_place_all_passes_but_what_acts_inside_a_program(void **state)
+{
+    (void)state;
+    static const char *const env[] = {"PATH=/x",          "MAKEFLAGS=-j",
+                                      "EDITOR=vi",        "ODD-NAME=1",
+                                      "npm_config_a=1",   "A=",
+                                      "LD_PRELOAD=/x",    "GIT_DIR=/x",
+                                      "NODE_OPTIONS=-r",  "PYTHONPATH=/x",
+                                      "BASH_ENV=/x",      "PERL5OPT=-M",
+                                      "PAGER=x",          "GIT_SSH=/x",
+                                      "F=() { x; }",      "BASH_FUNC_f%%=() { x; }",
+                                      "GLIBC_TUNABLES=x", "PYTHONUTF8=1",
+                                      "NOVALUE",          "=x"};
+    struct got g = make_in_place("default_action: allow\n", env, ARRAY_LEN(env), NULL);
+    assert_int_equal(g.r, 0);
+    static const char *const stay[] = {
+        "PATH=/x",        "MAKEFLAGS=-j", "EDITOR=vi",   "ODD-NAME=1",
+        "npm_config_a=1", "A=",           "PYTHONUTF8=1"};
+    for (size_t i = 0; i < ARRAY_LEN(stay); i++)
+        assert_true(has(&g.env, stay[i]));
+    assert_int_equal(g.count, ARRAY_LEN(stay));
+    static const char *const go[] = {"LD_PRELOAD", "GIT_DIR",       "NODE_OPTIONS",   "PYTHONPATH",
+                                     "BASH_ENV",   "PERL5OPT",      "PAGER",          "GIT_SSH",
+                                     "F",          "BASH_FUNC_f%%", "GLIBC_TUNABLES", "NOVALUE"};
+    for (size_t i = 0; i < ARRAY_LEN(go); i++)
+        assert_true(has(&g.dropped, go[i]));
+    free_got(&g);
+}
+
+static void in_place_a_policy_names_what_stays(void **state)
+{
+    (void)state;
+    static const char *const env[] = {"LD_LIBRARY_PATH=/x", "LD_PRELOAD=/x", "TOKEN=1"};
+    struct got g =
+        make_in_place("default_action: allow\nenv: {pass: [LD_LIBRARY_PATH], set: {TOKEN: x}}\n",
+                      env, ARRAY_LEN(env), NULL);
+    assert_true(has(&g.passed, "LD_LIBRARY_PATH"));
+    assert_true(has(&g.dropped, "LD_PRELOAD"));
+    /* What the policy sets cannot be set there; the agent's value does not stand in for it. */
+    assert_true(has(&g.dropped, "TOKEN"));
+    free_got(&g);
+}
+
+static void in_place_git_hands_its_own_on(void **state)
+{
+    (void)state;
+    static const char *const env[] = {"GIT_INDEX_FILE=.git/index", "LD_PRELOAD=/x"};
+    struct got g = make_in_place("default_action: allow\n", env, ARRAY_LEN(env), "git");
+    assert_true(has(&g.passed, "GIT_INDEX_FILE"));
+    assert_true(has(&g.dropped, "LD_PRELOAD"));
+    free_got(&g);
+    g = make_in_place("default_action: allow\n", env, ARRAY_LEN(env), "make");
+    assert_true(has(&g.dropped, "GIT_INDEX_FILE"));
+    free_got(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(in_place_all_passes_but_what_acts_inside_a_program),
+        cmocka_unit_test(in_place_a_policy_names_what_stays),
+        cmocka_unit_test(in_place_git_hands_its_own_on),
         cmocka_unit_test(only_the_harmless_passes_by_default),
         cmocka_unit_test(a_glob_does_not_pass_what_names_a_program),
         cmocka_unit_test(a_rule_passes_and_sets_more),
