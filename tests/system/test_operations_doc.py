@@ -65,7 +65,7 @@ def test_readiness_names_tests_that_are_there():
     pytest_runs = re.findall(r"`T (.*?)`", READINESS)
     assert len(pytest_runs) > 15
     for args in pytest_runs:
-        files = re.findall(r"tests/system/\S+", args)
+        files = re.findall(r"tests/\S+", args)
         assert files and all((ROOT / f).exists() for f in files), args
         if "-k" in args:
             words = re.search(r'-k (?:"([^"]*)"|(\S+))', args)
