@@ -26,7 +26,8 @@ def call(n):
     return ctypes.get_errno()
 fds = [n for n in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + n)]
 print(json.dumps({
-    "status": {k: status[k].strip() for k in keep if k in status},
+    # Signals 32 and 33 are the C library's own; whoever started the engine may have left them ignored.
+    "status": {k: status[k].strip() for k in keep if k in status} | {"SigIgn": int(status["SigIgn"], 16) & ~(3 << 31)},
     "limits": open("/proc/self/limits").read(),
     "cgroups": open("/proc/self/cgroup").read(),
     "namespaces": {n: os.readlink("/proc/self/ns/" + n) for n in sorted(os.listdir("/proc/self/ns"))},

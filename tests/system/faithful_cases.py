@@ -164,7 +164,7 @@ CASES = [
     ("wait -n and jobs", "sh -c 'exit 3' & sh -c 'sleep 0.3; exit 4' & wait -n; echo $?; wait -n; echo $?"),
     ("kill of a group", "set -m; sh -c 'sleep 20 & sleep 20; wait' & p=$!; set +m; sleep 0.3; kill -TERM -- -$p; wait $p; echo $?"),
     ("stop and continue a group", "set -m; sh -c 'sleep 0.4; echo done' & p=$!; set +m; sleep 0.1; kill -STOP -- -$p; sleep 0.6; kill -CONT -- -$p; wait $p; echo $?"),
-    ("stopped is seen as stopped", "python3 -c '\nimport os, signal, subprocess, time\np = subprocess.Popen([\"sleep\", \"5\"]); time.sleep(0.2); p.send_signal(signal.SIGTSTP)\npid, status = os.waitpid(p.pid, os.WUNTRACED); print(os.WIFSTOPPED(status), os.WSTOPSIG(status))\np.send_signal(signal.SIGCONT); pid, status = os.waitpid(p.pid, os.WCONTINUED); print(os.WIFCONTINUED(status)); p.kill(); print(p.wait())'"),
+    ("stopped is seen as stopped", "python3 -c '\nimport os, signal, subprocess, time\np = subprocess.Popen([\"sleep\", \"5\"], process_group=0); time.sleep(0.2); p.send_signal(signal.SIGTSTP)\npid, status = os.waitpid(p.pid, os.WUNTRACED); print(os.WIFSTOPPED(status), os.WSTOPSIG(status))\np.send_signal(signal.SIGCONT); pid, status = os.waitpid(p.pid, os.WCONTINUED); print(os.WIFCONTINUED(status)); p.kill(); print(p.wait())'"),
     ("disown", "sh -c 'sleep 0.3; echo later > f' & disown; sleep 0.7; cat f"),
     ("the parent of the tool exits", "(sh -c 'sleep 0.4; echo orphan > f' &) ; sleep 0.9; cat f"),
     ("nohup in the background", "nohup sh -c 'sleep 0.2; echo out' > nohup.out 2>&1 & wait; cat nohup.out"),
