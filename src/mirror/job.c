@@ -28,6 +28,7 @@
 #include "wire/v2.h"
 
 #define LAUNCH_S 5 /* from clone to exec */
+#define LAST_MESSAGES 16
 
 uint64_t job_now(void)
 {
@@ -208,6 +209,26 @@ static void on_terminal(const struct job *j, int signo)
         (void)kill(-j->pid, SIGCONT);
 }
 
+static void on_conn(struct job *j);
+
+/* A terminal's signal comes to all members of a pipeline at once, but to their commands one after
+ * the other: one may end by itself, with 0, because its neighbour died first, and `a | b && c` go
+ * on. So what the shim said before the end counts as if it had come in time, for the shim; the
+ * record tells what happened. */
+static void hear_last(struct job *j)
+{
+    struct pollfd p = {.fd = j->conn, .events = POLLIN};
+    struct subject s;
+    if (j->v1)
+        return;
+    j->over = true;
+    for (int i = 0; i < LAST_MESSAGES && !j->caller_gone && poll(&p, 1, 0) == 1; i++)
+        on_conn(j);
+    if (j->missed &&
+        (subject_read_status(j->pid, &s) < 0 || ((s.ignored | s.caught) >> (j->missed - 1) & 1)))
+        j->missed = 0; /* it would have lived on */
+}
+
 void job_reap(struct job *j)
 {
     struct signalfd_siginfo si;
@@ -221,8 +242,10 @@ void job_reap(struct job *j)
         if (waitid(P_ALL, 0, &who, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0 || who.si_pid == 0)
             return;
         bool stopped = who.si_code == CLD_STOPPED;
-        if (who.si_pid == j->pid && !stopped)
+        if (who.si_pid == j->pid && !stopped) {
+            hear_last(j);
             end_group(j);
+        }
         if (waitpid(who.si_pid, &status, WNOHANG | WUNTRACED) != who.si_pid)
             return;
         if (who.si_pid != j->pid)
@@ -476,6 +499,8 @@ static void pass_on(struct job *j, int signo)
     bool all = signo == SIGINT || signo == SIGQUIT || signo == SIGTSTP || signo == SIGCONT;
     if (signo == SIGHUP || signo == SIGTERM)
         j->ending = signo;
+    if (j->over && (j->ending == signo || signo == SIGINT || signo == SIGQUIT))
+        j->missed = signo;
     (void)kill(all ? -j->pid : j->pid, signo);
 }
 
@@ -552,10 +577,11 @@ static void say_exit(struct job *j)
     size_t n = strlen(j->end.text);
     if (n > V2_TEXT_MAX)
         n = V2_TEXT_MAX;
+    bool missed = j->missed && j->end.kind == HELPER_END_EXIT;
     v2_head_encode(V2_EXIT, (uint32_t)(V2_EXIT_HEAD_SIZE + n), out);
     bytes_put_u32(out + V2_HEAD_SIZE,
-                  j->end.kind == HELPER_END_SIGNAL ? V2_EXIT_SIGNAL : V2_EXIT_CODE);
-    bytes_put_u32(out + V2_HEAD_SIZE + 4, j->end.value);
+                  j->end.kind == HELPER_END_SIGNAL || missed ? V2_EXIT_SIGNAL : V2_EXIT_CODE);
+    bytes_put_u32(out + V2_HEAD_SIZE + 4, missed ? (uint32_t)j->missed : j->end.value);
     memcpy(out + V2_HEAD_SIZE + V2_EXIT_HEAD_SIZE, j->end.text, n);
     (void)send(j->conn, out, V2_HEAD_SIZE + V2_EXIT_HEAD_SIZE + n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -26,6 +26,8 @@ struct job {
     char name[256]; /* for messages */
     pid_t pid;      /* 0 before the start and after the end */
     int ending;     /* HUP or TERM, when the shim passed one on */
+    bool over;      /* it has ended, and is not yet reaped */
+    int missed;     /* the signal that came too late for it; see hear_last() */
     pid_t group;    /* what was in the pty's foreground when the shim lost its own */
     bool v1;
     bool reuse;       /* this worker may be used again */

@@ -86,13 +86,15 @@ int subject_read_status(pid_t pid, struct subject *ret)
     const char *inheritable = field(text, "\nCapInh:");
     const char *ambient = field(text, "\nCapAmb:");
     const char *ignored = field(text, "\nSigIgn:");
+    const char *caught = field(text, "\nSigCgt:");
     const char *nnp = field(text, "\nNoNewPrivs:");
     const char *seccomp = field(text, "\nSeccomp:");
     const char *filters = field(text, "\nSeccomp_filters:");
-    if (!ignored || !permitted || !bounding || !effective || !inheritable || !ambient || !nnp ||
-        !seccomp)
+    if (!ignored || !caught || !permitted || !bounding || !effective || !inheritable || !ambient ||
+        !nnp || !seccomp)
         return -EBADMSG;
     ret->ignored = hex(ignored);
+    ret->caught = hex(caught);
     ret->permitted = hex(permitted);
     ret->bounding = hex(bounding);
     ret->effective = hex(effective);

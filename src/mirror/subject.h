@@ -16,7 +16,7 @@
 struct subject {
     uint64_t permitted, effective, inheritable, ambient; /* capabilities */
     uint64_t bounding;                                   /* capability bounding set */
-    uint64_t ignored;                                    /* signals, bit 0 is signal 1 */
+    uint64_t ignored, caught;                            /* signals, bit 0 is signal 1 */
     bool no_new_privs;
     unsigned filters; /* seccomp filters */
     struct rlimit limits[SUBJECT_LIMITS];

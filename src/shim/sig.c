@@ -50,7 +50,11 @@ void sig_start(void)
 int sig_poll(struct pollfd *p, nfds_t n, int timeout_ms, uint32_t *ret_seen)
 {
     struct timespec t = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
-    int r = ppoll(p, n, timeout_ms < 0 ? NULL : &t, &sig_inherited);
+    int r;
+
+    if (sig_seen) /* by sig_again() */
+        t = (struct timespec){0, 0};
+    r = ppoll(p, n, timeout_ms < 0 && !sig_seen ? NULL : &t, &sig_inherited);
 
     if (r < 0) {
         for (nfds_t i = 0; i < n; i++)
@@ -59,6 +63,11 @@ int sig_poll(struct pollfd *p, nfds_t n, int timeout_ms, uint32_t *ret_seen)
     *ret_seen = sig_seen;
     sig_seen = 0;
     return r;
+}
+
+void sig_again(uint32_t seen)
+{
+    sig_seen |= seen; /* outside of sig_poll() the handler does not run */
 }
 
 static void end_by(int signo)

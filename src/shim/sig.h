@@ -16,6 +16,8 @@
 void sig_start(void);
 /* ppoll() in which signals arrive. Returns what poll would; *ret_seen has a SIG_BIT for each. */
 int sig_poll(struct pollfd *p, nfds_t n, int timeout_ms, uint32_t *ret_seen);
+/* What was seen and is not done yet: the next sig_poll() says it again, without waiting. */
+void sig_again(uint32_t seen);
 /* Calls restore() before any other deadly signal ends the process. */
 void sig_guard(void (*restore)(void));
 

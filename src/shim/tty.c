@@ -375,17 +375,20 @@ void tty_relay(struct tty *t, const struct pollfd p[2])
 /* Writes what is buffered; false: nobody reads it, or a deadly signal says to stop. */
 static bool flush_user(struct tty *t)
 {
-    while (t->out.start < t->out.end) {
-        struct pollfd p = {.fd = t->fd, .events = POLLOUT};
-        uint32_t seen;
+    uint32_t seen = 0, now;
+    bool there = true;
 
-        (void)sig_poll(&p, 1, -1, &seen);
+    while (there && t->out.start < t->out.end) {
+        struct pollfd p = {.fd = t->fd, .events = POLLOUT};
+
+        (void)sig_poll(&p, 1, -1, &now);
+        seen |= now;
         if (seen & ~(SIG_BIT(SIGWINCH) | SIG_BIT(SIGCONT)))
-            return false;
-        if (p.revents && !buf_write(&t->out, t->fd))
-            return false;
+            break;
+        there = !p.revents || buf_write(&t->out, t->fd);
     }
-    return true;
+    sig_again(seen); /* the command still runs, perhaps, and wants them */
+    return there && t->out.start == t->out.end;
 }
 
 void tty_drain(struct tty *t)
