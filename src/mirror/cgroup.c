@@ -363,7 +363,7 @@ void cgroup_cleanup(void)
 {
     if (homes[0].dir < 0)
         return;
-    for (int i = 0; i < 50 && linger_count; i++) {
+    for (int i = 0; i < 500 && linger_count; i++) {
         retry_linger(LINGER_MAX);
         if (linger_count)
             nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
