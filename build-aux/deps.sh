@@ -46,6 +46,8 @@ check python3-yaml file:/usr/lib/python3/dist-packages/yaml/__init__.py
 check python3-jsonschema file:/usr/lib/python3/dist-packages/jsonschema/__init__.py
 check vim-tiny file:/usr/bin/vi
 check less less
+check bzip2 bzip2
+check xz-utils xz
 check sudo sudo
 check strace strace
 check systemd systemd-analyze

@@ -4,6 +4,7 @@ attacker with 1,000 rounds."""
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,7 @@ class Attacks:
         os.chmod(SCRIPT, 0o755)
         # The attackers themselves are programs of the system to the policy: only what they start counts.
         for name in NAMES:
-            os.rename(self.dir / name, f"/usr/local/bin/clawrden-attack-{name}")
+            shutil.move(self.dir / name, f"/usr/local/bin/clawrden-attack-{name}")
         return self
 
     def __exit__(self, *_):
