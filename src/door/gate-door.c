@@ -275,8 +275,8 @@ static void use_facts(struct gate_command *c)
     struct gate *g = c->gate;
     char words[GATEWIRE_TEXT_MAX + 64];
     c->ask->fresh = false;
-    int error = gate_ask_facts(c->ask, g ? g->programs : NULL, &r->facts, words, sizeof(words));
-    warden_resolved(g ? g->door->warden : NULL, r, error, words);
+    int error = gate_ask_facts(c->ask, g->programs, &r->facts, words, sizeof(words));
+    warden_resolved(g->door->warden, r, error, words);
 }
 
 static int resolve(struct resolver *x, struct request *r, struct err *err)
@@ -628,8 +628,9 @@ static void withdraw(struct gate_command *c, const char *why)
     uint64_t job = c->job;
     (void)snprintf(text, sizeof(text), "clawrden: withdrawn: %s\n", why);
     post_deny(g, job, EXIT_CANNOT, text);
-    if (!g->closed)
-        c->ended = true;
+    if (g->closed)
+        return; /* it was lost on the way, and `c` ended with it */
+    c->ended = true;
     if (c->r)
         warden_withdraw(g->door->warden, c->r, why);
 }
@@ -737,7 +738,7 @@ static void gate_lose(struct gate *g, const char *why)
 
 static struct gate *gate_new(struct gate_door *d, int fd)
 {
-    int zero = 0, one = 1;
+    int one = 1;
     struct gate *g = mem_new(struct gate);
     g->door = d;
     g->pid = -1;
@@ -745,7 +746,6 @@ static struct gate *gate_new(struct gate_door *d, int fd)
     gate_link_init(&g->wire, fd, d->disposer);
     g->jobs = map_new();
     g->programs = map_new();
-    (void)zero;
     (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one));
     (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &one, sizeof(one));
     g->poll.data = g->timer.data = g;
@@ -848,11 +848,6 @@ bool gate_door_governs(const struct gate_door *d, pid_t pid)
             return true;
     }
     return false;
-}
-
-size_t gate_door_count(const struct gate_door *d)
-{
-    return d->count;
 }
 
 void gate_door_close(struct gate_door *d)

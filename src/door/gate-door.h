@@ -31,7 +31,6 @@ void gate_door_accept(struct gate_door *d, int fd, struct peer_creds *who, const
 
 /* Whether `pid` stands below one of the gates, or that cannot be told. */
 bool gate_door_governs(const struct gate_door *d, pid_t pid);
-size_t gate_door_count(const struct gate_door *d);
 
 /* Ends all connections. Calls nothing of the warden, which may be gone by then. The loop must run
  * until its handles are closed; then free. */

@@ -170,33 +170,6 @@ static void parse(int argc, char **argv, struct options *o)
 
 /* ---- the child ---- */
 
-static int send_listener(int sock, const struct report *r, int fd)
-{
-    union {
-        char space[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {.space = {0}};
-    struct iovec iov = {.iov_base = (void *)r, .iov_len = sizeof(*r)};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    if (fd >= 0) {
-        m.msg_control = &control;
-        m.msg_controllen = sizeof(control);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &fd, sizeof(int));
-    }
-    return sendmsg(sock, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-static void find_and_execute(char **command)
-{
-    extern char **environ;
-    execvp(command[0], command);
-    (void)environ;
-}
-
 /* Everything of ours is close-on-exec; the disposition and mask of signals are those that we got.
  */
 _Noreturn static void become_agent(int sock, const struct options *o, const sigset_t *mask)
@@ -211,14 +184,14 @@ _Noreturn static void become_agent(int sock, const struct options *o, const sigs
     int fd = r.error == 0 ? filter_install() : r.error;
     if (fd < 0)
         r.error = fd;
-    if (send_listener(sock, &r, fd) < 0 || r.error < 0)
+    if (talk_sendmsg(sock, &r, sizeof(r), fd, 0) < 0 || r.error < 0)
         _exit(EXIT_CANNOT);
     close(fd);
     if (recv(sock, &go, 1, 0) != 1)
         _exit(EXIT_CANNOT);
     (void)prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
-    find_and_execute(o->command);
+    execvp(o->command[0], o->command);
     int error = errno;
     say(o->command[0], error == ENOENT ? ": not found" : ": cannot be executed");
     _exit(error == ENOENT ? 127 : 126);
@@ -407,7 +380,8 @@ static int dispatch(const struct epoll_event *e, pid_t agent, const char **ret_w
     case KIND_TALK:
         return hear_warden(e->events, ret_why);
     case KIND_FINDER:
-        return tracer_finder((int)value, ret_why);
+        tracer_finder((int)value);
+        return 0;
     case KIND_JOB:
         tracer_ended(value);
         return 0;

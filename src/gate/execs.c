@@ -147,11 +147,6 @@ struct exec *execs_find_running(pid_t tgid)
     return NULL;
 }
 
-unsigned execs_count(enum exec_state s)
-{
-    return counts[s];
-}
-
 bool execs_full(void)
 {
     return active_count - counts[EXEC_RUNNING] >= EXECS_GOING_MAX || active_count >= EXECS_MAX - 1;

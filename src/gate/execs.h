@@ -34,7 +34,6 @@ struct exec {
     bool continued; /* the kernel was told to go on: it is on the accounts */
     bool held;      /* a person is asked */
     bool unread;    /* its image could not be read: nothing but killing is possible */
-    bool pass;      /* the shim that a redirect has put here */
     uint64_t above; /* job of the nearest program above it, 0 none */
     uint64_t dev, ino;
     char name[64]; /* of its executable, for those below */
@@ -62,7 +61,6 @@ struct exec *execs_find_going(pid_t tgid);  /* in the kernel's hands */
 struct exec *execs_find_queued(pid_t tgid); /* the first that waits its turn */
 struct exec *execs_find_running(pid_t tgid);
 struct exec *execs_next(const struct exec *after); /* all that are not free; NULL from the start */
-unsigned execs_count(enum exec_state s);
 bool execs_full(void);
 /* Moves it to another state. */
 void execs_set(struct exec *e, enum exec_state s);

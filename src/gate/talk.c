@@ -80,7 +80,7 @@ uint8_t *talk_body(size_t *ret_size)
     return out + GATEWIRE_HEAD_SIZE;
 }
 
-static ssize_t send_some(const uint8_t *p, size_t n, int fd)
+ssize_t talk_sendmsg(int to, const void *p, size_t n, int fd, int flags)
 {
     union {
         char space[CMSG_SPACE(sizeof(int))];
@@ -99,9 +99,14 @@ static ssize_t send_some(const uint8_t *p, size_t n, int fd)
     }
     ssize_t r;
     do
-        r = sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+        r = sendmsg(to, &m, MSG_NOSIGNAL | flags);
     while (r < 0 && errno == EINTR);
     return r < 0 ? -errno : r;
+}
+
+static ssize_t send_some(const uint8_t *p, size_t n, int fd)
+{
+    return talk_sendmsg(sock, p, n, fd, MSG_DONTWAIT);
 }
 
 static int keep(const uint8_t *p, size_t n, int fd)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "wire/gatewire.h"
 
@@ -22,6 +23,8 @@ bool talk_is_full(void);
  * the caller's. */
 uint8_t *talk_body(size_t *ret_size);
 int talk_send(enum gatewire_type type, size_t len, int fd);
+/* sendmsg() on any socket, `fd` (-1: none) along with it. What it returns, or negative errno. */
+ssize_t talk_sendmsg(int to, const void *p, size_t n, int fd, int flags);
 int talk_magic(void); /* what comes before the first message */
 int talk_flush(void); /* 0, or negative: the warden is gone */
 

@@ -463,8 +463,6 @@ static void tell_found(struct exec *e, const struct gatewire_facts *facts)
 
 /* ---- the shim that a redirect has called ---- */
 
-static void release(struct exec *e);
-
 static bool is_expected_shim(const struct exec *e, const struct gatewire_facts *f)
 {
     const struct exec *before = execs_find_running(e->tgid);
@@ -481,26 +479,24 @@ static void pass_shim(struct exec *e)
     execs_free(e);
 }
 
-static void not_the_shim(struct exec *e)
+static void not_the_shim(const struct exec *e)
 {
     struct exec *before = execs_find_running(e->tgid);
     if (!before || !before->redirected)
         return;
     tell_end(before, GATEWIRE_REPLACED, 0, "");
     execs_free(before);
-    (void)e;
 }
 
-int tracer_finder(int finder, const char **ret_why)
+void tracer_finder(int finder)
 {
     const uint8_t *body;
     size_t len;
     struct gatewire_facts f;
-    (void)ret_why;
     uint64_t job = finders_take(finder, &body, &len);
     struct exec *e = execs_find_job(job);
     if (!e)
-        return 0;
+        return;
     e->finder = -1;
     if (!body || gatewire_facts_decode(body, len, &f) < 0)
         f = (struct gatewire_facts){.error = EIO, .words = "who looked at its files broke down"};
@@ -513,7 +509,6 @@ int tracer_finder(int finder, const char **ret_why)
         ask(e, &f);
     }
     find_waiting();
-    return 0;
 }
 
 /* ---- the answer ---- */

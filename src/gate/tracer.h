@@ -16,7 +16,7 @@ void tracer_search(const struct pack_strings *search); /* copied; -E2BIG is not 
 /* 0, or a negative errno with *ret_why: the tree must end. */
 int tracer_notified(const char **ret_why); /* the listener has something, or an error */
 int tracer_reap(const char **ret_why);     /* after SIGCHLD, and before everything else */
-int tracer_finder(int finder, const char **ret_why);
+void tracer_finder(int finder);            /* it has answered, or died */
 int tracer_answer(const struct gatewire_head *h, const uint8_t *body, const char **ret_why);
 void tracer_ended(uint64_t job); /* its pidfd says so */
 void tracer_tick(uint64_t now);  /* finders that are late, signals for what is held */

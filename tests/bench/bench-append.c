@@ -15,7 +15,7 @@ static const char members[] =
     "\"time\":\"2026-01-31T08:00:00.000000000Z\",\"id\":\"01900000-0000-7000-8000-000000000001\","
     "\"event\":\"decision\",\"door\":\"shim\",\"uid\":1000,\"gid\":1000,\"pid\":4711,\"ppid\":4700,"
     "\"parent\":\"bash\",\"cgroup\":\"/user.slice\",\"command\":\"git\",\"args\":[\"push\","
-    "\"--force\",\"origin\",\"main\"],\"cwd\":\"/home/agent/work/"
+    "\"--force\",\"origin\",\"main\"],\"cwd\":\"/home/agent/"
     "project\",\"executable\":{\"path\":"
     "\"/usr/bin/git\",\"dev\":2049,\"ino\":1234567,\"trust\":\"trusted\"},\"decision\":\"deny\","
     "\"rule\":\"no-force-push\",\"place\":\"policy.yaml:12:5\",\"reason\":\"history of others\"";

@@ -142,7 +142,7 @@ def test_a_tool_by_its_path_in_the_agents_directory_is_asked_about(make_warden):
     w = hostile.open_door(make_warden, ASKS)
     mark = place_evil(w, "ls")
     out = hostile.run_attacker(f"""
-for name in ({str(w.work / 'ls')!r}, './ls', '../work/ls', '/proc/self/cwd/ls', '/dev/fd/%d' % os.open('ls', os.O_PATH)):
+for name in ({str(w.work / 'ls')!r}, './ls', '../%s/ls' % os.path.basename(os.getcwd()), '/proc/self/cwd/ls', '/dev/fd/%d' % os.open('ls', os.O_PATH)):
     c = wire.Conn(path).send(wire.v1_request(name))
     print(name, c.exactly(1))
 """, w, cwd=w.work)

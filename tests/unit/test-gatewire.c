@@ -40,7 +40,7 @@ static struct gatewire_facts facts(void)
                                    .ino = 7,
                                    .why_unknown = "its script: the caller owns it",
                                    .names = strings(),
-                                   .script = "/work/a.py",
+                                   .script = "/srv/a.py",
                                    .interpreter = "",
                                    .digest = DIGEST,
                                    .operands = strings()};
@@ -59,7 +59,7 @@ static void assert_facts(const struct gatewire_facts *f)
     assert_int_equal(f->ino, 7);
     assert_string_equal(f->why_unknown, "its script: the caller owns it");
     assert_strings(&f->names);
-    assert_string_equal(f->script, "/work/a.py");
+    assert_string_equal(f->script, "/srv/a.py");
     assert_string_equal(f->digest, DIGEST);
     assert_strings(&f->operands);
 }
