@@ -14,6 +14,15 @@ start=$SECONDS
 
 add() { passed=$((passed + $1)); failed=$((failed + $2)); }
 
+skipped_inside() { # testlog.json
+    /usr/bin/python3 -c '
+import json, sys
+for line in open(sys.argv[1]):
+    test = json.loads(line)
+    if "SKIPPED ]" in test.get("stdout", "") + test.get("stderr", "") and not test["name"].endswith("-as-a-user"):
+        print("left out inside of:", test["name"])' "$1"
+}
+
 # Meson's own summary: "Ok: 12", "Fail: 1", "Timeout: 0", "Skipped: 0".
 stage_meson() { # name directory args...
     local name=$1 dir=$2 log=$logs/$1.log; shift 2
@@ -23,6 +32,9 @@ stage_meson() { # name directory args...
     bad=$(sed -nE 's/^(Fail|Timeout|Unexpected Pass|Skipped): *([0-9]+).*/\2/p' "$log" | awk '{n += $1} END {print n + 0}')
     [ -n "$ok" ] && [ "$ok" -gt 0 ] || { ok=0; [ "$bad" -gt 0 ] || bad=1; }
     [ $status = 0 ] || [ "$bad" -gt 0 ] || bad=1
+    # A program that left a test of its own out counts as passed for Meson. Those that stand for an
+    # ordinary user leave out what needs root, which the same program does as root.
+    bad=$((bad + $(skipped_inside "$dir/meson-logs/testlog.json" | tee -a "$log" | wc -l)))
     add "$ok" "$bad"
     report "$name" "$ok" "$bad" "$log"
 }
