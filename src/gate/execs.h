@@ -26,9 +26,9 @@ enum exec_state {
 };
 
 struct exec {
-    enum exec_state state;
     uint64_t job;
     uint64_t notif; /* of the kernel */
+    enum exec_state state;
     pid_t tid, tgid, parent;
     uint32_t umask;
     bool continued; /* the kernel was told to go on: it is on the accounts */
@@ -36,14 +36,14 @@ struct exec {
     bool unread;    /* its image could not be read: nothing but killing is possible */
     uint64_t above; /* job of the nearest program above it, 0 none */
     uint64_t dev, ino;
-    char name[64]; /* of its executable, for those below */
+    uint64_t redirected; /* ino of the shim that is to come, 0 none */
+    char name[64];       /* of its executable, for those below */
     struct image image;
     char *operands; /* owned (mmap), what the warden asked to resolve; NULL none */
     size_t operands_size;
+    int pidfd;  /* owned; -1 none */
+    int finder; /* which works on it, -1 none */
     uint32_t operands_count;
-    int pidfd;           /* owned; -1 none */
-    uint64_t redirected; /* ino of the shim that is to come, 0 none */
-    int finder;          /* which works on it, -1 none */
 };
 
 /* Every exec that the kernel was told to continue ends as one of the three. */

@@ -157,6 +157,7 @@ static void note_obstacle(int error)
 static void go(struct exec *e)
 {
     uint64_t id = e->notif;
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): ptrace(2) wants the number there */
     if (ptrace(PTRACE_SEIZE, e->tid, NULL, (void *)OPTIONS) < 0) {
         int error = errno;
         if (error != ESRCH)
@@ -302,6 +303,7 @@ static void stopped_without_exec(struct exec *e, int signo)
     pid_t tgid = e->tgid;
     if (e->continued)
         execs_account.failed++;
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): as above */
     (void)ptrace(PTRACE_DETACH, e->tid, NULL, (void *)(long)signo);
     execs_free(e);
     go_on(tgid);

@@ -9,9 +9,9 @@
 
 #include "wire/gatewire.h"
 
-/* `child` will be the agent; `listener` is the filter's. */
-void tracer_init(int listener, pid_t child);
-void tracer_search(const struct pack_strings *search); /* copied; -E2BIG is not possible */
+/* `child` will be the agent; `fd` is the filter's listener. */
+void tracer_init(int fd, pid_t child);
+void tracer_search(const struct pack_strings *s); /* copied; -E2BIG is not possible */
 
 /* 0, or a negative errno with *ret_why: the tree must end. */
 int tracer_notified(const char **ret_why); /* the listener has something, or an error */
