@@ -16,16 +16,17 @@ from gate_case import environment, popen
 
 SOURCES = ROOT / "tests/attack"
 NAMES = ["flip-argv", "flip-path", "thread", "symlink", "script-swap", "clone-fs", "hold"]
-GOOD, EVIL = "/usr/local/bin/clawrden-attack-good", "/usr/local/bin/clawrden-attack-evil"
-SCRIPT = "/usr/local/bin/clawrden-attack-script"
-POLICY = """\
+# Programs of the system to the policy, under names of this run's own.
+TAG = f"clawrden-attack-{os.getpid()}"
+GOOD, EVIL, SCRIPT = (f"/usr/local/bin/{TAG}-{name}" for name in ("good", "evil", "script"))
+POLICY = f"""\
 default_action: allow
 allowed_paths: ["/*"]
 unknown_executable: deny
 rules:
-  - {name: no-evil, command: clawrden-attack-evil, action: deny}
-  - {name: no-evil-word, command: clawrden-attack-good, args: evil, action: deny}
-  - {name: hold, command: clawrden-attack-good, args: held, action: ask, approval_timeout: 60s}
+  - {{name: no-evil, command: {TAG}-evil, action: deny}}
+  - {{name: no-evil-word, command: {TAG}-good, args: evil, action: deny}}
+  - {{name: hold, command: {TAG}-good, args: held, action: ask, approval_timeout: 60s}}
 """
 # In the hold, what is shown is "good".
 HOLD_POLICY = POLICY.replace("args: held", "args: good")
@@ -46,11 +47,11 @@ class Attacks:
         os.chmod(SCRIPT, 0o755)
         # The attackers themselves are programs of the system to the policy: only what they start counts.
         for name in NAMES:
-            shutil.move(self.dir / name, f"/usr/local/bin/clawrden-attack-{name}")
+            shutil.move(self.dir / name, f"/usr/local/bin/{TAG}-{name}")
         return self
 
     def __exit__(self, *_):
-        for path in (GOOD, EVIL, SCRIPT, *(f"/usr/local/bin/clawrden-attack-{n}" for n in NAMES)):
+        for path in (GOOD, EVIL, SCRIPT, *(f"/usr/local/bin/{TAG}-{n}" for n in NAMES)):
             pathlib.Path(path).unlink(missing_ok=True)
         subprocess.run(["rm", "-rf", self.dir])
 
@@ -73,7 +74,7 @@ class Attacks:
             evil.chmod(0o755)
             os.chown(evil, AGENT_UID, AGENT_UID)
             good = SCRIPT
-        p = popen(w, f"/usr/local/bin/clawrden-attack-{name}", str(rounds), str(good), str(evil), uid=AGENT_UID,
+        p = popen(w, f"/usr/local/bin/{TAG}-{name}", str(rounds), str(good), str(evil), uid=AGENT_UID,
                   env=environment(w, ATTACK_MARK=str(mark)), stderr=subprocess.DEVNULL)
         done = threading.Event()
         approver = threading.Thread(target=self.approve, args=(w, done), daemon=True)
@@ -105,11 +106,10 @@ def main():
     rounds, bad = int(sys.argv[1]) if len(sys.argv) > 1 else 1000, 0
     with Attacks() as a:
         for name in NAMES:
-            n = min(rounds, 100) if name == "hold" else rounds
-            evil, score = a.run(name, n, timeout=3600)
-            wrong = evil > 0 or sum(score.values()) != n or score["failed"] > 0 or (name == "clone-fs" and score["ran"])
+            evil, score = a.run(name, rounds, timeout=3600)
+            wrong = evil > 0 or sum(score.values()) != rounds or score["failed"] > 0 or (name == "clone-fs" and score["ran"])
             bad += bool(wrong)
-            print(f"{'FAIL' if wrong else 'ok  '}  {name}: {n} rounds, evil ran {evil}; {score}", flush=True)
+            print(f"{'FAIL' if wrong else 'ok  '}  {name}: {rounds} rounds, evil ran {evil}; {score}", flush=True)
     print(f"{len(NAMES) - bad} passed, {bad} failed")
     return bad > 0
 

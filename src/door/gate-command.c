@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* One program of a governed tree between the gate and the warden: its facts, its verdict, its end.
+ * As the executor 'inplace' it starts nothing: what it lets go stands there already. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "core/binding.h"
+#include "door/gate-room.h"
+#include "door/kernel.h"
+
+static const char *request_key(const struct request *r, char out[32])
+{
+    (void)snprintf(out, 32, "%p", (const void *)r);
+    return out;
+}
+
+static const char *job_key(uint64_t job, char out[32])
+{
+    (void)snprintf(out, 32, "%" PRIx64, job);
+    return out;
+}
+
+struct gate_command *gate_command_find(const struct gate *g, uint64_t job)
+{
+    char key[32];
+    return map_get(g->jobs, job_key(job, key));
+}
+
+static struct gate_command *of_request(const struct gate_door *d, const struct request *r)
+{
+    char key[32];
+    return map_get(d->by_request, request_key(r, key));
+}
+
+/* ---- a command ---- */
+
+static void unused(struct gate_command *c)
+{
+    char key[32];
+    if (c->r)
+        return;
+    if (c->gate) {
+        (void)map_remove(c->gate->jobs, job_key(c->job, key));
+        c->gate->bytes -= c->bytes;
+    }
+    gate_ask_free(c->ask);
+    free(c);
+}
+
+static void command_waiting(struct caller *caller, const struct request *r)
+{
+    struct gate_command *c = container_of(caller, struct gate_command, caller);
+    struct gatewire_waiting m = {.job = c->job};
+    struct peer_stat leader;
+    const struct peer *p = &r->peer;
+    if (!c->gate)
+        return;
+    if (!c->waiting && p->sid > 0 && p->sid != p->pid && p->sid != p->ppid &&
+        peer_stat_read(p->sid, &leader) == 0)
+        c->leader_start = leader.start_time;
+    c->waiting = true;
+    memcpy(m.id, r->id, sizeof(m.id));
+    GATE_POST(c->gate, GATEWIRE_WAITING, gatewire_waiting_encode, &m);
+}
+
+static void command_refused(struct caller *caller, const struct request *r, int code,
+                            const char *text)
+{
+    struct gate_command *c = container_of(caller, struct gate_command, caller);
+    (void)r;
+    c->waiting = false;
+    if (c->gate && !c->ended)
+        gate_door_deny(c->gate, c->job, code, text);
+}
+
+static const struct caller_ops ops = {.waiting = command_waiting, .refused = command_refused};
+
+void gate_command_new(struct gate *g, struct request *r, struct gate_ask *a, size_t bytes)
+{
+    struct gate_command *c = mem_new(struct gate_command);
+    char key[32];
+    *c = (struct gate_command){
+        .caller = {.ops = &ops}, .gate = g, .job = a->m.job, .r = r, .ask = a, .bytes = bytes};
+    gate_ask_fill(a, r, !(g->flags & GATEWIRE_WALL_MEMORY));
+    r->ask.tree = g->tree;
+    r->caller = &c->caller;
+    g->bytes += bytes;
+    (void)map_put(g->jobs, job_key(c->job, key), c);
+    (void)map_put(g->door->by_request, request_key(r, key), c);
+}
+
+void gate_command_done(struct gate_door *d, const struct request *r)
+{
+    char key[32];
+    struct gate_command *c = map_remove(d->by_request, request_key(r, key));
+    if (!c)
+        return;
+    c->r = NULL;
+    c->waiting = false;
+    unused(c);
+}
+
+/* ---- the executor 'inplace' ---- */
+
+static int start(struct executor *x, struct request *r, int conn, const char *env, size_t env_len,
+                 size_t envc, struct err *err)
+{
+    struct gate_door *d = container_of(x, struct gate_door, executor);
+    struct gate_command *c = of_request(d, r);
+    struct binding_env e;
+    (void)conn, (void)env, (void)env_len, (void)envc;
+    if (!c || !c->gate || c->gate->closed)
+        return err_set(err, -EPIPE, "its gate is gone");
+    c->waiting = false;
+    int error = binding_env(r, &e, err);
+    struct gatewire_allow m = {.job = c->job,
+                               .scrub = {.packed = buf_str(&e.dropped), .size = e.dropped.len}};
+    for (size_t i = 0; i < e.dropped.len; i++)
+        m.scrub.count += e.dropped.data[i] == '\0';
+    if (error == 0 && m.scrub.count > GATEWIRE_SCRUB_MAX)
+        error = err_set(err, -E2BIG, "too many variables would have to go");
+    if (error == 0) {
+        c->state = COMMAND_RELEASED;
+        GATE_POST(c->gate, GATEWIRE_ALLOW, gatewire_allow_encode, &m);
+    } else {
+        gate_door_deny(c->gate, c->job, GATE_EXIT_CANNOT, "clawrden: not started\n");
+    }
+    binding_env_done(&e);
+    return error;
+}
+
+static void kill_command(struct executor *x, struct request *r, int signo)
+{
+    struct gate_command *c = of_request(container_of(x, struct gate_door, executor), r);
+    uint8_t body[GATEWIRE_KILL_SIZE];
+    struct pack_writer w = {.p = body, .size = sizeof(body)};
+    if (!c || !c->gate)
+        return;
+    pack_put_u64(&w, c->job);
+    pack_put_u32(&w, (uint32_t)signo);
+    gate_door_post(c->gate, GATEWIRE_KILL, body, w.len);
+}
+
+/* Nobody waits for words: the process has ended by itself. */
+static void release(struct executor *x, struct request *r)
+{
+    (void)x, (void)r;
+}
+
+/* ---- the resolver ---- */
+
+static int send_look(struct gate_command *c, struct err *err)
+{
+    struct request *r = c->r;
+    size_t at[GATEWIRE_OPERANDS_MAX];
+    const char *texts[GATEWIRE_OPERANDS_MAX];
+    size_t skip = c->ask->facts.script_arg < r->ask.argc ? c->ask->facts.script_arg : 0;
+    const char *const *argv = r->ask.argv + skip;
+    size_t n = policy_path_operands(r->policy, r->ask.name, argv, r->ask.argc - skip, at,
+                                    GATEWIRE_OPERANDS_MAX);
+    if (n > GATEWIRE_OPERANDS_MAX)
+        n = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *text = at[i] < r->ask.argc - skip ? argv[at[i]] : "";
+        texts[i] = strlen(text) < GATEWIRE_PATH_MAX ? text : "";
+    }
+    gate_ask_expect(c->ask, at, n);
+    if (n == 0 && c->ask->fresh)
+        return 0;
+    const struct gatewire_look m = {.job = c->job,
+                                    .operands = {.list = texts, .count = (uint32_t)n}};
+    if (!c->gate || c->gate->closed)
+        return err_set(err, -EPIPE, "its gate is gone");
+    c->state = COMMAND_LOOKING;
+    GATE_POST(c->gate, GATEWIRE_LOOK, gatewire_look_encode, &m);
+    return 1;
+}
+
+void gate_command_judge(struct gate_command *c)
+{
+    struct request *r = c->r;
+    struct gate *g = c->gate;
+    char words[GATEWIRE_TEXT_MAX + 64];
+    c->ask->fresh = false;
+    int error = gate_ask_facts(c->ask, g->programs, &r->facts, words, sizeof(words));
+    warden_resolved(g->door->warden, r, error, words);
+}
+
+static int resolve(struct resolver *x, struct request *r, struct err *err)
+{
+    struct gate_door *d = container_of(x, struct gate_door, resolver);
+    if (r->ask.door != DOOR_GATE)
+        return d->next->resolve(d->next, r, err);
+    struct gate_command *c = of_request(d, r);
+    if (!c || !c->gate)
+        return err_set(err, -EPIPE, "its gate is gone");
+    int sent = send_look(c, err);
+    if (sent == 0)
+        gate_command_judge(c);
+    return sent < 0 ? sent : 0;
+}
+
+static void cancel(struct resolver *x, struct request *r)
+{
+    struct gate_door *d = container_of(x, struct gate_door, resolver);
+    if (r->ask.door != DOOR_GATE) {
+        d->next->cancel(d->next, r);
+        return;
+    }
+    struct gate_command *c = of_request(d, r);
+    if (c && c->state == COMMAND_LOOKING)
+        c->state = COMMAND_ASKED; /* what comes is not expected any more */
+}
+
+const struct executor gate_command_executor = {
+    .name = EXECUTOR_INPLACE, .start = start, .kill = kill_command, .release = release};
+const struct resolver gate_command_resolver = {.resolve = resolve, .cancel = cancel};
+
+/* ---- time ---- */
+
+/* What agents do that gave up: the same as door/watch.c sees of shims. */
+static const char *gave_up(const struct gate_command *c)
+{
+    const struct peer *p = &c->r->peer;
+    struct peer_stat now, leader;
+    if (peer_stat_read(p->pid, &now) < 0 || now.start_time != p->start_time)
+        return "the process that asked is gone";
+    if (now.ppid != p->ppid)
+        return "the parent of the process that asked is gone";
+    if (c->leader_start &&
+        (peer_stat_read(p->sid, &leader) < 0 || leader.start_time != c->leader_start))
+        return "the session that asked has ended";
+    return NULL;
+}
+
+static void withdraw(struct gate_command *c, const char *why)
+{
+    char text[256];
+    struct gate *g = c->gate;
+    uint64_t job = c->job;
+    (void)snprintf(text, sizeof(text), "clawrden: withdrawn: %s\n", why);
+    gate_door_deny(g, job, GATE_EXIT_CANNOT, text);
+    if (g->closed)
+        return; /* it was lost on the way, and `c` ended with it */
+    c->ended = true;
+    if (c->r)
+        warden_withdraw(g->door->warden, c->r, why);
+}
+
+void gate_command_look_after(struct gate *g)
+{
+    size_t n = 0;
+    struct gate_command **all = mem_new_array(struct gate_command *, map_count(g->jobs) + 1);
+    const char *key;
+    void *value;
+    for (size_t i = 0; map_next(g->jobs, &i, &key, &value);)
+        if (((struct gate_command *)value)->waiting)
+            all[n++] = value;
+    /* Each is ended by an answer at most once, and only by us here: the others stay valid. */
+    for (size_t i = 0; i < n && !g->closed; i++) {
+        const char *why = all[i]->r && all[i]->waiting ? gave_up(all[i]) : NULL;
+        if (why)
+            withdraw(all[i], why);
+    }
+    free(all);
+}
+
+/* The gate's death kills what it held; what it let go cannot start anything any more and is ended
+ * here. */
+void gate_command_end(struct gate_command *c, const char *why)
+{
+    struct gate_door *d = c->gate->door;
+    struct request *r = c->r;
+    bool ran = c->state == COMMAND_RELEASED || c->state == COMMAND_RUNNING;
+    c->gate = NULL;
+    c->ended = true;
+    if (!r)
+        return;
+    if (ran && r->peer.pidfd >= 0)
+        (void)syscall(SYS_pidfd_send_signal, r->peer.pidfd, SIGKILL, NULL, 0);
+    if (d->closing)
+        return; /* the warden is gone */
+    if (ran) {
+        struct end end = {.kind = c->state == COMMAND_RUNNING ? END_UNSEEN : END_FAILED,
+                          .value = GATE_EXIT_CANNOT,
+                          .caller_gone = true};
+        (void)snprintf(end.text, sizeof(end.text), "clawrden: %s\n", why);
+        warden_ended(d->warden, r, &end);
+    } else {
+        warden_withdraw(d->warden, r, why);
+    }
+}
