@@ -24,6 +24,7 @@
 #include "gate/talk.h"
 #include "gate/tracer.h"
 #include "gate/uapi.h"
+#include "gate/verdict.h"
 #include "gate/wall.h"
 #include "mirror/phrase.h"
 
@@ -360,7 +361,7 @@ static int hear_warden(uint32_t events, const char **ret_why)
         read_error = talk_read();
     while (r == 0 && talk_next(&h, &body))
         if (!take_welcome(&h, body))
-            r = tracer_answer(&h, body, ret_why);
+            r = verdict_answer(&h, body, ret_why);
     if (r == 0)
         r = read_error;
     if (r < 0 && !*ret_why)

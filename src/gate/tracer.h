@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "gate/execs.h"
 #include "wire/gatewire.h"
 
 /* `child` will be the agent; `fd` is the filter's listener. */
@@ -17,17 +18,19 @@ void tracer_search(const struct pack_strings *s); /* copied; -E2BIG is not possi
 int tracer_notified(const char **ret_why); /* the listener has something, or an error */
 int tracer_reap(const char **ret_why);     /* after SIGCHLD, and before everything else */
 void tracer_finder(int finder);            /* it has answered, or died */
-int tracer_answer(const struct gatewire_head *h, const uint8_t *body, const char **ret_why);
-void tracer_ended(uint64_t job); /* its pidfd says so */
-void tracer_tick(uint64_t now);  /* finders that are late, signals for what is held */
-uint64_t tracer_next(void);      /* ms: when to tick at the latest; UINT64_MAX: nothing */
-bool tracer_can_take(void);      /* another exec */
+void tracer_ended(uint64_t job);           /* its pidfd says so */
+void tracer_tick(uint64_t now);            /* finders that are late, signals for what is held */
+uint64_t tracer_next(void);                /* ms: when to tick at the latest; UINT64_MAX: nothing */
+bool tracer_can_take(void);                /* another exec */
 
 /* What became of the agent. */
 bool tracer_is_over(void);
 int tracer_status(void); /* of wait(2) */
 /* The first exec was refused by the kernel: words, or NULL. */
 const char *tracer_obstacle(void);
+
+/* Has a finder look at it, at once or when one is free. */
+void tracer_find(struct exec *e);
 
 /* Called back: watch this pidfd for input, and call tracer_ended(). */
 extern int (*tracer_watch)(int pidfd, uint64_t job);
