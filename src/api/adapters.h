@@ -11,4 +11,5 @@ route_fn history_page;                                                    /* his
 route_fn kill_requests;                                                   /* kill.c */
 route_fn rules_show, rules_reload;                                        /* rules.c */
 route_fn why_explain;                                                     /* why.c */
+route_fn bearers_list, bearers_create, bearers_revoke;                    /* bearers.c */
 route_fn prometheus_metrics;                                              /* prometheus.c */

@@ -7,9 +7,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/accounts.h"
 #include "api/adapters.h"
 #include "api/call.h"
 #include "api/login.h"
+#include "api/role.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -32,24 +34,10 @@ static const struct route api_routes[] = {
     {"GET", "/api/policy", API_ROLE_VIEWER, rules_show},
     {"POST", "/api/policy/explain", API_ROLE_VIEWER, why_explain},
     {"POST", "/api/policy/reload", API_ROLE_ADMIN, rules_reload},
+    {"GET", "/api/tokens", API_ROLE_ADMIN, bearers_list},
+    {"POST", "/api/tokens", API_ROLE_ADMIN, bearers_create},
+    {"DELETE", "/api/tokens/{}", API_ROLE_ADMIN, bearers_revoke},
 };
-
-static const char *api_role_name(enum api_role r)
-{
-    switch (r) {
-    case API_ROLE_NONE:
-        return "none";
-    case API_ROLE_VIEWER:
-        return "viewer";
-    case API_ROLE_APPROVER:
-        return "approver";
-    case API_ROLE_OPERATOR:
-        return "operator";
-    case API_ROLE_ADMIN:
-        return "admin";
-    }
-    return "none";
-}
 
 /* ---- the checks ---- */
 
@@ -65,8 +53,9 @@ static bool api_check_role(struct call *c, const struct router_match *m)
     }
     if (c->role >= m->level)
         return true;
+    login_record_refusal(c, "role");
     call_error(c->x, 403, "forbidden", NULL, "this needs the role %s; %s has the role %s",
-               api_role_name((enum api_role)m->level), c->who, api_role_name(c->role));
+               role_name((enum api_role)m->level), c->who, role_name(c->role));
     return false;
 }
 
@@ -96,7 +85,8 @@ static bool api_check_body(struct call *c)
         call_error(c->x, 413, "too_large", NULL, "the body is larger than is taken (64 KiB)");
         return false;
     }
-    if (b->len == 0 || !str_eq(exchange_method(c->x), "POST"))
+    if (b->len == 0 || str_eq(exchange_method(c->x), "GET") ||
+        str_eq(exchange_method(c->x), "HEAD"))
         return true;
     if (!api_is_json(exchange_header(c->x, "Content-Type"))) {
         call_error(c->x, 415, "media_type", NULL, "a body must be application/json");
@@ -115,7 +105,7 @@ static bool api_check_body(struct call *c)
 
 static void api_handle(void *arg, struct exchange *x)
 {
-    struct call c = {.api = arg, .x = x, .who = ""};
+    struct call c = {.api = arg, .x = x};
     struct router_match m;
     router_match(api_routes, ARRAY_LEN(api_routes), exchange_method(x), exchange_path(x), &m);
     if (login_check_site(x) && api_check_role(&c, &m) && api_check_method(&c, &m) &&
@@ -138,24 +128,50 @@ static bool api_peer_is_outside(void *arg, int fd)
     return a->deps.peer_is_outside && a->deps.peer_is_outside(a->deps.arg, fd);
 }
 
-static void api_gone(void *arg)
+void api_hold(struct api *a)
 {
-    struct api *a = arg;
+    a->holds++;
+}
+
+void api_release(struct api *a)
+{
+    if (--a->holds > 0)
+        return;
     void (*gone)(void *) = a->gone;
     void *gone_arg = a->gone_arg;
     auth_free(a->auth);
+    accounts_free(a->accounts);
+    login_done(a);
     free(a);
     if (gone)
         gone(gone_arg);
 }
 
+static void api_gone(void *arg)
+{
+    api_release(arg);
+}
+
+/* A token of the configuration. */
+static int api_add_token(struct api *a, const char *token, const char *name, enum api_role role,
+                         struct err *err)
+{
+    struct account_token *t;
+    int r = accounts_add_token(a->accounts, token, name, role, &t);
+    if (r < 0)
+        return err_set(err, r, "a token of the API is not of the form of one");
+    t->fixed = true;
+    t->created = a->started_at;
+    return 0;
+}
+
 static int api_add_tokens(struct api *a, const struct api_config *c, struct err *err)
 {
     const char *name = c->token_name ? c->token_name : "token";
-    int r = c->token ? auth_add_token(a->auth, c->token, name, API_ROLE_ADMIN) : 0;
+    int r = c->token ? api_add_token(a, c->token, name, API_ROLE_ADMIN, err) : 0;
     for (size_t i = 0; r == 0 && i < c->tokens_count; i++)
-        r = auth_add_token(a->auth, c->tokens[i].token, c->tokens[i].name, c->tokens[i].role);
-    return r < 0 ? err_set(err, r, "a token of the API is not of the form of one") : 0;
+        r = api_add_token(a, c->tokens[i].token, c->tokens[i].name, c->tokens[i].role, err);
+    return r;
 }
 
 static int api_listen(struct api *a, const struct api_config *c, char **ret_url, struct err *err)
@@ -163,8 +179,8 @@ static int api_listen(struct api *a, const struct api_config *c, char **ret_url,
     int r = api_add_tokens(a, c, err);
     if (r < 0)
         return r;
-    if (c->address && !c->token && !c->tokens_count)
-        return err_set(err, -EINVAL, "without a token the API does not listen on TCP");
+    if (c->address && !a->accounts->tokens_count && !a->accounts->users_count)
+        return err_set(err, -EINVAL, "without a token or a user the API does not listen on TCP");
     if (c->socket_path)
         r = server_listen_unix(a->server, c->socket_path, err);
     if (r == 0 && c->address)
@@ -178,6 +194,8 @@ int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_con
     struct api *a = mem_new(struct api);
     *ret_url = NULL;
     a->deps = *deps;
+    a->loop = loop;
+    a->holds = 1;
     a->auth = auth_new();
     a->started_at = deps->clock->realtime(deps->clock);
     login_init(a);
@@ -185,7 +203,9 @@ int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_con
                               .peer_is_outside = api_peer_is_outside,
                               .handle = api_handle,
                               .arg = a};
-    int r = server_new(loop, &c, &a->server, err);
+    int r = accounts_new(loop, config->accounts_path, &a->accounts, err);
+    if (r == 0)
+        r = server_new(loop, &c, &a->server, err);
     if (r < 0) {
         api_gone(a);
         return r;

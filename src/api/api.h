@@ -77,10 +77,11 @@ struct api_token {
 };
 
 struct api_config {
-    const char *socket_path; /* STATE/api.sock; NULL: none */
-    const char *address;     /* "127.0.0.1:9099", port 0 picks one; NULL: no TCP */
-    const char *token;       /* of the role admin, see auth_token_load_or_make(); NULL: none */
-    const char *token_name;  /* who its holder is in the records; NULL: "token" */
+    const char *socket_path;   /* STATE/api.sock; NULL: none */
+    const char *address;       /* "127.0.0.1:9099", port 0 picks one; NULL: no TCP */
+    const char *token;         /* of the role admin, see auth_token_load_or_make(); NULL: none */
+    const char *token_name;    /* who its holder is in the records; NULL: "token" */
+    const char *accounts_path; /* STATE/accounts.json: tokens and users; NULL: not kept */
     const struct api_token *tokens; /* further ones */
     size_t tokens_count;
     struct front_config front; /* limits; from api_config_default() */

@@ -9,7 +9,11 @@
 struct api {
     struct api_deps deps;
     struct server *server;
-    struct auth *auth; /* owned */
+    uv_loop_t *loop;
+    struct auth *auth;         /* owned: who was wrong how often */
+    struct accounts *accounts; /* owned */
+    struct login_seen *seen;   /* owned: whose login is on record */
+    unsigned holds;            /* the server, and work that will come back */
     uint64_t started_at;
     uid_t uid;                    /* the warden's */
     char user[AUTH_NAME_MAX + 1]; /* its name */
@@ -22,9 +26,13 @@ struct call {
     struct api *api;
     struct exchange *x; /* borrowed for the call */
     enum api_role role;
-    const char *who;   /* "" without login */
-    struct json *body; /* NULL: none; else an object */
+    char who[AUTH_NAME_MAX + 1]; /* "" without login */
+    struct json *body;           /* NULL: none; else an object */
 };
+
+/* The API lives until the last hold is released. */
+void api_hold(struct api *a);
+void api_release(struct api *a);
 
 /* {"error":{"code","message","request_id"?}}. `id` may be NULL. */
 void call_error(struct exchange *x, unsigned status, const char *code, const char *id,

@@ -4,11 +4,16 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
+#include "api/accounts.h"
+#include "api/role.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
+#include "core/access.h"
 
 static void login_user_name(uid_t uid, char out[AUTH_NAME_MAX + 1])
 {
@@ -21,29 +26,118 @@ static void login_user_name(uid_t uid, char out[AUTH_NAME_MAX + 1])
         (void)snprintf(out, AUTH_NAME_MAX + 1, "uid %u", (unsigned)uid);
 }
 
+/* Whose login is on record: it is recorded anew when it was not seen for an hour. */
+#define LOGIN_SEEN_MAX 256
+#define LOGIN_SEEN_FOR (3600 * CLOCK_NS_PER_SEC)
+struct login_seen {
+    struct {
+        char who[AUTH_NAME_MAX + 1], address[64];
+        const char *method; /* a literal */
+        uint64_t at;        /* monotonic; 0: free */
+    } rows[LOGIN_SEEN_MAX];
+};
+
 void login_init(struct api *a)
 {
     a->uid = geteuid();
     login_user_name(a->uid, a->user);
     login_user_name(0, a->root);
+    a->seen = mem_new(struct login_seen);
+}
+
+void login_done(struct api *a)
+{
+    free(a->seen);
+}
+
+static bool login_is_known(struct call *c, const char *method)
+{
+    struct login_seen *seen = c->api->seen;
+    const char *address = exchange_peer(c->x)->address;
+    uint64_t now = c->api->deps.clock->monotonic(c->api->deps.clock);
+    size_t oldest = 0;
+    for (size_t i = 0; i < LOGIN_SEEN_MAX; i++) {
+        if (seen->rows[i].at && seen->rows[i].method == method &&
+            str_eq(seen->rows[i].who, c->who) && str_eq(seen->rows[i].address, address)) {
+            bool known = now - seen->rows[i].at < LOGIN_SEEN_FOR;
+            seen->rows[i].at = now;
+            return known;
+        }
+        if (seen->rows[i].at < seen->rows[oldest].at)
+            oldest = i;
+    }
+    seen->rows[oldest].method = method;
+    seen->rows[oldest].at = now;
+    (void)snprintf(seen->rows[oldest].who, sizeof(seen->rows[oldest].who), "%s", c->who);
+    (void)snprintf(seen->rows[oldest].address, sizeof(seen->rows[oldest].address), "%s", address);
+    return false;
+}
+
+static bool login_ok(struct call *c, const char *who, enum api_role role, const char *method)
+{
+    (void)snprintf(c->who, sizeof(c->who), "%s", who);
+    c->role = role;
+    if (login_is_known(c, method))
+        return true;
+    const struct access_login l = {.who = c->who,
+                                   .role = role_name(role),
+                                   .method = method,
+                                   .address = exchange_peer(c->x)->address};
+    access_login(c->api->deps.warden, &l);
+    return true;
+}
+
+void login_record_refusal(struct call *c, const char *why)
+{
+    const struct access_refusal r = {.why = why,
+                                     .who = c->who,
+                                     .address = exchange_peer(c->x)->address,
+                                     .method = exchange_method(c->x),
+                                     .path = exchange_path(c->x)};
+    access_refused(c->api->deps.warden, &r);
 }
 
 /* ---- peer credentials ---- */
 
-static bool login_by_peer(struct call *c, const struct front_peer *p)
+static bool login_is_peer(const struct call *c, const struct front_peer *p)
 {
-    if (!p->is_unix || !p->outside || (p->uid != 0 && p->uid != c->api->uid))
-        return false;
-    c->role = API_ROLE_ADMIN;
-    c->who = p->uid == c->api->uid ? c->api->user : c->api->root;
-    return true;
+    return p->is_unix && p->outside && (p->uid == 0 || p->uid == c->api->uid);
 }
 
-static bool login_refuse(struct call *c, const char *words)
+static bool login_refuse(struct call *c, const char *why, const char *words)
 {
+    login_record_refusal(c, why);
     exchange_add_header(c->x, "WWW-Authenticate", "Bearer realm=\"clawrden\"");
     call_error(c->x, 401, "unauthorized", NULL, "%s", words);
     return false;
+}
+
+/* Something was presented, and it is not right. */
+static bool login_wrong(struct call *c)
+{
+    const char *address = exchange_peer(c->x)->address;
+    uint64_t now = c->api->deps.clock->monotonic(c->api->deps.clock);
+    if (!auth_failed(c->api->auth, address, now)) {
+        log_warn(NULL, "api: wrong credentials from %s", address);
+        return login_refuse(c, "credentials", "these credentials are not right");
+    }
+    login_record_refusal(c, "too-many");
+    exchange_add_header(c->x, "Retry-After", "60");
+    call_error(c->x, 429, "too_many_failures", NULL, "too many wrong credentials from %s", address);
+    return false;
+}
+
+/* The right token passes whatever went wrong before from its address, so nobody can lock its holder
+ * out: guessing one is hopeless. */
+static bool login_by_token(struct call *c, const char *secret)
+{
+    uint64_t now = c->api->deps.clock->realtime(c->api->deps.clock);
+    struct account_token *t =
+        accounts_find_secret(c->api->accounts, secret, AUTH_TOKEN_SIZE - 1, now);
+    if (!t)
+        return login_wrong(c);
+    t->used = now;
+    return login_ok(c, t->name, t->role, "token");
 }
 
 bool login_check(struct call *c)
@@ -52,31 +146,26 @@ bool login_check(struct call *c)
     if (p->is_unix && !p->outside) {
         log_warn(NULL, "api: pid %d, uid %u is governed or cannot be placed; refused its login",
                  (int)p->pid, (unsigned)p->uid);
-        return login_refuse(c, "a governed process has no login here, whatever its user");
+        return login_refuse(c, "governed",
+                            "a governed process has no login here, whatever its user");
     }
-    if (login_by_peer(c, p))
-        return true;
-    unsigned level = API_ROLE_NONE;
-    uint64_t now = c->api->deps.clock->monotonic(c->api->deps.clock);
-    switch (auth_check(c->api->auth, exchange_header(c->x, "Authorization"), p->address, now,
-                       &c->who, &level)) {
-    case AUTH_OK:
-        c->role = (enum api_role)level;
-        return true;
-    case AUTH_NONE:
-        return login_refuse(c,
+    if (login_is_peer(c, p))
+        return login_ok(c, p->uid == c->api->uid ? c->api->user : c->api->root, API_ROLE_ADMIN,
+                        "peer");
+    _cleanup_auth_header_ struct auth_header h;
+    auth_header_read(exchange_header(c->x, "Authorization"), &h);
+    switch (h.scheme) {
+    case AUTH_SCHEME_BEARER:
+        return login_by_token(c, h.token);
+    case AUTH_SCHEME_BASIC:
+    case AUTH_SCHEME_BAD:
+        return login_wrong(c);
+    case AUTH_SCHEME_NONE:
+        return login_refuse(c, "none",
                             "log in with 'Authorization: Bearer TOKEN'; the token is in the file "
                             "'token' of the warden's state directory");
-    case AUTH_WRONG:
-        log_warn(NULL, "api: wrong credentials from %s", p->address);
-        return login_refuse(c, "these credentials are not right");
-    case AUTH_LIMITED:
-        exchange_add_header(c->x, "Retry-After", "60");
-        call_error(c->x, 429, "too_many_failures", NULL, "too many wrong credentials from %s",
-                   p->address);
-        return false;
     }
-    return login_refuse(c, "no login");
+    return login_refuse(c, "none", "no login");
 }
 
 /* ---- the site ---- */

@@ -8,9 +8,13 @@
 /* The names of the users that may log in by peer credentials, read once: a name service may block.
  */
 void login_init(struct api *a);
+void login_done(struct api *a);
 
 /* True: c->role and c->who are set. False: 401 or 429 was sent. */
 bool login_check(struct call *c);
+
+/* `why` goes on record with who, from where and what for; bounded (core/access.h). */
+void login_record_refusal(struct call *c, const char *why);
 
 /* False, and 421 or 403 was sent: a name that is not this host's (DNS rebinding), or a foreign web
  * page. */

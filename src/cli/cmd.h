@@ -19,6 +19,9 @@ int cmd_policy_show(struct cli *c, const struct args *a);
 int cmd_run(struct cli *c, const struct args *a); /* returns the agent's exit status */
 int cmd_doctor(struct cli *c, const struct args *a);
 int cmd_init(struct cli *c, const struct args *a);
+int cmd_token_create(struct cli *c, const struct args *a);
+int cmd_token_list(struct cli *c, const struct args *a);
+int cmd_token_revoke(struct cli *c, const struct args *a);
 int cmd_audit_verify(struct cli *c, const struct args *a);
 int cmd_audit_tail(struct cli *c, const struct args *a);
 int cmd_audit_export(struct cli *c, const struct args *a);

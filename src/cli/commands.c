@@ -74,6 +74,13 @@ static const struct cli_option doctor_options[] = {
     {0},
 };
 
+static const struct cli_option token_options[] = {
+    {"role", 'r', "ROLE", "viewer, approver, operator or admin"},
+    {"name", 'n', "NAME", "who holds it, as records will say"},
+    {"expires", 'e', "TIME", "how long it counts: 12h, 30d ... (until it is revoked)"},
+    {0},
+};
+
 static const struct cli_option audit_verify_options[] = {
     {"head", 0, "FILE",
      "the head file (audit.head in the state directory, when it is of this log)"},
@@ -142,6 +149,13 @@ const struct command commands[] = {
      ID_HELP " \"all\" is everything that runs.\nKILL ends every process of the command; REASON is "
              "recorded.",
      kill_options, 1, UINT_MAX, false, cmd_kill},
+    {"token create", "--role ROLE [--name NAME] [--expires TIME]", "make a token for the API",
+     "Prints it once; only its hash is kept. ROLE is viewer, approver (answers), operator (kills, "
+     "pauses)\nor admin (tokens, users, policy); TIME is like 12h or 30d.",
+     token_options, 0, 0, false, cmd_token_create},
+    {"token list", "", "show who has tokens", NULL, NULL, 0, 0, false, cmd_token_list},
+    {"token revoke", "ID|NAME...", "make a token useless at once", NULL, NULL, 1, UINT_MAX, false,
+     cmd_token_revoke},
     {"audit verify", "[--head FILE] [--key FILE] [--single] [FILE]",
      "check that the audit log is whole and unchanged",
      "Exits with 0: it is; 1: it is not, and each problem is named; 2: it could not be read.\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside of the warden: the course of one request, as one table of what may follow what. Included
- * by core/warden.c, core/course.c, core/judging.c and core/outcome.c only. */
+ * by core/warden.c, core/access.c, core/course.c, core/judging.c and core/outcome.c only. */
 #pragma once
 
 #include "core/approvals.h"
@@ -120,7 +120,9 @@ struct warden {
     void *rearm_arg;
     uint64_t armed; /* what tick returned last, or what rearm was called for */
     uint64_t swept_at;
-    uint64_t unrecorded; /* commands refused because nothing could be recorded */
+    uint64_t refusals_since; /* of logins: the minute that is counted, monotonic */
+    unsigned refusals;       /* recorded in it */
+    uint64_t unrecorded;     /* commands refused because nothing could be recorded */
     bool draining;
 };
 

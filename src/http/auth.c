@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/auth.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -15,15 +16,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#define AUTH_HASH_SIZE 32
 #define AUTH_ADDRESSES_MAX 256
 #define AUTH_ADDRESS_SIZE 64
-
-struct token {
-    unsigned char hash[AUTH_HASH_SIZE];
-    char name[AUTH_NAME_MAX + 1];
-    unsigned level;
-};
+#define AUTH_BASIC_MAX ((AUTH_NAME_MAX + 1 + AUTH_PASSWORD_MAX + 2) / 3 * 4)
 
 /* Wrong credentials of one address since `since`. */
 struct failures {
@@ -33,26 +28,12 @@ struct failures {
 };
 
 struct auth {
-    struct token tokens[AUTH_TOKENS_MAX];
-    size_t tokens_count;
     struct failures failures[AUTH_ADDRESSES_MAX];
 };
 
-struct auth *auth_new(void)
-{
-    return mem_new(struct auth);
-}
-
-struct auth *auth_free(struct auth *a)
-{
-    free(a);
-    return NULL;
-}
-
 /* ---- tokens ---- */
 
-/* `s` is terminated behind its `n` bytes. */
-static bool auth_token_valid(const char *s, size_t n)
+bool auth_token_valid(const char *s, size_t n)
 {
     if (n != AUTH_TOKEN_SIZE - 1 || memcmp(s, "clw_", 4) != 0)
         return false;
@@ -60,91 +41,27 @@ static bool auth_token_valid(const char *s, size_t n)
            n - 4;
 }
 
-static bool auth_hash(const char *s, size_t n, unsigned char out[AUTH_HASH_SIZE])
+int auth_hash(const char *s, size_t n, unsigned char out[AUTH_HASH_SIZE])
 {
-    return EVP_Digest(s, n, out, NULL, EVP_sha256(), NULL) == 1;
+    return EVP_Digest(s, n, out, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
 }
 
-int auth_add_token(struct auth *a, const char *token, const char *name, unsigned level)
+bool auth_same(const unsigned char a[AUTH_HASH_SIZE], const unsigned char b[AUTH_HASH_SIZE])
 {
-    if (!auth_token_valid(token, strlen(token)) || strlen(name) > AUTH_NAME_MAX)
-        return -EINVAL;
-    if (a->tokens_count == AUTH_TOKENS_MAX)
-        return -ENOSPC;
-    struct token *t = &a->tokens[a->tokens_count];
-    if (!auth_hash(token, strlen(token), t->hash))
-        return -EIO;
-    (void)snprintf(t->name, sizeof(t->name), "%s", name);
-    t->level = level;
-    a->tokens_count++;
+    return CRYPTO_memcmp(a, b, AUTH_HASH_SIZE) == 0;
+}
+
+int auth_random_hex(char *out, size_t n, struct err *err)
+{
+    unsigned char bytes[32];
+    if (n > sizeof(bytes) || getrandom(bytes, n, 0) != (ssize_t)n)
+        return err_errno(err, -EIO, "no random bytes");
+    str_hex(bytes, n, out);
+    OPENSSL_cleanse(bytes, sizeof(bytes));
     return 0;
 }
 
-/* Compares with every token, in the same time wherever it matches. */
-static const struct token *auth_find(const struct auth *a, const char *s, size_t n)
-{
-    unsigned char hash[AUTH_HASH_SIZE];
-    if (!auth_hash(s, n, hash))
-        return NULL;
-    const struct token *found = NULL;
-    for (size_t i = 0; i < a->tokens_count; i++)
-        if (CRYPTO_memcmp(hash, a->tokens[i].hash, sizeof(hash)) == 0)
-            found = &a->tokens[i];
-    return found;
-}
-
-/* ---- failures ---- */
-
-/* The row of `address`: its own, a free one, or the one that failed least lately. */
-static struct failures *auth_failures(struct auth *a, const char *address, uint64_t now)
-{
-    struct failures *oldest = &a->failures[0];
-    for (size_t i = 0; i < AUTH_ADDRESSES_MAX; i++) {
-        struct failures *f = &a->failures[i];
-        if (str_eq(f->address, address)) {
-            if (now - f->since >= AUTH_WINDOW)
-                *f = (struct failures){.count = 0};
-            else
-                return f;
-        }
-        if (f->since < oldest->since)
-            oldest = f;
-    }
-    *oldest = (struct failures){.since = now};
-    (void)snprintf(oldest->address, sizeof(oldest->address), "%s", address);
-    return oldest;
-}
-
-static enum auth_result auth_wrong(struct auth *a, const char *address, uint64_t now)
-{
-    struct failures *f = auth_failures(a, address, now);
-    if (f->count >= AUTH_FAILURES_MAX)
-        return AUTH_LIMITED;
-    f->count++;
-    return AUTH_WRONG;
-}
-
-enum auth_result auth_check(struct auth *a, const char *header, const char *address, uint64_t now,
-                            const char **ret_name, unsigned *ret_level)
-{
-    if (!header)
-        return AUTH_NONE;
-    if (strncasecmp(header, "Bearer ", 7) != 0)
-        return auth_wrong(a, address, now);
-    const char *s = header + 7;
-    s += strspn(s, " ");
-    size_t n = strlen(s);
-    const struct token *t = auth_token_valid(s, n) ? auth_find(a, s, n) : NULL;
-    if (!t)
-        return auth_wrong(a, address, now);
-    *ret_name = t->name;
-    *ret_level = t->level;
-    return AUTH_OK;
-}
-
-/* ---- the file ---- */
-
-static int auth_token_make(char out[AUTH_TOKEN_SIZE], struct err *err)
+int auth_token_make(char out[AUTH_TOKEN_SIZE], struct err *err)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     unsigned char random[33]; /* 32 of them count: 43 characters of 6 bits, the last one of 4 */
@@ -163,6 +80,155 @@ static int auth_token_make(char out[AUTH_TOKEN_SIZE], struct err *err)
     return 0;
 }
 
+/* ---- headers ---- */
+
+/* user:password in base64. EVP_DecodeBlock() does not say how many bytes the padding took. */
+static bool auth_basic_read(const char *s, struct auth_header *h)
+{
+    unsigned char plain[AUTH_BASIC_MAX / 4 * 3 + 1];
+    size_t n = strlen(s);
+    if (n == 0 || n % 4 != 0 || n > AUTH_BASIC_MAX)
+        return false;
+    int len = EVP_DecodeBlock(plain, (const unsigned char *)s, (int)n);
+    if (len < 0)
+        return false;
+    len -= (s[n - 1] == '=') + (s[n - 2] == '=');
+    plain[len] = '\0';
+    const char *colon = memchr(plain, ':', (size_t)len);
+    size_t user = colon ? (size_t)(colon - (const char *)plain) : 0, rest = (size_t)len - user;
+    bool ok = colon && user > 0 && user <= AUTH_NAME_MAX && rest - 1 <= AUTH_PASSWORD_MAX &&
+              !memchr(plain, '\0', (size_t)len);
+    if (ok) {
+        (void)snprintf(h->user, sizeof(h->user), "%.*s", (int)user, (const char *)plain);
+        (void)snprintf(h->password, sizeof(h->password), "%s", colon + 1);
+    }
+    OPENSSL_cleanse(plain, sizeof(plain));
+    return ok;
+}
+
+void auth_header_read(const char *value, struct auth_header *ret)
+{
+    *ret = (struct auth_header){.scheme = value ? AUTH_SCHEME_BAD : AUTH_SCHEME_NONE};
+    if (!value)
+        return;
+    bool bearer = strncasecmp(value, "Bearer ", 7) == 0;
+    if (!bearer && strncasecmp(value, "Basic ", 6) != 0)
+        return;
+    const char *s = value + (bearer ? 7 : 6);
+    s += strspn(s, " ");
+    if (!bearer && auth_basic_read(s, ret))
+        ret->scheme = AUTH_SCHEME_BASIC;
+    if (bearer && auth_token_valid(s, strlen(s))) {
+        ret->scheme = AUTH_SCHEME_BEARER;
+        ret->token = s;
+    }
+}
+
+void auth_header_done(struct auth_header *h)
+{
+    OPENSSL_cleanse(h->password, sizeof(h->password));
+}
+
+bool auth_cookie(const char *header, const char *name, char out[AUTH_TOKEN_SIZE])
+{
+    size_t n = strlen(name);
+    bool found = false;
+    for (const char *s = header; s && *s;) {
+        s += strspn(s, "; \t");
+        size_t len = strcspn(s, ";");
+        if (len > n && strncmp(s, name, n) == 0 && s[n] == '=') {
+            size_t size = len - n - 1;
+            while (size > 0 && (s[n + size] == ' ' || s[n + size] == '\t'))
+                size--;
+            if (found || size != AUTH_TOKEN_SIZE - 1)
+                return false;
+            memcpy(out, s + n + 1, size);
+            out[size] = '\0';
+            found = true;
+        }
+        s += len;
+    }
+    return found && auth_token_valid(out, AUTH_TOKEN_SIZE - 1);
+}
+
+/* ---- failures ---- */
+
+struct auth *auth_new(void)
+{
+    return mem_new(struct auth);
+}
+
+struct auth *auth_free(struct auth *a)
+{
+    free(a);
+    return NULL;
+}
+
+/* Who has one IPv6 address has 2^64 of them. */
+static void auth_place(const char *address, char out[AUTH_ADDRESS_SIZE])
+{
+    struct in6_addr in6;
+    (void)snprintf(out, AUTH_ADDRESS_SIZE, "%s", address);
+    if (inet_pton(AF_INET6, address, &in6) != 1)
+        return;
+    if (IN6_IS_ADDR_V4MAPPED(&in6))
+        return;
+    memset(in6.s6_addr + 8, 0, 8);
+    (void)inet_ntop(AF_INET6, &in6, out, AUTH_ADDRESS_SIZE);
+}
+
+/* The row of an address; NULL when it was not wrong in this window. */
+static struct failures *auth_row(struct auth *a, const char *place, uint64_t now)
+{
+    for (size_t i = 0; i < AUTH_ADDRESSES_MAX; i++) {
+        struct failures *f = &a->failures[i];
+        if (f->count && str_eq(f->address, place) && now - f->since < AUTH_WINDOW)
+            return f;
+    }
+    return NULL;
+}
+
+/* A row for `place`: its old one, a free one, or the one that failed least lately. */
+static struct failures *auth_row_new(struct auth *a, const char *place, uint64_t now)
+{
+    struct failures *oldest = &a->failures[0];
+    for (size_t i = 0; i < AUTH_ADDRESSES_MAX; i++) {
+        struct failures *f = &a->failures[i];
+        if (str_eq(f->address, place)) {
+            oldest = f;
+            break;
+        }
+        if (f->since < oldest->since)
+            oldest = f;
+    }
+    *oldest = (struct failures){.since = now};
+    (void)snprintf(oldest->address, sizeof(oldest->address), "%s", place);
+    return oldest;
+}
+
+bool auth_is_limited(struct auth *a, const char *address, uint64_t now)
+{
+    char place[AUTH_ADDRESS_SIZE];
+    auth_place(address, place);
+    const struct failures *f = auth_row(a, place, now);
+    return f && f->count >= AUTH_FAILURES_MAX;
+}
+
+bool auth_failed(struct auth *a, const char *address, uint64_t now)
+{
+    char place[AUTH_ADDRESS_SIZE];
+    auth_place(address, place);
+    struct failures *f = auth_row(a, place, now);
+    if (!f)
+        f = auth_row_new(a, place, now);
+    if (f->count >= AUTH_FAILURES_MAX)
+        return true;
+    f->count++;
+    return false;
+}
+
+/* ---- the file ---- */
+
 static int auth_token_check_file(const char *path, const struct stat *st, struct err *err)
 {
     if (!S_ISREG(st->st_mode))
@@ -174,13 +240,17 @@ static int auth_token_check_file(const char *path, const struct stat *st, struct
     return 0;
 }
 
-int auth_token_load_or_make(const char *path, char out[AUTH_TOKEN_SIZE], struct err *err)
+int auth_token_load_or_make(const char *path, char out[AUTH_TOKEN_SIZE], bool *ret_made,
+                            struct err *err)
 {
+    *ret_made = false;
     _cleanup_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT) {
         int r = auth_token_make(out, err);
         _cleanup_free_ char *line = mem_printf("%s\n", r < 0 ? "" : out);
-        return r < 0 ? r : fd_write_file(path, 0600, line, strlen(line), err);
+        r = r < 0 ? r : fd_write_file(path, 0600, line, strlen(line), err);
+        *ret_made = r >= 0;
+        return r;
     }
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0)

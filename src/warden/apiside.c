@@ -136,6 +136,7 @@ static int print_url(const struct apiside *a, struct err *err)
 
 static int start(struct apiside *a, const char *token, const char *socket_path, struct err *err)
 {
+    _cleanup_free_ char *accounts_path = path_join(a->parts.config->state, "accounts.json");
     const struct config *c = a->parts.config;
     struct api_deps deps = {.warden = a->parts.warden,
                             .clock = a->parts.clock,
@@ -151,6 +152,7 @@ static int start(struct apiside *a, const char *token, const char *socket_path, 
     x.socket_path = socket_path;
     x.address = str_eq(c->api, "none") ? NULL : c->api;
     x.token = token;
+    x.accounts_path = accounts_path;
     int r = api_start(a->parts.loop, &deps, &x, &a->api, &a->url, err);
     return r < 0 || !a->url ? r : print_url(a, err);
 }
@@ -162,7 +164,8 @@ int apiside_open(const struct apiside_parts *p, struct apiside **ret, struct err
     char token[AUTH_TOKEN_SIZE];
     struct apiside *a = mem_new(struct apiside);
     a->parts = *p;
-    int r = auth_token_load_or_make(token_path, token, err);
+    bool made;
+    int r = auth_token_load_or_make(token_path, token, &made, err);
     if (r == 0)
         r = start(a, token, socket_path, err);
     explicit_bzero(token, sizeof(token));

@@ -75,7 +75,7 @@ def test_every_reference_leads_somewhere_and_every_component_is_used():
 def test_it_has_every_route_and_no_other():
     table = (ROOT / "src/api/api.c").read_text()
     routes = {(m, p.replace("{}", "{id}"), role) for m, p, role in
-              re.findall(r'\{"(GET|POST)", "(/[^"]*)", API_ROLE_(\w+),', table)}
+              re.findall(r'\{"(GET|POST|DELETE)", "(/[^"]*)", API_ROLE_(\w+),', table)}
     said = set()
     for method, path, op in operations():
         role = re.search(r"Role (\w+)\.", op["summary"])
@@ -131,6 +131,9 @@ def test_every_answer_is_as_the_file_says(warden):
     page = ok("GET", "/api/history", query="?limit=1")
     assert page["next"] and ok("GET", "/api/history", query=f"?limit=1&cursor={page['next']}")["history"]
     ok("POST", "/api/policy/reload")
+    made = ok("POST", "/api/tokens", {"role": "viewer", "name": "ana", "expires": "1h"})
+    assert made["token"] and "token" not in ok("GET", "/api/tokens")[-1]
+    ok("DELETE", "/api/tokens/{id}", id=made["id"])
     assert done == {(m, p) for m, p, _ in operations()}  # and so: nothing was left out
 
 

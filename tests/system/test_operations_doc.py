@@ -119,8 +119,9 @@ def test_the_yaml_for_prometheus_is_yaml(tmp_path):
 
 def test_the_files_have_the_modes_of_the_table(warden):
     warden.run("true")
+    warden.cli("token", "create", "--role", "viewer", check=True)
     rows = re.findall(r"^\| STATE/([\w.]+) \|[^|]*\| (\d{4}) \|", section("Files"), re.M)
-    assert len(rows) == 5
+    assert len(rows) == 6
     for name, mode in rows:
         wait_for((warden.state / name).exists, what=name)
         assert stat.S_IMODE((warden.state / name).stat().st_mode) == int(mode, 8), name
