@@ -112,7 +112,7 @@ bool exchange_oversize(const struct exchange *x)
 
 void exchange_add_header(struct exchange *x, const char *name, const char *value)
 {
-    if (x->response || x->headers_count == EXCHANGE_HEADERS_MAX)
+    if (exchange_replied(x) || x->headers_count == EXCHANGE_HEADERS_MAX)
         return;
     x->headers[x->headers_count].name = mem_strdup(name);
     x->headers[x->headers_count++].value = mem_strdup(value);
@@ -120,12 +120,31 @@ void exchange_add_header(struct exchange *x, const char *name, const char *value
 
 bool exchange_replied(const struct exchange *x)
 {
-    return x->response != NULL;
+    return x->response != NULL || x->given_up;
+}
+
+static void exchange_resume(struct exchange *x)
+{
+    if (!x->suspended || !x->mhd)
+        return;
+    x->suspended = false;
+    MHD_resume_connection(x->mhd); /* wakes nobody by itself with an external loop */
+    x->wake(x->wake_arg);
+}
+
+struct front_conn *exchange_give_up(struct exchange *x)
+{
+    struct front_conn *c = x->mhd && !exchange_replied(x) ? x->conn(x->attached) : NULL;
+    if (!c)
+        return NULL;
+    x->given_up = true;
+    exchange_resume(x);
+    return c;
 }
 
 void exchange_reply(struct exchange *x, unsigned status, const char *content_type, struct buf *body)
 {
-    if (x->response)
+    if (exchange_replied(x))
         return;
     size_t n = body ? body->len : 0;
     char *data = body ? buf_steal(body) : mem_strdup("");
@@ -141,9 +160,5 @@ void exchange_reply(struct exchange *x, unsigned status, const char *content_typ
     (void)MHD_add_response_header(x->response, "X-Content-Type-Options", "nosniff");
     for (size_t i = 0; i < x->headers_count; i++)
         (void)MHD_add_response_header(x->response, x->headers[i].name, x->headers[i].value);
-    if (x->suspended && x->mhd) {
-        x->suspended = false;
-        MHD_resume_connection(x->mhd); /* wakes nobody by itself with an external loop */
-        x->wake(x->wake_arg);
-    }
+    exchange_resume(x);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of struct exchange. Nobody but exchange.c and server.c includes this. */
+/* The inside of struct exchange. Nobody but exchange.c, stream.c and
+ * server.c includes this. */
 #pragma once
 
 #include <microhttpd.h>
@@ -12,9 +13,10 @@
 struct exchange {
     struct list link; /* the server's, while the parser knows it */
     unsigned refs;
-    struct MHD_Connection *mhd; /* NULL: the caller has gone, or was answered */
-    void *attached;             /* the server's */
-    void (*wake)(void *arg);    /* the parser must run: it was resumed */
+    struct MHD_Connection *mhd;                 /* NULL: the caller has gone, or was answered */
+    void *attached;                             /* the server's */
+    struct front_conn *(*conn)(void *attached); /* NULL: it has gone */
+    void (*wake)(void *arg);                    /* the parser must run: it was resumed */
     void *wake_arg;
     char *method, *path; /* owned */
     struct front_peer peer;
@@ -22,6 +24,7 @@ struct exchange {
     bool oversize;
     bool dispatched; /* the handler has it */
     bool suspended;  /* and the parser waits for the answer */
+    bool given_up;   /* its connection became a stream: there is no answer for the parser */
     unsigned status;
     struct MHD_Response *response; /* owned; set: answered */
     struct {
@@ -32,3 +35,6 @@ struct exchange {
 
 struct exchange *exchange_new(struct MHD_Connection *mhd, const char *method, const char *path,
                               const struct front_peer *peer, bool oversize);
+/* Its connection, for a stream; NULL: the caller has gone, or was answered. From here on the parser
+ * is told to forget it. */
+struct front_conn *exchange_give_up(struct exchange *x);

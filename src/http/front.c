@@ -145,6 +145,8 @@ static void front_sweep(uv_timer_t *t)
     struct front *f = t->data;
     list_foreach(it, &f->conns)
         relay_sweep(list_item(it, struct front_conn, link), uv_now(f->loop));
+    list_foreach(it, &f->streams)
+        relay_sweep(list_item(it, struct front_conn, link), uv_now(f->loop));
     bool paused = false;
     for (size_t i = 0; i < f->listeners_count; i++) {
         paused |= f->listeners[i].paused;
@@ -163,6 +165,7 @@ struct front *front_new(uv_loop_t *loop, const struct front_config *c)
     f->loop = loop;
     f->config = *c;
     list_init(&f->conns);
+    list_init(&f->streams);
     (void)uv_timer_init(loop, &f->sweep); /* cannot fail */
     f->sweep.data = f;
     f->handles = 1;
@@ -227,6 +230,7 @@ void front_close(struct front *f, void (*gone)(void *arg), void *arg)
         if (c->state == RELAY_HEAD || c->state == RELAY_BODY)
             relay_close(c);
     }
+    list_foreach(it, &f->streams) relay_stream_end(list_item(it, struct front_conn, link));
     if (f->count == 0)
         front_emptied(f);
 }

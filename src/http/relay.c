@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* One connection: HEAD -> BODY -> ANSWER -> DRAIN -> HEAD ..., and LINGER at its end. A request
- * that comes early (pipelined) waits in `in` until the answer before it has left. */
+/* One connection: HEAD -> BODY -> ANSWER -> DRAIN -> HEAD ..., and LINGER at its end; or from
+ * ANSWER to STREAM, when the handler takes it over (http/stream.h), for the rest of its life. A
+ * request that comes early (pipelined) waits in `in` until the answer before it has left. */
 #include "http/relay.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -14,6 +17,7 @@
 
 #define RELAY_IN_MAX (GATE_HEAD_MAX + GATE_BODY_MAX + 2 * FRONT_CHUNK)
 #define RELAY_LINGER_MS 1000
+#define RELAY_UNACKNOWLEDGED_MS 60000
 #define RELAY_LINGER_BYTES (1u << 20)
 
 struct relay_write {
@@ -51,17 +55,32 @@ static void relay_close_inner(struct front_conn *c)
         uv_close((uv_handle_t *)&c->inner, relay_closed);
 }
 
+static void relay_uncount(struct front_conn *c)
+{
+    if (c->counted)
+        c->listener->count--;
+    c->counted = false;
+}
+
+static void relay_stream_gone(struct front_conn *c)
+{
+    const struct stream_ops *ops = TAKE_PTR(c->stream.ops);
+    if (ops)
+        ops->gone(c->stream.arg);
+}
+
 void relay_close(struct front_conn *c)
 {
     if (c->state == RELAY_CLOSED)
         return;
     c->state = RELAY_CLOSED;
     list_remove(&c->link);
-    c->listener->count--;
+    relay_uncount(c);
     relay_close_inner(c);
     uv_close(&c->outer.handle, relay_closed);
     if (--c->front->count == 0)
         front_emptied(c->front);
+    relay_stream_gone(c);
 }
 
 static void relay_shut(uv_shutdown_t *req, int status)
@@ -99,6 +118,20 @@ static void relay_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret)
     *ret = uv_buf_init(c->front->scratch, FRONT_CHUNK);
 }
 
+static uint64_t relay_stream_patience(const struct front_conn *c)
+{
+    unsigned ms = c->front->config.stall_ms;
+    return uv_now(c->front->loop) + (ms < STREAM_STALL_MS ? ms : STREAM_STALL_MS);
+}
+
+static void relay_stream_written(struct front_conn *c)
+{
+    if (c->writes > 0)
+        c->stall = relay_stream_patience(c);
+    else if (c->stream.ops && c->stream.ops->drained)
+        c->stream.ops->drained(c->stream.arg);
+}
+
 static void relay_written(uv_write_t *req, int status)
 {
     struct relay_write *w = container_of(req, struct relay_write, req);
@@ -110,6 +143,10 @@ static void relay_written(uv_write_t *req, int status)
     c->stall = 0;
     if (status < 0) {
         relay_close(c);
+        return;
+    }
+    if (c->state == RELAY_STREAM) {
+        relay_stream_written(c);
         return;
     }
     if (c->state == RELAY_LINGER || c->writes > 0)
@@ -306,6 +343,13 @@ static void outer_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
         relay_close(c);
         return;
     }
+    if (c->state == RELAY_STREAM) {
+        if (n < 0)
+            relay_close(c); /* whoever listens keeps its own side open */
+        else if (c->stream.ops && c->stream.ops->came)
+            c->stream.ops->came(c->stream.arg, b->base, (size_t)n);
+        return;
+    }
     if (c->state == RELAY_LINGER) {
         c->lingered += n > 0 ? (size_t)n : 0;
         if (n < 0 || c->lingered > RELAY_LINGER_BYTES)
@@ -368,6 +412,49 @@ void front_answered(struct front_conn *c)
     relay_drained(c);
 }
 
+/* ---- streams ---- */
+
+/* A peer that vanished without a word is found out by what it does not acknowledge. */
+static void relay_stream_watch(const struct front_conn *c)
+{
+    uv_os_fd_t fd;
+    unsigned ms = RELAY_UNACKNOWLEDGED_MS;
+    if (!c->peer.is_unix && uv_fileno(&c->outer.handle, &fd) == 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
+void relay_stream_begin(struct front_conn *c)
+{
+    c->state = RELAY_STREAM;
+    c->taken = true;
+    c->deadline = 0;
+    buf_done(&c->in); /* what came early is not ours to answer */
+    relay_close_inner(c);
+    relay_uncount(c);
+    list_remove(&c->link);
+    list_append(&c->front->streams, &c->link);
+    relay_stream_watch(c);
+    (void)uv_read_start(&c->outer.stream, relay_alloc, outer_read); /* may run already */
+}
+
+int relay_stream_send(struct front_conn *c, const char *p, size_t n)
+{
+    if (c->state != RELAY_STREAM)
+        return -EPIPE;
+    uint64_t stall = c->writes > 0 ? c->stall : relay_stream_patience(c);
+    relay_send(c, p, n);
+    c->stall = stall;
+    return c->state == RELAY_STREAM ? 0 : -EPIPE;
+}
+
+void relay_stream_end(struct front_conn *c)
+{
+    if (c->state != RELAY_STREAM)
+        return;
+    relay_linger(c);
+    relay_stream_gone(c);
+}
+
 /* ---- its life ---- */
 
 void relay_new(struct listener *l, int fd, const struct front_peer *peer)
@@ -390,6 +477,7 @@ void relay_new(struct listener *l, int fd, const struct front_peer *peer)
     f->handles++;
     f->count++;
     l->count++;
+    c->counted = true;
     list_append(&f->conns, &c->link);
     c->deadline = uv_now(f->loop) + f->config.head_ms;
     r = l->is_unix ? uv_pipe_open(&c->outer.pipe, fd) : uv_tcp_open(&c->outer.tcp, fd);

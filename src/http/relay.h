@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The inside of http/front: one connection, and what it shares with its listener. Nobody but
- * front.c and relay.c includes this. */
+ * front.c, relay.c and stream.c includes this. */
 #pragma once
 
 #include <uv.h>
@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "http/front.h"
 #include "http/gate.h"
+#include "http/stream.h"
 
 #define FRONT_CHUNK (64u << 10)
 #define FRONT_LISTENERS_MAX 4
@@ -18,6 +19,7 @@ enum relay_state {
     RELAY_BODY,   /* its head passed the gate */
     RELAY_ANSWER, /* the parser has the request */
     RELAY_DRAIN,  /* the parser is done; the rest of the answer is on its way */
+    RELAY_STREAM, /* no parser any more: http/stream.h */
     RELAY_LINGER, /* our side is shut: the peer may finish reading */
     RELAY_CLOSED, /* handles are closing */
 };
@@ -34,6 +36,7 @@ struct front {
     uv_loop_t *loop;
     struct front_config config;
     struct list conns; /* the one that was busy least lately first */
+    struct list streams;
     unsigned count;
     struct listener listeners[FRONT_LISTENERS_MAX];
     size_t listeners_count;
@@ -50,8 +53,13 @@ void front_handle_gone(struct front *f);
 /* The last connection of a closing front has gone. */
 void front_emptied(struct front *f);
 
+struct stream {
+    const struct stream_ops *ops; /* NULL: no stream, or `gone` was called */
+    void *arg;
+};
+
 struct front_conn {
-    struct list link;
+    struct list link; /* in conns or streams of the front */
     struct front *front;
     struct listener *listener;
     struct front_peer peer;
@@ -77,10 +85,16 @@ struct front_conn {
     uint64_t deadline; /* loop ms; 0: none */
     uint64_t stall;    /* the same, for the write that is under way */
     size_t lingered;
+    bool counted; /* among the connections of its listener */
+    struct stream stream;
 };
 
 /* Takes over `fd`. */
 void relay_new(struct listener *l, int fd, const struct front_peer *peer);
 void relay_close(struct front_conn *c);
+/* For stream.c. The parser forgets the connection. */
+void relay_stream_begin(struct front_conn *c);
+int relay_stream_send(struct front_conn *c, const char *p, size_t n);
+void relay_stream_end(struct front_conn *c);
 /* Whatever deadline has passed. */
 void relay_sweep(struct front_conn *c, uint64_t now);

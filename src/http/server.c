@@ -158,6 +158,11 @@ static struct attached *server_attached(struct MHD_Connection *mhd)
     return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
+static struct front_conn *server_conn(void *attached)
+{
+    return ((struct attached *)attached)->conn;
+}
+
 static enum MHD_Result server_answer(struct server *s, struct exchange *x,
                                      struct MHD_Connection *mhd)
 {
@@ -167,6 +172,8 @@ static enum MHD_Result server_answer(struct server *s, struct exchange *x,
     }
     if (x->response)
         return MHD_queue_response(mhd, x->status, x->response);
+    if (x->given_up)
+        return MHD_NO; /* the front has the connection, this end of it only closes */
     if (x->oversize)
         return MHD_NO; /* a handler must refuse it at once */
     x->suspended = true;
@@ -194,6 +201,7 @@ static enum MHD_Result server_access(void *arg, struct MHD_Connection *mhd, cons
     front_taken(a->conn);
     x = exchange_new(mhd, method, url, front_peer(a->conn), front_oversize(a->conn));
     x->attached = a;
+    x->conn = server_conn;
     x->wake = server_wake;
     x->wake_arg = s;
     list_append(&s->exchanges, &x->link);
