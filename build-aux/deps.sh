@@ -24,6 +24,7 @@ build libyaml-dev pkg-config:yaml-0.1
 build libpcre2-dev pkg-config:libpcre2-8
 build libssl-dev pkg-config:libcrypto
 build libsqlite3-dev pkg-config:sqlite3
+build libwslay-dev file:/usr/include/wslay/wslay.h
 build libcmocka-dev pkg-config:cmocka
 build linux-libc-dev file:/usr/include/linux/types.h
 demo git git

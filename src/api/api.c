@@ -10,6 +10,7 @@
 #include "api/accounts.h"
 #include "api/adapters.h"
 #include "api/call.h"
+#include "api/feed.h"
 #include "api/login.h"
 #include "api/role.h"
 #include "base/log.h"
@@ -30,6 +31,8 @@ static const struct route api_routes[] = {
     {"POST", "/api/queue/{}/deny", API_ROLE_APPROVER, queue_deny},
     {"GET", "/api/running", API_ROLE_VIEWER, queue_running},
     {"GET", "/api/history", API_ROLE_VIEWER, history_page},
+    {"GET", "/api/events", API_ROLE_VIEWER, feed_events},
+    {"GET", "/api/ws", API_ROLE_VIEWER, feed_socket},
     {"POST", "/api/kill", API_ROLE_OPERATOR, kill_requests},
     {"GET", "/api/policy", API_ROLE_VIEWER, rules_show},
     {"POST", "/api/policy/explain", API_ROLE_VIEWER, why_explain},
@@ -210,6 +213,7 @@ int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_con
         api_gone(a);
         return r;
     }
+    a->feed = feed_new(loop, a);
     r = api_listen(a, config, ret_url, err);
     if (r < 0) {
         api_stop(a, NULL, NULL);
@@ -223,5 +227,6 @@ void api_stop(struct api *a, void (*gone)(void *arg), void *arg)
 {
     a->gone = gone;
     a->gone_arg = arg;
+    feed_close(TAKE_PTR(a->feed));
     server_close(a->server, api_gone, a);
 }

@@ -14,6 +14,7 @@ struct api {
     struct accounts *accounts; /* owned */
     struct login_seen *seen;   /* owned: whose login is on record */
     unsigned holds;            /* the server, and work that will come back */
+    struct feed *feed;         /* NULL: closed */
     uint64_t started_at;
     uid_t uid;                    /* the warden's */
     char user[AUTH_NAME_MAX + 1]; /* its name */
@@ -22,11 +23,14 @@ struct api {
     void *gone_arg;
 };
 
+#define CALL_PROOF_SIZE 96
+
 struct call {
     struct api *api;
     struct exchange *x; /* borrowed for the call */
     enum api_role role;
     char who[AUTH_NAME_MAX + 1]; /* "" without login */
+    char proof[CALL_PROOF_SIZE]; /* by what: "peer", "token:ID"; see login_still_valid() */
     struct json *body;           /* NULL: none; else an object */
 };
 
@@ -46,6 +50,10 @@ bool call_bool(const struct call *c, const char *key, bool *bad); /* absent: fal
 const char *call_string(const struct call *c, const char *key, size_t max, bool *bad);
 /* False, and 400 is sent, when the body has a member that is not in `keys` (ends with NULL). */
 bool call_only(struct call *c, const char *const *keys);
+
+/* In queue.c: a waiting request as GET /api/queue shows it. */
+void queue_put(const struct request *r, struct json_writer *w, uint64_t realtime,
+               uint64_t monotonic);
 
 /* Bytes of an answer. */
 #define CALL_ANSWER_MAX (96u << 20)

@@ -26,6 +26,9 @@ static void login_user_name(uid_t uid, char out[AUTH_NAME_MAX + 1])
         (void)snprintf(out, AUTH_NAME_MAX + 1, "uid %u", (unsigned)uid);
 }
 
+#define LOGIN_PROOF_PEER "peer"
+#define LOGIN_PROOF_TOKEN "token:"
+
 /* Whose login is on record: it is recorded anew when it was not seen for an hour. */
 #define LOGIN_SEEN_MAX 256
 #define LOGIN_SEEN_FOR (3600 * CLOCK_NS_PER_SEC)
@@ -137,7 +140,20 @@ static bool login_by_token(struct call *c, const char *secret)
     if (!t)
         return login_wrong(c);
     t->used = now;
+    (void)snprintf(c->proof, sizeof(c->proof), LOGIN_PROOF_TOKEN "%s", t->id);
     return login_ok(c, t->name, t->role, "token");
+}
+
+bool login_still_valid(struct api *a, const char *proof)
+{
+    if (str_eq(proof, LOGIN_PROOF_PEER))
+        return true;
+    if (!str_starts(proof, LOGIN_PROOF_TOKEN))
+        return false;
+    const struct account_token *t =
+        accounts_find_token(a->accounts, proof + strlen(LOGIN_PROOF_TOKEN));
+    uint64_t now = a->deps.clock->realtime(a->deps.clock);
+    return t && (!t->expires || now < t->expires);
 }
 
 bool login_check(struct call *c)
@@ -149,6 +165,7 @@ bool login_check(struct call *c)
         return login_refuse(c, "governed",
                             "a governed process has no login here, whatever its user");
     }
+    (void)snprintf(c->proof, sizeof(c->proof), LOGIN_PROOF_PEER);
     if (login_is_peer(c, p))
         return login_ok(c, p->uid == c->api->uid ? c->api->user : c->api->root, API_ROLE_ADMIN,
                         "peer");
@@ -186,14 +203,22 @@ static bool login_host_is_local(const char *host)
 
 bool login_check_site(struct exchange *x)
 {
-    const char *host = exchange_header(x, "Host"), *origin = exchange_header(x, "Origin");
+    const char *host = exchange_header(x, "Host");
     const char *method = exchange_method(x);
     if (!exchange_peer(x)->is_unix && host && !login_host_is_local(host)) {
         call_error(x, 421, "misdirected", NULL,
                    "the Host of a request must be localhost, 127.0.0.1 or [::1]");
         return false;
     }
-    if (!origin || str_eq(method, "GET") || str_eq(method, "HEAD"))
+    if (str_eq(method, "GET") || str_eq(method, "HEAD"))
+        return true;
+    return login_check_origin(x);
+}
+
+bool login_check_origin(struct exchange *x)
+{
+    const char *host = exchange_header(x, "Host"), *origin = exchange_header(x, "Origin");
+    if (!origin)
         return true;
     if (host && str_starts(origin, "http://") && str_eq(origin + strlen("http://"), host))
         return true;

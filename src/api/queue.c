@@ -32,9 +32,8 @@ static bool queue_is_long(const struct request *r)
     return n > QUEUE_ENTRY_MAX;
 }
 
-static void queue_put_short(struct listing *l, const struct request *r)
+static void queue_put_short(const struct request *r, struct json_writer *w)
 {
-    struct json_writer *w = &l->w;
     json_object_begin(w);
     json_field_string(w, "id", r->id_text);
     json_field_string(w, "state", request_state_name(r->state));
@@ -49,16 +48,25 @@ static void queue_put_short(struct listing *l, const struct request *r)
     json_object_end(w);
 }
 
+void queue_put(const struct request *r, struct json_writer *w, uint64_t realtime,
+               uint64_t monotonic)
+{
+    if (queue_is_long(r))
+        queue_put_short(r, w);
+    else
+        request_json(r, w, realtime, monotonic);
+}
+
 static void queue_add(void *arg, const struct request *r)
 {
     struct listing *l = arg;
     bool runs = r->state == REQUEST_STARTING || r->state == REQUEST_RUNNING;
     if (l->running ? !runs : r->state != REQUEST_WAITING)
         return;
-    if (l->out->len > QUEUE_LIST_MAX || queue_is_long(r))
-        queue_put_short(l, r);
+    if (l->out->len > QUEUE_LIST_MAX)
+        queue_put_short(r, &l->w);
     else
-        request_json(r, &l->w, l->realtime, l->monotonic);
+        queue_put(r, &l->w, l->realtime, l->monotonic);
 }
 
 static void queue_reply_list(struct call *c, bool running)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from conftest import POLICY, ROOT, wait_for
+from feed_client import Feed, Socket
 from test_api import HOST, Answer, NO_SUCH_ID, ask, finish, get, held, post, raw
 
 SPEC = yaml.safe_load((ROOT / "docs/openapi.yaml").read_text())
@@ -107,6 +108,7 @@ def test_every_answer_is_as_the_file_says(warden):
         done.add((method, path))
         return check(a, method, path)
 
+    feed, ws = Feed(warden), Socket(warden)
     p, id = held(warden, "git", "commit", "-m", b"caf\xe9".decode("latin-1"))
     for path in ("/healthz", "/readyz", "/metrics", "/api/status", "/api/policy"):
         ok("GET", path)
@@ -134,6 +136,18 @@ def test_every_answer_is_as_the_file_says(warden):
     made = ok("POST", "/api/tokens", {"role": "viewer", "name": "ana", "expires": "1h"})
     assert made["token"] and "token" not in ok("GET", "/api/tokens")[-1]
     ok("DELETE", "/api/tokens/{id}", id=made["id"])
+    # Streams have no end that ok() could wait for.
+    assert feed.status == 200 and "text/event-stream" in feed.head and ws.status == 101
+    shape = validator({"$ref": "#/components/schemas/Event"})
+    for stream, path in ((feed, "/api/events"), (ws, "/api/ws")):
+        names = set()
+        while "policy" not in names:
+            event = stream.next()
+            names.add(event["event"])
+            assert not [e.message for e in shape.iter_errors(event)], event
+        assert names == {"hello", "queued", "answered", "decided", "started", "ended", "policy"}
+        stream.close()
+        done.add(("GET", path))
     assert done == {(m, p) for m, p, _ in operations()}  # and so: nothing was left out
 
 

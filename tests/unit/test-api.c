@@ -823,11 +823,62 @@ static void metrics_are_in_the_form_of_prometheus(void **state)
         assert_has(r.body, lines[i]);
 }
 
+/* ---- the feed ---- */
+
+static int listen_feed(struct fixture *f, const char *token, struct buf *out)
+{
+    char text[512];
+    int fd = dial_tcp(&f->h);
+    int n = snprintf(
+        text, sizeof(text),
+        "GET /api/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n", token);
+    assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
+    assert_false(hear(&f->h, fd, out, "event: hello\n", 1));
+    return fd;
+}
+
+static void approvers_hear_all_of_a_request_and_viewers_what_records_say(void **state)
+{
+    struct fixture *f = *state;
+    static struct fake_caller c;
+    struct buf a = BUF_INIT(1u << 20), b = BUF_INIT(1u << 20);
+    int approver = listen_feed(f, APPROVER, &a), viewer = listen_feed(f, VIEWER, &b);
+    (void)submit(f, &c, "git push");
+    assert_false(hear(&f->h, approver, &a, "event: queued\n", 1));
+    assert_false(hear(&f->h, viewer, &b, "event: queued\n", 1));
+    turn_for(&f->h, 20);
+    assert_has(buf_str(&a), "\"digest\":");
+    assert_null(strstr(buf_str(&b), "\"digest\":"));
+    assert_has(buf_str(&b), "\"command_line\":\"git push\",\"shortened\":false");
+    buf_done(&a);
+    buf_done(&b);
+    (void)close(approver);
+    (void)close(viewer);
+}
+
+static void of_one_login_so_many_may_listen(void **state)
+{
+    struct fixture *f = *state;
+    enum { SOME = 150 };
+    int fds[SOME];
+    for (int i = 0; i < SOME; i++) {
+        struct buf out = BUF_INIT(1u << 20);
+        fds[i] = listen_feed(f, VIEWER, &out);
+        buf_done(&out);
+    }
+    _cleanup_reply_ struct reply r = call(f, VIEWER, "GET", "/api/status", "", NULL);
+    assert_int_equal(r.status, 200); /* more than the listener's connections, and no matter */
+    for (int i = 0; i < SOME; i++)
+        (void)close(fds[i]);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(approvers_hear_all_of_a_request_and_viewers_what_records_say),
+        CASE(of_one_login_so_many_may_listen),
         CASE(health_needs_no_login_and_tells_no_more_than_names),
         CASE(a_log_that_refuses_records_makes_it_not_ready),
         CASE(status_says_how_things_are),

@@ -145,7 +145,7 @@ static void what_is_sent_arrives_and_draining_is_told(void **state)
     assert_int_equal(stream_send(f->taken[0].s, "two\n", 4), 0);
     assert_false(hear(&f->h, fd, &out, "two\n", 1));
     turn_for(&f->h, 20);
-    assert_true(f->taken[0].drained >= 2);
+    assert_true(f->taken[0].drained >= 1);
     assert_false(stream_busy(f->taken[0].s));
     buf_done(&out);
     (void)close(fd);
