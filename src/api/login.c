@@ -165,10 +165,11 @@ bool login_check(struct call *c)
         return login_refuse(c, "governed",
                             "a governed process has no login here, whatever its user");
     }
-    (void)snprintf(c->proof, sizeof(c->proof), LOGIN_PROOF_PEER);
-    if (login_is_peer(c, p))
+    if (login_is_peer(c, p)) {
+        (void)snprintf(c->proof, sizeof(c->proof), LOGIN_PROOF_PEER);
         return login_ok(c, p->uid == c->api->uid ? c->api->user : c->api->root, API_ROLE_ADMIN,
                         "peer");
+    }
     _cleanup_auth_header_ struct auth_header h;
     auth_header_read(exchange_header(c->x, "Authorization"), &h);
     switch (h.scheme) {
