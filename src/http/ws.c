@@ -106,8 +106,10 @@ static void ws_came(void *arg, const char *p, size_t n)
     bool ok = wslay_event_recv(w->ctx) == 0 && wslay_event_get_read_enabled(w->ctx);
     w->in = NULL;
     w->in_len = 0;
-    if (ok && w->unwanted)
-        ws_end(w, WS_CODE_UNWANTED);
+    if (ok && w->unwanted) {
+        (void)wslay_event_queue_close(w->ctx, WS_CODE_UNWANTED, NULL, 0);
+        ok = false;
+    }
     /* It has closed, or broken the rules: wslay has queued the close frame that says which. */
     if (w->stream && ws_flush(w) && !ok)
         stream_end(w->stream);
