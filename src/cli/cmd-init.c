@@ -52,8 +52,8 @@ int cmd_init(struct cli *c, const struct args *a)
     _cleanup_buf_ struct buf text = BUF_INIT(POLICY_TEXT_MAX);
     struct err err = {0};
     size_t rules;
-    if (starter_text_fill(args_flag(a, "strict") ? "strict.yaml" : "starter.yaml", workspace, path,
-                          &text, &rules, &err) < 0)
+    if (starter_text_fill(args_flag(a, "strict") ? "strict.yaml" : "starter.yaml", workspace, false,
+                          path, &text, &rules, &err) < 0)
         return cli_fail(CLI_REFUSED, "%s", err.text);
     int r = write_policy(path, &text);
     if (r != CLI_OK)

@@ -42,8 +42,8 @@ struct run {
     enum ask ask;
     enum enter_wall required, strongest;
     bool no_network;
-    char *workspace, *name, *dir, *policy, *audit, *gate; /* owned */
-    int lock;                                             /* owned: held while we run */
+    char *workspace, *name, *dir, *policy, *audit, *gate, *tools; /* owned */
+    int lock;                                                     /* owned: held while we run */
     off_t mark;
     char *agent; /* owned; a known one, or NULL */
     struct plan plan;
@@ -64,6 +64,7 @@ static void run_done(struct run *x)
     free(x->policy);
     free(x->audit);
     free(x->gate);
+    free(x->tools);
     free(x->agent);
     cleanup_close(&x->lock);
     plan_done(&x->plan);
@@ -185,7 +186,7 @@ static int find_policy(struct run *x, struct err *err)
     _cleanup_buf_ struct buf text = BUF_INIT(POLICY_TEXT_MAX);
     size_t rules;
     x->policy = path_join(x->dir, "policy.yaml");
-    int r = starter_text_fill("starter.yaml", x->workspace, x->policy, &text, &rules, err);
+    int r = starter_text_fill("starter.yaml", x->workspace, true, x->policy, &text, &rules, err);
     return r < 0 ? r : fd_write_file(x->policy, 0600, buf_str(&text), text.len, err);
 }
 
@@ -237,6 +238,7 @@ static int prepare(struct run *x, struct err *err)
         r = find_gate(x, err);
     if (r < 0)
         return r;
+    x->tools = run_view_tools(&x->plan, &x->notes);
     x->screen = run_screen_new(x->std_at);
     return x->ask == ASK_TTY && !x->screen
                ? err_set(err, -ENOTTY, "--ask tty needs a terminal, and there is none here")
@@ -269,12 +271,16 @@ static const char *start_directory(const struct run *x, char real[PATH_MAX])
 static int start_agent(struct run *x, struct err *err)
 {
     char here[PATH_MAX];
-    _cleanup_free_ char **argv = mem_new_array(char *, x->args->count + 5);
+    _cleanup_free_ char **argv = mem_new_array(char *, x->args->count + 7);
     _cleanup_free_ char **env = agent_env();
     size_t n = 0;
     argv[n++] = x->gate;
     argv[n++] = (char *)"--fd";
     argv[n++] = (char *)"3";
+    if (x->tools) {
+        argv[n++] = (char *)"--walled";
+        argv[n++] = x->tools;
+    }
     argv[n++] = (char *)"--";
     for (size_t i = 0; i < x->args->count; i++)
         argv[n++] = (char *)x->args->words[i];

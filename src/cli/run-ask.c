@@ -95,9 +95,12 @@ static void put_question(struct asking *q, const struct json *request, const cha
     (void)fprintf(q->out, "%sclawrden: the agent asks to run this\n", CLEAR_STATE);
     request_text_print(request, q->out);
     for (;;) {
-        (void)fprintf(q->out, "clawrden: let it run? [y/n, or n and why] ");
+        /* What was typed before the question stands there whole is no answer to it. */
+        (void)fprintf(q->out, "clawrden: let it run? ");
         (void)fflush(q->out);
         (void)tcflush(q->real, TCIFLUSH);
+        (void)fprintf(q->out, "[y/n, or n and why] ");
+        (void)fflush(q->out);
         if (read_answer(q, id, line, sizeof(line)) < 0) {
             (void)fprintf(q->out, "\nclawrden: it does not wait any more\n");
             break;

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "cli/agents.h"
 #include "cli/cli.h"
+#include "sandbox/aliases.h"
 #include "sandbox/gitdir.h"
 #include "sandbox/places.h"
 
@@ -95,4 +96,36 @@ int run_view_make(const struct run_view *v, struct plan *p, char **ret_agent, st
         r = hide_ours(p, v, err);
     plan_drop_covered(p);
     return r;
+}
+
+static bool can_write(const struct plan *p, const char *path)
+{
+    enum plan_kind kind;
+    return plan_find(p, path, &kind) && kind != PLAN_SHOWN && kind != PLAN_FIXED;
+}
+
+char *run_view_tools(const struct plan *p, struct buf *notes)
+{
+    _cleanup_free_ char *alias = NULL;
+    _cleanup_buf_ struct buf dirs = BUF_INIT(65536);
+    struct err err;
+    int r = aliases_find(p, &alias, &err);
+    if (r != 0) {
+        (void)buf_append_str(notes, "clawrden: your own tools count as unknown programs: ");
+        (void)buf_append_str(notes, r < 0 ? err.text : alias);
+        (void)buf_append_str(notes, r < 0 ? "\n" : " is mounted twice, and writable here\n");
+        return NULL;
+    }
+    for (const char *s = getenv("PATH"); s && *s;) {
+        size_t n = strcspn(s, ":");
+        _cleanup_free_ char *given = mem_strndup(s, n);
+        char real[PATH_MAX];
+        s += n + (s[n] == ':');
+        /* Its real path is what is writable or not; the gate looks at each step of the way. */
+        if (given[0] != '/' || !realpath(given, real) || can_write(p, real) || can_write(p, given))
+            continue;
+        (void)buf_append_str(&dirs, dirs.len ? ":" : "");
+        (void)buf_append_str(&dirs, given);
+    }
+    return mem_strdup(dirs.failed ? "" : buf_str(&dirs));
 }

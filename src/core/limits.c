@@ -79,10 +79,15 @@ int limits_may_enter(struct limits *l, const char *key, struct err *err)
     return 0;
 }
 
+bool limits_asks_nobody(const struct limits *l)
+{
+    return l->config.waiting_all == 0;
+}
+
 int limits_may_wait(struct limits *l, const char *key, struct err *err)
 {
-    if (l->config.waiting_all == 0)
-        return err_set(err, -EDQUOT, "a person would have to answer, and nobody is asked here");
+    if (limits_asks_nobody(l))
+        return err_set(err, -EDQUOT, LIMITS_NOBODY);
     if (limits_peer(l, key)->waiting >= l->config.waiting_per_peer)
         return err_set(err, -EDQUOT,
                        "%u commands of this caller wait for a person, the most it may have",

@@ -27,6 +27,10 @@ enum limits_place {
 #define LIMITS_KEY_SIZE 300
 
 struct limits;
+/* Why limits_may_wait() refuses where nobody is asked at all. */
+#define LIMITS_NOBODY "a person would have to answer, and nobody is asked here"
+bool limits_asks_nobody(const struct limits *l);
+
 struct limits *limits_new(const struct limits_config *c);
 struct limits *limits_free(struct limits *l);
 CLEANUP_DEFINE(struct limits, limits_free)

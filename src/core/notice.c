@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "core/limits.h"
 
 #define LONG 2000
 #define SHORT 300
@@ -111,7 +112,12 @@ static void put_cause(const struct request *r, struct buf *out)
         return;
     case DECISION_LIMITED:
         put_line(out, "clawrden: refused: ", r->why, LONG);
-        (void)buf_append_str(out, "clawrden: this is a cap, not a rule: try again later\n");
+        if (str_eq(r->why, LIMITS_NOBODY)) {
+            (void)buf_append_str(out, "clawrden: asked for by ");
+            put_rule(r, out);
+            put_instead(r, out);
+        } else
+            (void)buf_append_str(out, "clawrden: this is a cap, not a rule: try again later\n");
         return;
     case DECISION_WITHDRAWN:
         put_line(out, "clawrden: withdrawn: ", r->why, LONG);

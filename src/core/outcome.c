@@ -175,7 +175,8 @@ void outcome_limit(struct warden *w, struct request *r)
     char key[LIMITS_KEY_SIZE];
     metrics_count_error(w->metrics, METRICS_ERROR_LIMIT);
     limits_key(&r->peer, key);
-    if (limits_record(w->limits, key, course_monotonic(w))) {
+    /* Where nobody is asked this is the way of every ask, and no flood of one caller's. */
+    if (limits_asks_nobody(w->limits) || limits_record(w->limits, key, course_monotonic(w))) {
         refuse(w, r, DECISION_LIMITED, EXIT_REFUSED);
         return;
     }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "gate/clock.h"
+#include "gate/facts.h"
 #include "gate/filter.h"
 #include "gate/finders.h"
 #include "gate/procfs.h"
@@ -38,6 +39,7 @@ struct options {
     const char *socket;
     int fd, status_fd;
     enum wall_mode wall;
+    const char *walled; /* the person's path, NULL: no walls were built */
     char **command;
 };
 
@@ -88,6 +90,7 @@ _Noreturn static void cannot(const char *a, int error)
 
 static const char usage[] =
     "usage: clawrden-gate [--socket PATH | --fd N] [--status-fd N] [--wall auto|landlock|none] "
+    "[--walled DIRS] "
     "[--] COMMAND [ARGUMENT...]\n"
     "       clawrden-gate exec [--] COMMAND [ARGUMENT...]\n"
     "Starts COMMAND; every program that starts in its tree waits until the warden has judged it.\n"
@@ -95,6 +98,8 @@ static const char usage[] =
     "  --fd N           an inherited socket that is connected to the warden\n"
     "  --status-fd N    gets a line when the agent was started, and one when it has ended\n"
     "  --wall MODE      how the memory of what waits is protected; see clawrden-gate(8)\n"
+    "  --walled DIRS    given by clawrden run: what is mounted read-only cannot be written; A:B\n"
+    "                   are directories whose programs go by their names\n"
     "See clawrden-gate(8).\n";
 
 static int number(const char *text)
@@ -127,6 +132,8 @@ static bool take_option(struct options *o, const char *name, const char *value)
         return (o->status_fd = number(value)) >= 0;
     if (strcmp(name, "--wall") == 0)
         return take_wall(value, &o->wall);
+    if (strcmp(name, "--walled") == 0)
+        return (o->walled = value) != NULL;
     return false;
 }
 
@@ -587,6 +594,8 @@ int main(int argc, char **argv)
     listener = receive_listener(sock, &report);
     if (listener < 0)
         say_filter(listener);
+    if (o.walled)
+        facts_walled(o.walled);
     if ((r = finders_init()) < 0)
         cannot(r == -ENOTSUP ? "/proc is not the kernel's" : "cannot look at /proc", r);
     tracer_init(listener, agent);

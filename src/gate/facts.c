@@ -29,6 +29,8 @@
 static int proc = -1; /* the /proc of before the agent */
 static struct stat our_root, our_mounts;
 static uint32_t others_uid; /* whose files count like root's, beside 0 */
+static bool walled;
+static const char *person_path = "";
 
 static struct {
     const struct facts_ask *ask;
@@ -196,6 +198,12 @@ static bool fourth(const char *p, uint32_t *ret)
     return true;
 }
 
+void facts_walled(const char *dirs)
+{
+    walled = true;
+    person_path = dirs;
+}
+
 static int read_ids(void)
 {
     ssize_t n = read_proc("status", l.status, sizeof(l.status) - 1);
@@ -216,7 +224,8 @@ static int read_ids(void)
                                    .search = {.packed = l.ask->search.packed,
                                               .size = l.ask->search.size,
                                               .count = l.ask->search.count},
-                                   .own_uid = others_uid};
+                                   .own_uid = others_uid,
+                                   .read_only_counts = walled};
     return 0;
 }
 
@@ -316,34 +325,50 @@ static bool same_file(const struct compat_statx *a, const struct compat_statx *b
     return a->ino == b->ino && way_dev(a) == way_dev(b);
 }
 
-/* The first executable of that name in the trusted directories is this file, and nobody could have
- * made it so. */
-static bool leads_to(const char *name, const struct compat_statx *file)
+enum { NOT_THERE = -1, IS_ANOTHER, IS_IT };
+
+/* Whether DIR/name is this very file, and nobody could have made it so. */
+static int is_in(const char *dir, size_t n, const char *name, const struct compat_statx *file)
 {
     static char path[WAY_PATH_MAX];
-    const char *dir = l.ask->search.packed;
     struct compat_statx st;
+    if (dir[0] != '/' || n > WAY_PATH_MAX - 300)
+        return NOT_THERE;
+    struct phrase p = {.text = path, .size = WAY_PATH_MAX};
+    memcpy(path, dir, n);
+    path[n] = 0;
+    p.len = n;
+    phrase_add(&p, "/");
+    phrase_add(&p, name);
+    if (way_stat(AT_FDCWD, path, 0, &st) < 0 || (st.mode & S_IFMT) != S_IFREG || !(st.mode & 0111))
+        return NOT_THERE;
+    if (!same_file(&st, file) || way_walk(&l.caller, -1, "/", path, false, &l.other) < 0)
+        return IS_ANOTHER;
+    bool ok = l.other.trusted && same_file(&l.other.st, file);
+    way_done(&l.other);
+    return ok ? IS_IT : IS_ANOTHER;
+}
+
+/* The first executable of that name in the trusted directories, or in those of the person's own
+ * path, is this file. */
+static bool leads_to(const char *name, const struct compat_statx *file)
+{
+    const char *dir = l.ask->search.packed;
+    int r = NOT_THERE;
     if (!name[0] || strchr(name, '/') || strlen(name) > 255 || !strcmp(name, ".") ||
         !strcmp(name, ".."))
         return false;
-    for (uint32_t i = 0; i < l.ask->search.count; i++, dir = pack_next(dir)) {
-        struct phrase p = {.text = path, .size = WAY_PATH_MAX};
-        if (dir[0] != '/' || strlen(dir) > WAY_PATH_MAX - 300)
-            continue;
-        path[0] = 0;
-        phrase_add(&p, dir);
-        phrase_add(&p, "/");
-        phrase_add(&p, name);
-        if (way_stat(AT_FDCWD, path, 0, &st) < 0 || (st.mode & S_IFMT) != S_IFREG ||
-            !(st.mode & 0111))
-            continue;
-        if (!same_file(&st, file) || way_walk(&l.caller, -1, "/", path, false, &l.other) < 0)
-            return false;
-        bool ok = l.other.trusted && same_file(&l.other.st, file);
-        way_done(&l.other);
-        return ok;
+    for (uint32_t i = 0; i < l.ask->search.count && r == NOT_THERE; i++, dir = pack_next(dir))
+        r = is_in(dir, strlen(dir), name, file);
+    if (r == IS_IT)
+        return true;
+    r = NOT_THERE;
+    for (const char *p = person_path; *p && r == NOT_THERE; p += p[0] == ':') {
+        size_t n = strcspn(p, ":");
+        r = is_in(p, n, name, file);
+        p += n;
     }
-    return false;
+    return r == IS_IT;
 }
 
 static void put_name(const char *name, const struct compat_statx *file)

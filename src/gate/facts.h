@@ -21,5 +21,10 @@ struct facts_ask {
  * not what it should be. */
 int facts_init(void);
 
+/* Behind walls that were built so (`clawrden run`): the tree can write through no read-only mount
+ * nor around it, so what lies there is trusted; and programs in `dirs` ("A:B", borrowed, may be
+ * empty), the search path of whoever started all this, have their names when they are trusted. */
+void facts_walled(const char *dirs);
+
 /* Writes a GATEWIRE facts body; its size. What cannot be found out is an error in it. */
 size_t facts_find(const struct facts_ask *ask, uint8_t *out, size_t size);

@@ -80,7 +80,15 @@ struct compat_cap_data {
 #define COMPAT_CGROUP2_MAGIC 0x63677270L
 #define COMPAT_PROC_MAGIC 0x9fa0L
 #define COMPAT_FUSE_MAGIC 0x65735546L
-#define COMPAT_ST_NOSUID 2 /* f_flags, as ST_NOSUID of statvfs */
+/* linux/dirent.h: struct linux_dirent64, without the name */
+struct compat_dirent {
+    uint64_t ino;
+    int64_t off;
+    uint16_t len;
+    uint8_t type;
+};
+#define COMPAT_ST_RDONLY 1 /* f_flags, as ST_RDONLY of statvfs */
+#define COMPAT_ST_NOSUID 2
 
 /* linux/major.h: the slaves of pseudo terminals */
 #define COMPAT_PTS_MAJOR_FIRST 136u

@@ -21,6 +21,7 @@ struct state {
     struct compat_statx st;
     char rest[WAY_PATH_MAX * 2]; /* what is still to go */
     int links;
+    bool fixed; /* all of the way so far is read-only, and that counts */
     struct way *w;
 };
 
@@ -125,12 +126,34 @@ static void judge(const struct way_caller *c, struct way *w, int fd, const struc
         distrust(w, "it or a directory on its way is writable by a group");
 }
 
+/* True when the caller can change nothing there, because it reaches it through a read-only mount
+ * only. What others of this machine could change is judged as ever. */
+static bool judge_fixed(const struct way_caller *c, struct way *w, int fd,
+                        const struct compat_statx *st)
+{
+    struct statfs fs;
+    if (!c->read_only_counts || fstatfs(fd, &fs) < 0 || !(fs.f_flags & COMPAT_ST_RDONLY))
+        return false;
+    if (fs.f_type == COMPAT_FUSE_MAGIC)
+        distrust(w, "it is on a FUSE file system");
+    else if (fs.f_type == COMPAT_PROC_MAGIC)
+        distrust(w, "it is in /proc");
+    else if (st->uid != 0 && st->uid != c->own_uid && st->uid != c->peer->uid)
+        distrust(w, "another user owns it or a directory on its way");
+    else if (st->mode & S_IWOTH)
+        distrust(w, "it or a directory on its way is writable by everybody");
+    return true;
+}
+
 /* Takes over `fd` as the place where we stand. */
 static void stand(struct state *s, int fd, const struct compat_statx *st)
 {
-    if (s->dir < 0 || st->mnt_id != s->st.mnt_id || way_dev(st) != way_dev(&s->st))
+    bool fixed = judge_fixed(s->c, s->w, fd, st);
+    s->fixed = s->fixed && fixed;
+    if (!fixed && (s->dir < 0 || st->mnt_id != s->st.mnt_id || way_dev(st) != way_dev(&s->st)))
         judge_mount(s->w, fd, st);
-    judge(s->c, s->w, fd, st);
+    if (!fixed)
+        judge(s->c, s->w, fd, st);
     if (s->dir >= 0)
         close(s->dir);
     s->dir = fd;
@@ -266,20 +289,65 @@ static int step(struct state *s, const char *name, bool may_miss, bool *ret_miss
     return 0;
 }
 
+/* How many names in the directory `dir` have that number. */
+static uint32_t count_names(int dir, uint64_t ino)
+{
+    enum { BYTES_MAX = 1 << 20 };
+    static char buf[32768];
+    uint32_t found = 0;
+    long n;
+    for (long all = 0; all < BYTES_MAX && (n = syscall(SYS_getdents64, dir, buf, sizeof(buf))) > 0;
+         all += n)
+        for (long at = 0; at < n;) {
+            struct compat_dirent e;
+            memcpy(&e, buf + at, sizeof(e));
+            found += e.ino == ino;
+            at += e.len;
+        }
+    return found;
+}
+
+/* The same file may have another name where it can be written: a store of packages that is linked
+ * into place, for one. All of its names must be found beside it. */
+static bool has_names_elsewhere(const struct state *s)
+{
+    char dir[WAY_PATH_MAX];
+    if (s->st.nlink == 1 || (s->st.mode & S_IFMT) != S_IFREG)
+        return false;
+    memcpy(dir, s->w->real, strlen(s->w->real) + 1);
+    strrchr(dir, '/')[1] = 0;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uint32_t found = fd < 0 ? 0 : count_names(fd, s->st.ino);
+    if (fd >= 0)
+        close(fd);
+    return found < s->st.nlink;
+}
+
 /* Root can change anything: what it did not get with the system is not trusted for it. */
-static void judge_for_root(const struct way_caller *c, struct way *w)
+static bool is_systems(const struct way_caller *c, const struct way *w)
 {
     static const char *const system[] = {"/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/"};
     for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
         if (strncmp(w->real, system[i], strlen(system[i])) == 0)
-            return;
+            return true;
     const char *d = c->search.packed;
     for (uint32_t i = 0; i < c->search.count; i++, d = helper_next(d)) {
         size_t n = strlen(d);
         if (n > 1 && strncmp(w->real, d, n) == 0 && w->real[n] == '/')
-            return;
+            return true;
     }
-    distrust(w, "the caller is root, and it is not in a directory of the system");
+    return false;
+}
+
+static void judge_whole(const struct state *s)
+{
+    bool by_root = s->c->peer->uid == 0;
+    if (by_root && is_systems(s->c, s->w))
+        return;
+    if (by_root && !s->fixed)
+        distrust(s->w, "the caller is root, and it is not in a directory of the system");
+    else if (s->fixed && s->st.uid == s->c->peer->uid && has_names_elsewhere(s))
+        distrust(s->w, "it is also known by another name, where it might be written");
 }
 
 /* What is named relative to the caller's directory is only as good as the way to that directory. */
@@ -298,7 +366,7 @@ static void judge_cwd(const struct way_caller *c, const char *cwd, struct way *w
 int way_walk(const struct way_caller *c, int cwd_fd, const char *cwd, const char *path,
              bool may_miss, struct way *ret)
 {
-    struct state s = {.c = c, .dir = -1, .w = ret};
+    struct state s = {.c = c, .dir = -1, .fixed = true, .w = ret};
     char name[256];
     bool missing = false;
     int r;
@@ -326,8 +394,7 @@ int way_walk(const struct way_caller *c, int cwd_fd, const char *cwd, const char
             close(s.dir);
         return r;
     }
-    if (c->peer->uid == 0)
-        judge_for_root(c, ret);
+    judge_whole(&s);
     ret->fd = s.dir;
     ret->st = s.st;
     return 0;

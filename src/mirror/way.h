@@ -25,6 +25,9 @@ struct way_caller {
     const struct helper_peer *peer;
     struct helper_strings search; /* trusted directories, for a caller that is root */
     uint32_t own_uid;             /* the warden's, which is trusted like root */
+    /* The caller can neither write through a read-only mount nor around it: what lies there is
+     * trusted when the caller or root owns it. Only behind walls that were built so. */
+    bool read_only_counts;
 };
 
 /* `path` relative to the directory `cwd_fd`, whose real path is `cwd`, unless it is absolute. With

@@ -46,6 +46,8 @@ const char *eval_why_text(enum eval_why w)
         return "no path is outside match.paths_outside";
     case EVAL_CWD:
         return "the working directory is another";
+    case EVAL_BELOW:
+        return "is for what other programs start";
     case EVAL_UID:
         return "is for other users";
     case EVAL_CONTAINER:
@@ -184,6 +186,15 @@ static bool labels_match(struct eval *e, const struct policy_rule *r)
     return true;
 }
 
+static bool below_matches(struct eval *e, const struct policy_rule *r)
+{
+    const struct policy_request *q = e->request;
+    for (size_t i = 0; i < q->above_count; i++)
+        if (glob_match_any(r->below.at, r->below.count, q->above[i], &e->budget))
+            return true;
+    return r->below.count == 0;
+}
+
 static enum eval_why caller_why(struct eval *e, const struct policy_rule *r)
 {
     const struct policy_request *q = e->request;
@@ -195,6 +206,8 @@ static enum eval_why caller_why(struct eval *e, const struct policy_rule *r)
         return EVAL_CONTAINER;
     if (r->labels_count && !labels_match(e, r))
         return EVAL_LABELS;
+    if (!below_matches(e, r))
+        return EVAL_BELOW;
     if (r->cwd.given &&
         (q->cwd ? !in_places(&r->cwd.globs, q->cwd, &e->budget) : r->action == VERDICT_ALLOW))
         return EVAL_CWD;

@@ -56,6 +56,7 @@ enum eval_why {
     EVAL_UID,
     EVAL_CONTAINER,
     EVAL_LABELS,
+    EVAL_BELOW,
 };
 
 void eval_begin(struct eval *e, const struct policy *p, const struct policy_request *q);

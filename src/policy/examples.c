@@ -40,7 +40,7 @@ static bool matches(const struct example *x)
     eval_done(&e);
     suppose_done(&s);
     return why == EVAL_MATCH || why == EVAL_CWD || why == EVAL_UID || why == EVAL_CONTAINER ||
-           why == EVAL_LABELS;
+           why == EVAL_LABELS || why == EVAL_BELOW;
 }
 
 static int check_one(struct example *x, bool wanted, struct err *err)

@@ -61,6 +61,7 @@ struct policy_rule {
     const uint64_t *uids;
     size_t uids_count;
     struct model_strings containers;
+    struct model_strings below; /* globs on what it descends from; never of an allow rule */
     const struct model_pair *labels;
     size_t labels_count;
     struct model_env env;
@@ -94,6 +95,7 @@ struct policy {
     char digest[DIGEST_HEX_SIZE];
     const struct grammars *grammars; /* shared by all */
     enum verdict default_action, unknown_executable;
+    bool script_is_interpreter; /* unknown_script: as_interpreter */
     unsigned default_action_line, unknown_executable_line, allowed_paths_line;
     uint64_t default_timeout, approval_timeout;
     struct model_strings allowed_paths, trusted_paths, jails;

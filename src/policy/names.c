@@ -185,9 +185,9 @@ static void put_nested(struct eval *e)
     }
 }
 
-static bool program_unknown(const struct policy_program *g)
+static bool program_unknown(const struct policy *p, const struct policy_program *g)
 {
-    if (g->script && g->script_trust != PROGRAM_TRUSTED)
+    if (g->script && g->script_trust != PROGRAM_TRUSTED && !p->script_is_interpreter)
         return true;
     if (g->trust == PROGRAM_TRUSTED)
         return !g->path;
@@ -202,7 +202,7 @@ void eval_begin(struct eval *e, const struct policy *p, const struct policy_requ
     e->names_count = e->names_size = e->calls_count = 0;
     e->dashed = NULL;
     e->budget = EVAL_BUDGET;
-    e->unknown = program_unknown(&q->program);
+    e->unknown = program_unknown(p, &q->program);
     e->called = str_basename(q->argc ? q->argv[0] : q->command);
     if (e->called[0] == '-' && e->called[1])
         e->called++;

@@ -150,6 +150,21 @@ static int key_unknown_executable(void *arg, const struct doc_node *n, struct er
     return r;
 }
 
+/* A script that the agent wrote is its interpreter with other arguments, or a program of its own.
+ */
+static int key_unknown_script(void *arg, const struct doc_node *n, struct err *err)
+{
+    struct parse *s = arg;
+    const char *text;
+    int r = doc_string(&s->p->doc, n, "unknown_script", &text, err);
+    if (r < 0)
+        return r;
+    s->p->script_is_interpreter = str_eq(text, "as_interpreter");
+    if (!s->p->script_is_interpreter && !str_eq(text, "as_executable"))
+        return doc_fail(&s->p->doc, n, err, "unknown_script: one of as_executable, as_interpreter");
+    return 0;
+}
+
 static int key_default_timeout(void *arg, const struct doc_node *n, struct err *err)
 {
     struct parse *s = arg;
@@ -251,6 +266,7 @@ static const struct doc_key file_keys[] = {
     {"rules", key_rules},
     {"env", key_env},
     {"unknown_executable", key_unknown_executable},
+    {"unknown_script", key_unknown_script},
     {"trusted_paths", key_trusted_paths},
     {"redact", key_redact},
     {NULL, NULL},

@@ -238,6 +238,12 @@ static int key_match(void *arg, const struct doc_node *n, struct err *err)
     return doc_decode(&s->p->doc, n, keys, s, "match", err);
 }
 
+static int key_below(void *arg, const struct doc_node *n, struct err *err)
+{
+    struct parse *s = arg;
+    return parse_globs(s, n, "below", &s->r->below, err);
+}
+
 static const struct doc_key rule_keys[] = {
     {"name", key_name},
     {"command", key_command},
@@ -252,6 +258,7 @@ static const struct doc_key rule_keys[] = {
     {"uid", key_uid},
     {"container", key_container},
     {"labels", key_labels},
+    {"below", key_below},
     {"env", key_env},
     {"record", key_record},
     {"approvals", key_approvals},
@@ -326,6 +333,10 @@ static int read_rule(struct parse *s, const struct doc_node *n, size_t *items, s
         return doc_fail(&s->p->doc, n, err, "a rule without command; '*' means every command");
     if (!doc_get(n, "action"))
         return doc_fail(&s->p->doc, n, err, "a rule without action; one of allow, ask, deny");
+    if (r->below.count && r->action == VERDICT_ALLOW)
+        return doc_fail(&s->p->doc, doc_get(n, "below"), err,
+                        "below: an allow rule cannot rest on what a program descends from, which "
+                        "the agent arranges");
     return compile_rule(s, n, items, err);
 }
 

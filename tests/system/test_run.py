@@ -124,12 +124,12 @@ def test_ask_tty_asks_at_the_real_terminal(any_run, make_terminal):
     t = make_terminal(any_run, "sh", "-c", "git push 2>/dev/null; echo first $?; git push; echo second $?",
                       options={"ask": "tty"})
     t.expect(b"the agent asks to run this")
-    shown = t.expect(b"let it run? ")
+    shown = t.expect(b"or n and why] ")
     assert b"git push" in shown and b"others see it" in shown
     t.type(b"n not now\r")
     t.expect(b"denied")
     t.expect(b"first 126")
-    t.expect(b"let it run? ")
+    t.expect(b"or n and why] ")
     t.type(b"y\r")
     t.expect(b"second 128")
     assert t.wait() == 0
@@ -140,7 +140,7 @@ def test_what_was_typed_before_the_question_is_no_answer(any_run, make_terminal)
     t = make_terminal(any_run, "sh", "-c", "echo go; sleep 2; git push; echo $?", options={"ask": "tty"})
     t.expect(b"go")
     t.type(b"y\ry\ry\r")  # to the agent
-    t.expect(b"let it run? ")
+    t.expect(b"or n and why] ")
     time.sleep(1.5)
     t.read()
     assert b"approved" not in t.out

@@ -55,6 +55,10 @@ static bool tag(struct policy_case *c, char *t, const char **argv)
         g->script_trust = t[0] == 's' ? PROGRAM_TRUSTED : PROGRAM_UNKNOWN;
     } else if (value && str_eq(t, "container")) {
         c->q.container = value;
+    } else if (value && str_eq(t, "below")) {
+        c->above[0] = value;
+        c->q.above = c->above;
+        c->q.above_count = 1;
     } else {
         return false;
     }

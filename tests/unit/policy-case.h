@@ -19,7 +19,7 @@ struct policy_case {
     struct pool *pool;
     struct policy_request q;
     struct policy_path paths[POLICY_CASE_PATHS];
-    const char *names[16];
+    const char *names[16], *above[1];
 };
 
 /* `line`: tags in braces, then the command as a shell would split it.
@@ -27,7 +27,7 @@ struct policy_case {
  *   {is=busybox,rm,ls}       what it is: its real name, then its other names; default: as called
  *   {argv0=NAME}             another argv[0]
  *   {script=PATH} {bad-script=PATH}
- *   {container=NAME}
+ *   {container=NAME} {below=NAME}
  * Paths are resolved by text. False: the line cannot be read. */
 bool policy_case_begin(struct policy_case *c, const struct policy *p, const char *line,
                        const char *cwd, uint32_t uid);
