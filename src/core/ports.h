@@ -82,6 +82,8 @@ struct executor {
     void (*kill)(struct executor *x, struct request *r, int signo);
     /* The end is on record: tell the shim (r->end), close its connection, forget the job. */
     void (*release)(struct executor *x, struct request *r);
+    /* What it started goes on without the warden: a stop neither waits for it nor kills it. */
+    bool outlives;
 };
 
 /* The audit log. `members` is the inside of a JSON object without braces ("\"time\":...,..."): the

@@ -497,9 +497,18 @@ void warden_drain(struct warden *w)
                    w); /* nothing more is refused by a cap from here on */
 }
 
+/* It is nothing that a stop is about. */
+static bool outlives(const struct request *r)
+{
+    return r->state == REQUEST_RUNNING && r->executor->outlives;
+}
+
 bool warden_idle(const struct warden *w)
 {
-    return w->count == w->counts[REQUEST_WAITING];
+    size_t n = w->counts[REQUEST_WAITING];
+    for (const struct list *it = w->all.next; it != &w->all; it = it->next)
+        n += outlives(list_item(it, struct request, all));
+    return w->count == n;
 }
 
 void warden_kill_all(struct warden *w, const char *why)
@@ -507,7 +516,8 @@ void warden_kill_all(struct warden *w, const char *why)
     size_t n;
     struct request **all = hold_all(w, &n);
     for (size_t i = 0; i < n; i++)
-        if (all[i]->state == REQUEST_STARTING || all[i]->state == REQUEST_RUNNING)
+        if (all[i]->state == REQUEST_STARTING ||
+            (all[i]->state == REQUEST_RUNNING && !outlives(all[i])))
             kill_one(all[i], SIGKILL, "clawrden", why);
     release_all(all, n);
 }
@@ -526,7 +536,8 @@ static void interrupt(struct warden *w, struct request *r)
             c->ops->refused(c, r, 125, buf_str(&text));
         return;
     }
-    r->executor->kill(r->executor, r, SIGKILL);
+    if (!outlives(r))
+        r->executor->kill(r->executor, r, SIGKILL);
     r->end = (struct end){.kind = END_FAILED, .value = 125};
     (void)snprintf(r->end.text, sizeof(r->end.text), "clawrden: %s\n", why);
     r->executor->release(r->executor, r);

@@ -91,10 +91,11 @@ uint64_t warden_tick(struct warden *w);
 void warden_on_rearm(struct warden *w, void (*fn)(void *arg), void *arg);
 
 /* SIGTERM: new requests are refused (125), waiting v2 callers keep waiting for the next warden,
- * runs may end. warden_idle() is true when nothing starts or runs. */
+ * runs may end. warden_idle() is true when nothing starts or runs
+ * that would not go on without the warden. */
 void warden_drain(struct warden *w);
 bool warden_idle(const struct warden *w);
-/* Kills what still runs. */
+/* Kills what still runs and would not go on without the warden. */
 void warden_kill_all(struct warden *w, const char *why);
 
 /* False when the audit log refuses records: /readyz says so. */

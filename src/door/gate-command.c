@@ -121,6 +121,7 @@ static int start(struct executor *x, struct request *r, int conn, const char *en
     c->waiting = false;
     int error = binding_env(r, &e, err);
     struct gatewire_allow m = {.job = c->job,
+                               .flags = r->judged.own_timeout ? GATEWIRE_ALLOW_LIMITED : 0,
                                .scrub = {.packed = buf_str(&e.dropped), .size = e.dropped.len}};
     for (size_t i = 0; i < e.dropped.len; i++)
         m.scrub.count += e.dropped.data[i] == '\0';
@@ -219,8 +220,11 @@ static void cancel(struct resolver *x, struct request *r)
         c->state = COMMAND_ASKED; /* what comes is not expected any more */
 }
 
-const struct executor gate_command_executor = {
-    .name = EXECUTOR_INPLACE, .start = start, .kill = kill_command, .release = release};
+const struct executor gate_command_executor = {.name = EXECUTOR_INPLACE,
+                                               .outlives = true,
+                                               .start = start,
+                                               .kill = kill_command,
+                                               .release = release};
 const struct resolver gate_command_resolver = {.resolve = resolve, .cancel = cancel};
 
 /* ---- time ---- */
@@ -281,12 +285,10 @@ void gate_command_end(struct gate_command *c, const char *why)
     bool ran = c->state == COMMAND_RELEASED || c->state == COMMAND_RUNNING;
     c->gate = NULL;
     c->ended = true;
-    if (!r)
-        return;
+    if (!r || d->closing)
+        return; /* when it is the warden that goes, the gate sees to its tree */
     if (ran && r->peer.pidfd >= 0)
         (void)syscall(SYS_pidfd_send_signal, r->peer.pidfd, SIGKILL, NULL, 0);
-    if (d->closing)
-        return; /* the warden is gone */
     if (ran) {
         struct end end = {.kind = c->state == COMMAND_RUNNING ? END_UNSEEN : END_FAILED,
                           .value = GATE_EXIT_CANNOT,

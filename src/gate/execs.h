@@ -31,13 +31,15 @@ struct exec {
     enum exec_state state;
     pid_t tid, tgid, parent;
     uint32_t umask;
-    bool continued; /* the kernel was told to go on: it is on the accounts */
-    bool held;      /* a person is asked */
-    bool unread;    /* its image could not be read: nothing but killing is possible */
-    uint64_t above; /* job of the nearest program above it, 0 none */
+    bool continued;  /* the kernel was told to go on: it is on the accounts */
+    bool held;       /* a person is asked */
+    bool limited;    /* it has a time limit, which the warden keeps */
+    bool unreported; /* let go by a warden that is gone: nobody waits for its end */
+    bool unread;     /* its image could not be read: nothing but killing is possible */
+    uint64_t above;  /* job of the nearest program above it, 0 none */
     uint64_t dev, ino;
-    uint64_t redirected; /* ino of the shim that is to come, 0 none */
-    char name[64];       /* of its executable, for those below */
+    uint64_t redirected, redirected_dev; /* ino and dev of the shim that is to come, 0 none */
+    char name[64];                       /* of its executable, for those below */
     struct image image;
     char *operands; /* owned (mmap), what the warden asked to resolve; NULL none */
     size_t operands_size;

@@ -36,7 +36,7 @@ int talk_connect(const char *path)
     if (n >= sizeof(a.sun_path))
         return -ENAMETOOLONG;
     memcpy(a.sun_path, path, n);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
     if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
@@ -57,6 +57,28 @@ int talk_init(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     sock = fd;
     return 0;
+}
+
+static void drop_first(void)
+{
+    struct pending *k = first;
+    first = k->next;
+    if (!first)
+        last = &first;
+    pending_bytes -= k->size - k->sent;
+    if (k->fd >= 0)
+        close(k->fd);
+    munmap(k, k->mapped);
+}
+
+void talk_close(void)
+{
+    while (first)
+        drop_first();
+    if (sock >= 0)
+        close(sock);
+    sock = -1;
+    in_len = in_at = 0;
 }
 
 int talk_fd(void)
@@ -136,6 +158,8 @@ static int keep(const uint8_t *p, size_t n, int fd)
 static int send_bytes(const uint8_t *p, size_t n, int fd)
 {
     ssize_t r = 0;
+    if (sock < 0)
+        return -EPIPE;
     if (!first) {
         r = send_some(p, n, fd);
         if (r < 0 && r != -EAGAIN)
@@ -180,10 +204,7 @@ int talk_flush(void)
         pending_bytes -= (size_t)r;
         if (k->sent < k->size)
             continue;
-        first = k->next;
-        if (!first)
-            last = &first;
-        munmap(k, k->mapped);
+        drop_first();
     }
     return 0;
 }
@@ -196,7 +217,7 @@ int talk_read(void)
         in_len -= in_at;
         in_at = 0;
     }
-    if (in_len == sizeof(in))
+    if (sock < 0 || in_len == sizeof(in))
         return 0;
     ssize_t n = recv(sock, in + in_len, sizeof(in) - in_len, MSG_DONTWAIT);
     if (n < 0)

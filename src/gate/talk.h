@@ -9,12 +9,14 @@
 
 #include "wire/gatewire.h"
 
-/* Connects to the socket `path`. A descriptor, or negative errno. */
+/* Connects to the socket `path` without waiting. A descriptor, or negative errno. */
 int talk_connect(const char *path);
 
 /* Takes over `fd`, a connected stream socket. 0, or -ENOTSOCK. */
 int talk_init(int fd);
-int talk_fd(void);
+/* Ends the connection and forgets what was to be sent and what was not read. */
+void talk_close(void);
+int talk_fd(void); /* -1: there is none, and nothing can be sent */
 bool talk_wants_to_write(void);
 /* So much is waiting to be sent that nothing more should be asked for. */
 bool talk_is_full(void);

@@ -211,11 +211,12 @@ static void stopped_in_exec(struct exec *e)
     if (!e->above)
         e->above = find_above(e->parent);
     int r = image_read(e->tgid, &e->image);
+    pid_t tgid = e->tgid;
     if (r < 0)
         verdict_ask_unread(e, r);
-    else
+    else if (!verdict_alone(e))
         tracer_find(e);
-    go_on(e->tgid); /* threads that are gone with the old image answer ESRCH */
+    go_on(tgid); /* threads that are gone with the old image answer ESRCH */
 }
 
 static void stopped_without_exec(struct exec *e, int signo)

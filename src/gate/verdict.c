@@ -17,6 +17,7 @@
 #include "gate/talk.h"
 #include "gate/tracer.h"
 #include "gate/uapi.h"
+#include "gate/upstream.h"
 #include "mirror/phrase.h"
 
 #define LOOK_AT_SIGNALS_MS 100
@@ -28,6 +29,8 @@ static uint64_t signals_due = UINT64_MAX;
 void verdict_end(const struct exec *e, enum gatewire_end_kind kind, int value, const char *text)
 {
     size_t size;
+    if (e->unreported)
+        return;
     uint8_t *body = talk_body(&size);
     const struct gatewire_end m = {
         .job = e->job, .kind = kind, .value = (uint32_t)value & 255, .text = text};
@@ -171,7 +174,7 @@ static bool is_expected_shim(const struct exec *e, const struct gatewire_facts *
 {
     const struct exec *before = execs_find_running(e->tgid);
     return before && before->redirected && !f->error && f->trust == GATEWIRE_TRUSTED &&
-           before->redirected == f->ino;
+           before->redirected == f->ino && before->redirected_dev == f->dev;
 }
 
 /* It is not a program of its own: what it stands for goes on. */
@@ -200,7 +203,8 @@ void verdict_facts(struct exec *e, const struct gatewire_facts *f)
         pass_shim(e);
     } else if (e->state == EXEC_FINDING) {
         not_the_shim(e);
-        ask(e, f);
+        if (!verdict_alone(e))
+            ask(e, f);
     }
 }
 
@@ -245,6 +249,8 @@ static void allow(struct exec *e, const struct gatewire_allow *m, bool redirect)
         fail(e, "the shim could not be put in its place");
     else {
         e->redirected = redirect ? shim.st_ino : 0;
+        e->redirected_dev = redirect ? shim.st_dev : 0;
+        e->limited = (m->flags & GATEWIRE_ALLOW_LIMITED) != 0;
         release(e);
     }
 }
@@ -258,6 +264,58 @@ static void deny(struct exec *e, const struct gatewire_deny *m)
     (void)ptrace(PTRACE_DETACH, e->tgid, NULL, NULL); /* ESRCH: it died, which wait will say */
     execs_free(e);
 }
+
+static void kill_below(uint64_t job, int signo)
+{
+    for (struct exec *e = execs_next(NULL); e; e = execs_next(e))
+        if (e->state == EXEC_RUNNING && execs_is_below(e, job)) {
+            (void)syscall(UAPI_SYS_PIDFD_SEND_SIGNAL, e->pidfd, signo, NULL, 0u);
+            if (signo == SIGKILL)
+                procfs_kill_below(e->tgid, signo);
+        } else if (e->tgid > 0 && e->state != EXEC_RUNNING && execs_is_below(e, job)) {
+            (void)kill(e->tgid, signo);
+        }
+}
+
+/* ---- without a warden ---- */
+
+static void refuse(struct exec *e, const char *text)
+{
+    const struct gatewire_deny m = {.code = 125, .text = text};
+    verdict_drop_finder(e);
+    deny(e, &m);
+}
+
+bool verdict_alone(struct exec *e)
+{
+    if (upstream_is_there())
+        return false;
+    refuse(e, "clawrden: not run: the warden cannot be reached; nothing starts until it is back, "
+              "try again then\n");
+    return true;
+}
+
+/* What waits is refused and what it let go goes on, but for what only it would end in time. */
+void verdict_warden_lost(void)
+{
+    struct exec *e = execs_next(NULL);
+    while (e) {
+        if (verdict_expected(e)) {
+            refuse(e, "clawrden: not run: the warden went away before it had decided; try again\n");
+            e = execs_next(NULL); /* the table has moved */
+            continue;
+        }
+        if (e->state == EXEC_RUNNING) {
+            e->unreported = true;
+            if (e->limited)
+                kill_below(e->job, SIGKILL);
+        }
+        e = execs_next(e);
+    }
+    signals_due = UINT64_MAX;
+}
+
+/* ---- the answer, of other kinds ---- */
 
 static int look(struct exec *e, const struct gatewire_look *m)
 {
@@ -283,18 +341,6 @@ static int look(struct exec *e, const struct gatewire_look *m)
         tracer_find(e);
     }
     return 0;
-}
-
-static void kill_below(uint64_t job, int signo)
-{
-    for (struct exec *e = execs_next(NULL); e; e = execs_next(e))
-        if (e->state == EXEC_RUNNING && execs_is_below(e, job)) {
-            (void)syscall(UAPI_SYS_PIDFD_SEND_SIGNAL, e->pidfd, signo, NULL, 0u);
-            if (signo == SIGKILL)
-                procfs_kill_below(e->tgid, signo);
-        } else if (e->tgid > 0 && e->state != EXEC_RUNNING && execs_is_below(e, job)) {
-            (void)kill(e->tgid, signo);
-        }
 }
 
 static int heed(const struct gatewire_head *h, const uint8_t *body, uint64_t job)

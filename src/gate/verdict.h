@@ -24,5 +24,9 @@ void verdict_drop_finder(struct exec *e);
 void verdict_end(const struct exec *e, enum gatewire_end_kind kind, int value, const char *text);
 void verdict_withdraw(const struct exec *e, const char *why);
 
+/* There is no warden: it was refused with words, and `e` is gone or doomed. */
+bool verdict_alone(struct exec *e);
+void verdict_warden_lost(void);
+
 void verdict_tick(uint64_t now); /* signals for what is held */
 uint64_t verdict_next(void);     /* ms; UINT64_MAX: nothing */

@@ -253,6 +253,7 @@ size_t gatewire_allow_encode(const struct gatewire_allow *m, uint8_t *out, size_
 {
     struct pack_writer w = writer(out, size);
     pack_put_u64(&w, m->job);
+    pack_put_u32(&w, m->flags);
     put_list(&w, &m->scrub);
     pack_put_string(&w, m->shim);
     return done(&w);
@@ -262,6 +263,8 @@ int gatewire_allow_decode(const uint8_t *in, size_t len, struct gatewire_allow *
 {
     struct pack_reader r = reader(in, len);
     ret->job = get_job(&r);
+    ret->flags = pack_get_u32(&r);
+    bad(&r, (ret->flags & ~GATEWIRE_ALLOW_LIMITED) != 0);
     pack_get_strings(&r, GATEWIRE_SCRUB_MAX, GATEWIRE_STRING_MAX, &ret->scrub);
     ret->shim = pack_get_string(&r, GATEWIRE_PATH_MAX);
     bad(&r, !path_ok(ret->shim));

@@ -137,8 +137,12 @@ struct gatewire_waiting {
     uint8_t id[16];
 };
 
+/* It has a time limit: it ends when the warden goes, because nobody would end it in time. */
+#define GATEWIRE_ALLOW_LIMITED 1u
+
 struct gatewire_allow { /* and GATEWIRE_REDIRECT */
     uint64_t job;
+    uint32_t flags;
     struct pack_strings scrub; /* names of variables that must not stay */
     const char *shim;          /* REDIRECT: absolute path; ALLOW: "" */
 };

@@ -148,11 +148,11 @@ class FakeWarden:
         with self.lock:
             self.sock.sendall(message(kind, body))
 
-    def allow(self, job, *scrub):
-        self.send(ALLOW, struct.pack(">Q", job) + strings(*scrub) + string(""))
+    def allow(self, job, *scrub, flags=0):
+        self.send(ALLOW, struct.pack(">QI", job, flags) + strings(*scrub) + string(""))
 
     def redirect(self, job, shim, *scrub):
-        self.send(REDIRECT, struct.pack(">Q", job) + strings(*scrub) + string(shim))
+        self.send(REDIRECT, struct.pack(">QI", job, 0) + strings(*scrub) + string(shim))
 
     def deny(self, job, text="clawrden: no\n", code=126):
         self.send(DENY, struct.pack(">QI", job, code) + string(text))
