@@ -11,6 +11,8 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "exec/docker/docker.h"
+#include "exec/docker/dockexec.h"
 #include "exec/farewell.h"
 
 struct local {
@@ -18,6 +20,8 @@ struct local {
     bool inside;           /* for callers in containers, or for those of this host */
     struct mirror *mirror; /* borrowed */
     struct warden *warden; /* borrowed */
+    uv_loop_t *loop;       /* borrowed, with an engine */
+    struct docker *engine; /* borrowed: it starts the commands; NULL: the helper does */
     struct mirror_listener listener;
     struct list jobs;
 };
@@ -28,11 +32,21 @@ struct local_job {
     uint64_t id;
     char *cgroup; /* owned; where its processes are, or NULL */
     bool ended;
+    /* with an engine: */
+    struct local *x;
+    struct dockexec *exec; /* owned */
+    char *env;             /* owned */
+    size_t env_len;
+    bool started;      /* the helper has it */
+    struct end end;    /* while the engine is asked for the exit code */
+    char refusal[400]; /* why the engine did not start it, or "" */
 };
 
 static void forget(struct local_job *j)
 {
     j->r->job = NULL;
+    dockexec_leave(j->exec, !j->started);
+    free(j->env);
     list_remove(&j->link);
     free(j->cgroup);
     free(j);
@@ -40,8 +54,8 @@ static void forget(struct local_job *j)
 
 /* ---- orders ---- */
 
-static void describe(const struct request *r, const char *env, size_t env_len, size_t envc,
-                     struct helper_start *ret)
+static void describe(const struct request *r, bool by_engine, const char *env, size_t env_len,
+                     size_t envc, struct helper_start *ret)
 {
     const struct policy_program *p = &r->facts.program;
     bool trusted =
@@ -53,7 +67,8 @@ static void describe(const struct request *r, const char *env, size_t env_len, s
                  .gid = r->peer.gid,
                  .groups_count = (uint32_t)r->peer.groups_count,
                  .groups = r->peer.groups},
-        .flags = r->ask.door == DOOR_SHIM_V1 ? HELPER_PEER_V1 : 0,
+        .flags =
+            (r->ask.door == DOOR_SHIM_V1 ? HELPER_PEER_V1 : 0) | (by_engine ? HELPER_BY_ENGINE : 0),
         .umask = r->ask.umask & 0777,
         .exec_dev = p->dev,
         .exec_ino = p->ino,
@@ -73,6 +88,36 @@ static void describe(const struct request *r, const char *env, size_t env_len, s
     memcpy(ret->id, r->id, sizeof(ret->id));
 }
 
+/* The engine goes by names: nothing keeps it to the directory or the file that was judged. */
+static void specify(const struct request *r, const char *env, size_t env_len,
+                    struct dockexec_spec *ret)
+{
+    *ret = (struct dockexec_spec){.container = r->peer.in ? r->peer.in->id : "",
+                                  .path = r->facts.exec_path,
+                                  .argv = (char *const *)r->ask.argv,
+                                  .argc = r->ask.argc,
+                                  .env = env,
+                                  .env_len = env_len,
+                                  .cwd = r->facts.cwd ? r->facts.cwd : "/"};
+}
+
+static int check_for_engine(const struct request *r, const char *env, size_t env_len,
+                            struct err *err)
+{
+    struct dockexec_spec s;
+    const struct policy_program *p = &r->facts.program;
+    bool trusted =
+        p->trust == PROGRAM_TRUSTED && (!p->script || p->script_trust == PROGRAM_TRUSTED);
+    if (!trusted && r->answer.approver[0])
+        return err_set(err, -EPERM,
+                       "a person approved this very content, and the engine cannot be held to it; "
+                       "use --mirror=native, or a program that the agent cannot write");
+    if (!r->facts.cwd || !r->facts.exec_path)
+        return err_set(err, -EINVAL, "it is not known what to run, or where");
+    specify(r, env, env_len, &s);
+    return dockexec_check(&s, err);
+}
+
 static int send_start(struct local *x, struct request *r, int conn, uint64_t job, const char *env,
                       size_t env_len, size_t envc, struct err *err)
 {
@@ -83,14 +128,19 @@ static int send_start(struct local *x, struct request *r, int conn, uint64_t job
                        "the executor 'local' would run it outside of its container; use 'mirror'");
     if (x->inside && !r->peer.in)
         return err_set(err, -EPERM, "the executor 'mirror' is for callers in a container");
-    if (x->inside && mirror_outside(x->mirror)[0])
+    if (x->engine) {
+        int error = check_for_engine(r, env, env_len, err);
+        if (error < 0)
+            return error;
+    }
+    if (x->inside && !x->engine && mirror_outside(x->mirror)[0])
         return err_set(err, -EPERM, "containers cannot be entered here: %s",
                        mirror_outside(x->mirror));
     if (!r->facts.exec_path || r->peer.pidfd < 0)
         return err_set(err, -EINVAL, "it is not known what to run, or for whom");
     if (r->ask.door == DOOR_SHIM_V1 && !r->facts.cwd)
         return err_set(err, -EINVAL, "its working directory is not known");
-    describe(r, env, env_len, envc, &m);
+    describe(r, x->engine != NULL, env, env_len, envc, &m);
     size_t n = helper_start_encode(&m, NULL, 0);
     if (n == 0)
         return err_set(err, -E2BIG, "its arguments and environment are too long");
@@ -112,7 +162,12 @@ static int start(struct executor *port, struct request *r, int conn, const char 
     close(conn); /* the helper has it: this is not the last close */
     struct local_job *j = mem_new(struct local_job);
     j->r = r;
+    j->x = x;
     j->id = id;
+    if (x->engine) {
+        j->env = env_len ? mem_dup(env, env_len) : NULL;
+        j->env_len = env_len;
+    }
     r->job = j;
     list_append(&x->jobs, &j->link);
     return 0;
@@ -169,7 +224,80 @@ static void on_ended(struct local *x, struct local_job *j, const struct helper_e
                       .caller_gone = m->flags & HELPER_END_CALLER_GONE};
     (void)snprintf(end.text, sizeof(end.text), "%s", m->text);
     j->ended = true;
+    if (m->kind == HELPER_END_FAILED && j->refusal[0])
+        (void)snprintf(end.text, sizeof(end.text), "clawrden: %s: %s\n", j->r->ask.name,
+                       j->refusal);
+    if ((m->flags & HELPER_END_ASK_ENGINE) && j->exec) {
+        j->end = end;
+        dockexec_ask_code(j->exec); /* exec_code() follows */
+        return;
+    }
     warden_ended(x->warden, j->r, &end);
+}
+
+/* ---- the engine's commands ---- */
+
+static void exec_stream(void *arg, int fd)
+{
+    const struct local_job *j = arg;
+    (void)mirror_send(j->x->mirror, HELPER_STREAM, j->id, NULL, 0, &fd, 1, NULL);
+    close(fd);
+}
+
+static void exec_started(void *arg, pid_t pid)
+{
+    struct local_job *j = arg;
+    uint8_t body[4 * HELPER_NUMBERS_MAX];
+    uint32_t v[ADOPT_COUNT] = {[ADOPT_PID] = (uint32_t)pid};
+    /* One that the helper does not take charge of is killed when the job is forgotten. */
+    (void)mirror_send(j->x->mirror, HELPER_ADOPT, j->id, body,
+                      helper_numbers_encode(v, ADOPT_COUNT, body), NULL, 0, NULL);
+}
+
+static void exec_failed(void *arg, const char *words)
+{
+    struct local_job *j = arg;
+    (void)snprintf(j->refusal, sizeof(j->refusal), "%s", words);
+    exec_started(j, 0);
+}
+
+static void exec_code(void *arg, int code, const char *words)
+{
+    struct local_job *j = arg;
+    if (code >= 0)
+        j->end.value = code;
+    else {
+        j->end.kind = END_FAILED;
+        j->end.value = 125;
+        (void)snprintf(j->end.text, sizeof(j->end.text), "clawrden: %s\n", words);
+    }
+    warden_ended(j->x->warden, j->r, &j->end);
+}
+
+static const struct dockexec_ops exec_ops = {
+    .stream = exec_stream, .started = exec_started, .code = exec_code, .failed = exec_failed};
+
+static void on_ready(struct local *x, struct local_job *j, const uint8_t *body, size_t len)
+{
+    uint32_t v[READY_COUNT];
+    struct dockexec_spec s;
+    if (!x->engine || j->exec || helper_numbers_decode(body, len, READY_COUNT, v) < 0)
+        return;
+    specify(j->r, j->env, j->env_len, &s);
+    s.uid = v[READY_UID];
+    s.gid = v[READY_GID];
+    s.groups = v[READY_GROUPS];
+    s.tty = v[READY_TTY];
+    s.rows = v[READY_ROWS];
+    s.columns = v[READY_COLUMNS];
+    j->exec = dockexec_new(x->loop, x->engine, &s, &exec_ops, j);
+}
+
+static void on_resized(struct local_job *j, const uint8_t *body, size_t len)
+{
+    uint32_t v[RESIZED_COUNT];
+    if (j->exec && helper_numbers_decode(body, len, RESIZED_COUNT, v) == 0)
+        dockexec_resize(j->exec, v[RESIZED_ROWS], v[RESIZED_COLUMNS]);
 }
 
 static bool on_message(void *arg, const struct helper_head *h, const uint8_t *body)
@@ -177,15 +305,21 @@ static bool on_message(void *arg, const struct helper_head *h, const uint8_t *bo
     struct local *x = arg;
     struct helper_started started;
     struct helper_end end;
-    if (h->type != HELPER_STARTED && h->type != HELPER_ENDED)
+    if (h->type != HELPER_STARTED && h->type != HELPER_ENDED && h->type != HELPER_READY &&
+        h->type != HELPER_RESIZED)
         return false;
     struct local_job *j = find(x, h->job);
     if (!j)
         return false; /* the other executor's, or forgotten */
     if (j->ended)
         return true;
-    if (h->type == HELPER_STARTED) {
+    if (h->type == HELPER_READY) {
+        on_ready(x, j, body, h->len);
+    } else if (h->type == HELPER_RESIZED) {
+        on_resized(j, body, h->len);
+    } else if (h->type == HELPER_STARTED) {
         if (helper_started_decode(body, h->len, &started) == 0) {
+            j->started = true;
             if (started.cgroup[0] && !j->cgroup)
                 j->cgroup = mem_strdup(started.cgroup);
             warden_started(x->warden, j->r, (pid_t)started.pid);
@@ -252,6 +386,13 @@ struct executor *local_new(struct mirror *m, bool inside)
     return &x->port;
 }
 
+void local_set_engine(struct executor *port, uv_loop_t *loop, struct docker *engine)
+{
+    struct local *x = container_of(port, struct local, port);
+    x->loop = loop;
+    x->engine = engine;
+}
+
 void local_set_warden(struct executor *port, struct warden *w)
 {
     container_of(port, struct local, port)->warden = w;
@@ -275,6 +416,12 @@ const char *local_describe(const struct executor *port, char *out, size_t size)
     const struct local *x = container_of(port, struct local, port);
     bool root = mirror_is_root(x->mirror);
     const char *words = mirror_words(x->mirror), *outside = mirror_outside(x->mirror);
+    if (x->inside && x->engine) {
+        (void)snprintf(out, size,
+                       "executor 'mirror' lets the engine run commands in the "
+                       "containers of their callers");
+        return out;
+    }
     if (x->inside) {
         (void)snprintf(out, size, "executor 'mirror' %s%s",
                        outside[0] ? "cannot run commands in their containers: "

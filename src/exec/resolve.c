@@ -22,6 +22,7 @@ struct resolve {
     struct mirror_listener listener;
     struct list waiting, flying;
     unsigned flying_count;
+    bool by_engine; /* commands of containers are */
 };
 
 struct lookup {
@@ -79,7 +80,8 @@ static int send_lookup(struct resolve *x, struct lookup *l, struct err *err)
                  .gid = r->peer.gid,
                  .groups_count = (uint32_t)r->peer.groups_count,
                  .groups = r->peer.groups},
-        .flags = r->ask.door == DOOR_SHIM_V1 ? HELPER_PEER_V1 : 0,
+        .flags = (r->ask.door == DOOR_SHIM_V1 ? HELPER_PEER_V1 : 0) |
+                 (x->by_engine && r->peer.in ? HELPER_BY_ENGINE : 0),
         .name = r->ask.name,
         .cwd = r->ask.door == DOOR_SHIM_V1 ? r->ask.cwd : "",
     };
@@ -308,6 +310,11 @@ struct resolver *resolve_new(struct mirror *m)
     list_init(&x->flying);
     mirror_listen(m, &x->listener);
     return &x->port;
+}
+
+void resolve_by_engine(struct resolver *port)
+{
+    container_of(port, struct resolve, port)->by_engine = true;
 }
 
 void resolve_set_warden(struct resolver *port, struct warden *w)

@@ -11,4 +11,6 @@
 struct resolver *resolve_new(struct mirror *m);
 /* Answers come only after this. */
 void resolve_set_warden(struct resolver *port, struct warden *w);
+/* The engine runs the commands of containers: more of them can be looked into. */
+void resolve_by_engine(struct resolver *port);
 struct resolver *resolve_free(struct resolver *port); /* returns NULL */

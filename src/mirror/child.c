@@ -29,32 +29,36 @@ _Noreturn static void fail(struct child_plan *p, enum child_stage stage, int err
     _exit(127);
 }
 
-#define FDS_MAX (4 + V2_FDS_MORE_MAX)
-
-/* The message was looked at before (handover.c); its descriptors are taken here, so that they are
- * never in the worker's table, where closing one could block. */
-static void take_fds(struct child_plan *p, int conn, int fds[FDS_MAX])
+int child_take_fds(const struct v2_fds *handover, int conn, int fds[CHILD_FDS_MAX])
 {
     union {
-        char buf[SENDER_SPACE + CMSG_SPACE(sizeof(int) * FDS_MAX)];
+        char buf[SENDER_SPACE + CMSG_SPACE(sizeof(int) * CHILD_FDS_MAX)];
         struct cmsghdr align;
     } control;
     uint8_t bytes[V2_HEAD_SIZE + V2_FDS_SIZE_MAX];
-    struct iovec iov = {bytes, V2_HEAD_SIZE + V2_FDS_SIZE + 4 * (size_t)p->handover.more};
+    struct iovec iov = {bytes, V2_HEAD_SIZE + V2_FDS_SIZE + 4 * (size_t)handover->more};
     struct msghdr m = {.msg_iov = &iov,
                        .msg_iovlen = 1,
                        .msg_control = control.buf,
                        .msg_controllen = sizeof(control.buf)};
-    size_t size = sizeof(int) * v2_fds_carried(&p->handover);
+    size_t size = sizeof(int) * v2_fds_carried(handover);
     if (recvmsg(conn, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != (ssize_t)iov.iov_len)
-        fail(p, CHILD_FDS, EBADMSG);
+        return -EBADMSG;
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     while (c && c->cmsg_type != SCM_RIGHTS)
         c = CMSG_NXTHDR(&m, c);
     if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_len != CMSG_LEN(size) ||
         (m.msg_flags & MSG_CTRUNC))
-        fail(p, CHILD_FDS, EBADMSG);
+        return -EBADMSG;
     memcpy(fds, CMSG_DATA(c), size);
+    return 0;
+}
+
+static void take_fds(struct child_plan *p, int conn, int fds[CHILD_FDS_MAX])
+{
+    int r = child_take_fds(&p->handover, conn, fds);
+    if (r < 0)
+        fail(p, CHILD_FDS, -r);
 }
 
 static int move_up(struct child_plan *p, int fd)
@@ -78,7 +82,7 @@ static void reserve_numbers(struct child_plan *p)
 static void place_fds(struct child_plan *p, int *ret_cwd)
 {
     static const uint32_t closed[3] = {V2_FDS_CLOSED0, V2_FDS_CLOSED1, V2_FDS_CLOSED2};
-    int fds[FDS_MAX], *more = fds + v2_fds_carried(&p->handover) - p->handover.more;
+    int fds[CHILD_FDS_MAX], *more = fds + v2_fds_carried(&p->handover) - p->handover.more;
     memcpy(fds, p->fds, sizeof(p->fds));
     *ret_cwd = p->cwd;
     if (p->conn >= 0 && p->handover.more == 0) {
@@ -105,7 +109,7 @@ static void place_fds(struct child_plan *p, int *ret_cwd)
 
 static void set_ids(struct child_plan *p)
 {
-    const struct helper_peer *who = &p->start->peer;
+    const struct helper_peer *who = p->who;
     /* System calls and not the library's functions: those would tell other threads. */
     if (syscall(SYS_setgroups, who->groups_count, p->groups) < 0 ||
         syscall(SYS_setresgid, who->gid, who->gid, who->gid) < 0 ||

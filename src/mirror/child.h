@@ -33,6 +33,7 @@ enum child_stage {
 
 struct child_plan {
     const struct helper_start *start;
+    const struct helper_peer *who; /* ids to take, as they are called where it runs */
     const struct subject *subject;
     char **argv, **env;
     uint32_t *groups;
@@ -50,4 +51,9 @@ struct child_plan {
     volatile pid_t pid; /* of the command in a container, as we see it */
 };
 
+#define CHILD_FDS_MAX (4 + V2_FDS_MORE_MAX)
+
 _Noreturn void child_run(struct child_plan *p);
+/* The message was looked at before (handover.c); its descriptors are taken in the child, so that
+ * they are never in the worker's table, where closing one could block. 0 or negative errno. */
+int child_take_fds(const struct v2_fds *handover, int conn, int fds[CHILD_FDS_MAX]);

@@ -173,7 +173,7 @@ static void on_start(struct packet *p)
     }
     unsigned own = p->fds_count - attached;
     add_cgroup(p, m, own, (pid_t)s.init);
-    if (s.init && !m->cgroup) {
+    if (s.init && !m->cgroup && !(s.flags & HELPER_BY_ENGINE)) {
         refuse_start(p, v1, "clawrden: no cgroup could be made for it in its container\n");
         return;
     }
@@ -205,6 +205,14 @@ static void on_kill(struct packet *p)
         m->spent = true;
         cgroup_kill(m->cgroup->dir);
     }
+}
+
+/* What the engine has of its command, for the worker alone. */
+static void on_engine(struct packet *p)
+{
+    const struct crew_member *m = crew_find(p->head.job, CREW_JOB);
+    if (m && !m->ended)
+        (void)packet_forward(m->sock, p, false);
 }
 
 static void on_release(struct packet *p)
@@ -302,6 +310,9 @@ static void on_worker(struct crew_member *m)
     if (m->state == CREW_LOOKUP && p.head.type == HELPER_IDLE) {
         m->state = CREW_IDLE; /* the warden has its answer */
         m->deadline = 0;
+    } else if (m->state == CREW_JOB &&
+               (p.head.type == HELPER_READY || p.head.type == HELPER_RESIZED)) {
+        (void)packet_forward(control, &p, true);
     } else if (m->state == CREW_JOB && p.head.type == HELPER_STARTED) {
         on_started(m, &p);
     } else if (m->state == CREW_JOB && p.head.type == HELPER_ENDED) {
@@ -346,6 +357,8 @@ static bool on_control(void)
         }
         if (p.head.type == HELPER_KILL)
             on_kill(&p);
+        else if (p.head.type == HELPER_STREAM || p.head.type == HELPER_ADOPT)
+            on_engine(&p);
         else if (p.head.type == HELPER_RELEASE)
             on_release(&p);
         else if (p.head.type == HELPER_CANCEL)

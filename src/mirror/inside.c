@@ -99,7 +99,7 @@ static int refuse(struct phrase *why, const char *a, const char *b, const char *
 }
 
 /* Namespaces of init against ours, and of the caller against init's. */
-static int compare_spaces(struct inside *in, pid_t caller, struct phrase *why)
+static int compare_spaces(struct inside *in, pid_t caller, enum inside_aim aim, struct phrase *why)
 {
     static struct stat own[INSIDE_KINDS]; /* do not change */
     static bool known;
@@ -122,13 +122,13 @@ static int compare_spaces(struct inside *in, pid_t caller, struct phrase *why)
         return refuse(why, "its container shares the ",
                       in->spaces & kinds[KIND_MOUNT].flag ? "pid" : "mount",
                       " namespace of this host, so the helper would not be out of its reach");
-    if (in->spaces & kinds[KIND_TIME].flag)
+    if ((in->spaces & kinds[KIND_TIME].flag) && aim != INSIDE_BY_ENGINE)
         return refuse(why, "its container has a time namespace", "", ", which cannot be entered");
     return 0;
 }
 
 static int compare_walls(const struct inside *in, pid_t caller_pid, const struct subject *caller,
-                         struct phrase *why)
+                         enum inside_aim aim, struct phrase *why)
 {
     struct stat init, his;
     if (space(in->init, "/root", &init) < 0 || space(caller_pid, "/root", &his) < 0)
@@ -142,7 +142,8 @@ static int compare_walls(const struct inside *in, pid_t caller_pid, const struct
                       "", "");
     /* Whoever may trace everybody could get hold of the child in the moment before it executes,
      * and with it of the helper's memory. */
-    if (!in->user_space && (((in->init_status.bounding | caller->bounding) >> CAP_SYS_PTRACE) & 1))
+    if (aim != INSIDE_BY_ENGINE && !in->user_space &&
+        (((in->init_status.bounding | caller->bounding) >> CAP_SYS_PTRACE) & 1))
         return refuse(why,
                       "its container has the capability SYS_PTRACE without a user namespace; start "
                       "it without, or use --mirror=docker",
@@ -232,8 +233,8 @@ static int open_cgroups(struct inside *in, struct phrase *why)
     return r;
 }
 
-int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *caller, bool to_run,
-                struct inside *ret, struct phrase *why)
+int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *caller,
+                enum inside_aim aim, struct inside *ret, struct phrase *why)
 {
     char path[64];
     *ret = (struct inside){.init = init, .initfd = initfd, .root = -1};
@@ -245,9 +246,9 @@ int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *
         phrase_add(why, "its container's first process cannot be looked at");
         return r;
     }
-    r = compare_spaces(ret, caller_pid, why);
+    r = compare_spaces(ret, caller_pid, aim, why);
     if (r == 0)
-        r = compare_walls(ret, caller_pid, caller, why);
+        r = compare_walls(ret, caller_pid, caller, aim, why);
     if (r == 0)
         r = compare_labels(ret, caller_pid, why);
     if (r == 0 && ret->user_space &&
@@ -261,7 +262,7 @@ int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *
             phrase_add(why, "its container's root directory cannot be opened");
         }
     }
-    if (r == 0 && to_run)
+    if (r == 0 && aim == INSIDE_RUN)
         r = open_cgroups(ret, why);
     if (r == 0 && !subject_alive(initfd)) {
         phrase_add(why, "its container has ended");
@@ -277,6 +278,20 @@ void inside_close(struct inside *in)
     hierarchy_close(in->tasks, in->tasks_count);
     in->root = -1;
     in->tasks_count = 0;
+}
+
+int inside_check_rights(const struct inside *in, const struct subject *caller, uint32_t uid,
+                        struct phrase *why)
+{
+    const struct subject *init = &in->init_status;
+    uint64_t all = init->bounding;
+    if ((caller->no_new_privs && !init->no_new_privs) || (all & ~caller->bounding) ||
+        (uid == 0 && (all & ~caller->permitted)))
+        return refuse(why,
+                      "the caller has given up rights that its container has, and the engine would "
+                      "give its command all of them",
+                      "", "");
+    return 0;
 }
 
 /* ---- ids ---- */

@@ -40,10 +40,18 @@ struct inside {
 /* What this host lacks for entering any container, in words; false: nothing is missing. */
 bool inside_missing(char *words, size_t size);
 
-/* Looks at init and compares the caller with it: `caller` has its status. With `to_run` also what
+/* What it is entered for. Where the engine runs the commands, none of ours is ever in there with
+ * memory of the helper's, and so more containers will do. */
+enum inside_aim { INSIDE_LOOK, INSIDE_RUN, INSIDE_BY_ENGINE };
+
+/* Looks at init and compares the caller with it: `caller` has its status. With INSIDE_RUN also what
  * only a command needs. 0, or a negative errno with words. Free with inside_close() in any case. */
-int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *caller, bool to_run,
-                struct inside *ret, struct phrase *why);
+int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *caller,
+                enum inside_aim aim, struct inside *ret, struct phrase *why);
+/* A caller with fewer rights than its container's first process: the engine would give its command
+ * all of them. 0, or -EPERM with words. */
+int inside_check_rights(const struct inside *in, const struct subject *caller, uint32_t uid,
+                        struct phrase *why);
 void inside_close(struct inside *in);
 
 /* Ids of the host into those of the container, in place. -ERANGE: one has no number in there. */

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mirror/byengine.h"
 #include "mirror/cgroup.h"
 #include "mirror/clone.h"
 #include "mirror/compat.h"
@@ -110,7 +111,8 @@ static void fail_stage(struct job *j, enum child_stage stage, int err)
 void job_report_started(struct job *j)
 {
     uint8_t out[64];
-    struct helper_started m = {.pid = (uint32_t)j->pid, .cgroup = ""};
+    struct helper_started m = {.pid = (uint32_t)(j->by_engine ? j->engine_pid : j->pid),
+                               .cgroup = ""};
     size_t n = helper_started_encode(&m, out, sizeof(out));
     if (packet_send(j->w->sock, HELPER_STARTED, j->id, out, n, true) < 0)
         job_hang_up(j);
@@ -135,6 +137,8 @@ void job_report_ended(struct job *j)
 
 void job_kill_tree(struct job *j)
 {
+    if (j->by_engine)
+        byengine_kill(j);
     if (j->cgroup >= 0) {
         cgroup_kill(j->cgroup);
         j->spent = true;
@@ -149,6 +153,8 @@ static void signal_all(struct job *j, int signo)
 {
     if (signo == SIGKILL)
         job_kill_tree(j);
+    else if (j->by_engine && j->cgroup < 0)
+        byengine_signal(j, signo, true);
     else if (j->cgroup >= 0)
         cgroup_signal(j->cgroup, signo);
     else if (j->pid)
@@ -178,6 +184,11 @@ static void on_gone(struct job *j, int status)
 {
     j->pid = 0;
     j->end = (struct helper_end){.text = ""};
+    if (j->by_engine) {
+        byengine_news(j);
+        byengine_ended(j, status);
+        return;
+    }
     if (WIFSIGNALED(status)) {
         j->end.kind = HELPER_END_SIGNAL;
         j->end.value = (uint32_t)WTERMSIG(status);
@@ -194,7 +205,7 @@ static void on_gone(struct job *j, int status)
  * of it gone. */
 static void end_group(const struct job *j)
 {
-    if (j->ending)
+    if (j->ending && !j->by_engine)
         (void)kill(-j->pid, j->ending);
 }
 
@@ -204,6 +215,10 @@ static void on_terminal(const struct job *j, int signo)
 {
     if (j->slave < 0 || !j->pid)
         return;
+    if (j->by_engine) {
+        byengine_signal(j, signo, true);
+        return;
+    }
     (void)kill(-j->pid, signo);
     if (signo == SIGHUP)
         (void)kill(-j->pid, SIGCONT);
@@ -224,6 +239,8 @@ static void hear_last(struct job *j)
     j->over = true;
     for (int i = 0; i < LAST_MESSAGES && !j->caller_gone && poll(&p, 1, 0) == 1; i++)
         on_conn(j);
+    if (j->by_engine)
+        j->missed = 0; /* its pid is the pump's: nobody can tell */
     if (j->missed &&
         (subject_read_status(j->pid, &s) < 0 || ((s.ignored | s.caught) >> (j->missed - 1) & 1)))
         j->missed = 0; /* it would have lived on */
@@ -248,7 +265,7 @@ void job_reap(struct job *j)
         }
         if (waitpid(who.si_pid, &status, WNOHANG | WUNTRACED) != who.si_pid)
             return;
-        if (who.si_pid != j->pid)
+        if (who.si_pid != j->pid || (WIFSTOPPED(status) && j->by_engine))
             continue;
         if (WIFSTOPPED(status))
             on_stopped(j, WSTOPSIG(status));
@@ -316,7 +333,9 @@ static bool prepare(struct job *j)
         job_fail(j, 125, "no memory for its arguments", 0);
         return false;
     }
+    j->who = s->peer;
     j->plan = (struct child_plan){.start = s,
+                                  .who = &j->who,
                                   .subject = &j->subject,
                                   .conn = j->v1 ? -1 : j->conn,
                                   .cwd = -1,
@@ -340,8 +359,8 @@ static bool prepare(struct job *j)
 
 static void list_groups(struct job *j)
 {
-    for (uint32_t i = 0; i < j->start.peer.groups_count; i++)
-        j->plan.groups[i] = helper_group(&j->start.peer, i);
+    for (uint32_t i = 0; i < j->who.groups_count; i++)
+        j->plan.groups[i] = helper_group(&j->who, i);
 }
 
 /* Its container: walls that changed since the lookup, what its command has to join and to stand
@@ -356,10 +375,13 @@ static bool look_at_container(struct job *j)
     if (r < 0)
         phrase_add(&why, "the warden is not root and cannot enter containers");
     if (r == 0)
-        r = inside_open(init, j->initfd, caller, &j->subject, true, &j->inside, &why);
-    if (r == 0)
+        r = inside_open(init, j->initfd, caller, &j->subject,
+                        j->by_engine ? INSIDE_BY_ENGINE : INSIDE_RUN, &j->inside, &why);
+    if (r == 0 && j->by_engine)
+        r = inside_check_rights(&j->inside, &j->subject, j->start.peer.uid, &why);
+    if (r == 0 && !j->by_engine)
         r = sieve_read(init, j->inside.start_time, j->inside.init_status.filters, &why);
-    if (r == 0 && (r = inside_translate(&j->inside, &j->start.peer, groups)) < 0)
+    if (r == 0 && (r = inside_translate(&j->inside, &j->who, groups)) < 0)
         phrase_add(&why, "an id of the caller has no number in its container");
     if (r == 0 && j->start.peer.uid == 0)
         j->subject.bounding &= j->subject.permitted;
@@ -438,6 +460,8 @@ static long second_pid(struct job *j, long first)
 bool job_launch(struct job *j)
 {
     bool inside = j->plan.inside != NULL;
+    if (j->by_engine)
+        return byengine_launch(j);
     j->plan.stage = CHILD_FINE;
     if (inside)
         limit_launch(true);
@@ -467,7 +491,7 @@ static bool start_v2(struct job *j)
     if (!prepare(j))
         return false;
     bool fine = handover_say_go(j) && look_at_caller(j) && handover_await(j) &&
-                handover_take_terminal(j) && job_launch(j);
+                handover_take_terminal(j) && (!j->by_engine || byengine_await(j)) && job_launch(j);
     if (j->plan.cwd >= 0)
         close(j->plan.cwd);
     return fine;
@@ -501,7 +525,10 @@ static void pass_on(struct job *j, int signo)
         j->ending = signo;
     if (j->over && (j->ending == signo || signo == SIGINT || signo == SIGQUIT))
         j->missed = signo;
-    (void)kill(all ? -j->pid : j->pid, signo);
+    if (j->by_engine)
+        byengine_signal(j, signo, all);
+    else
+        (void)kill(all ? -j->pid : j->pid, signo);
 }
 
 /* false: nonsense */
@@ -546,15 +573,28 @@ static void on_conn(struct job *j)
         job_hang_up(j);
 }
 
+/* Of the pump, which may have closed its end. */
+static void watch_news(struct job *j, short revents)
+{
+    byengine_news(j);
+    if (revents & POLLIN)
+        return;
+    close(j->news);
+    j->news = -1;
+}
+
 static void watch(struct job *j)
 {
     while (j->pid) {
-        struct pollfd p[4] = {{.fd = j->caller_gone ? -1 : j->conn, .events = POLLIN | POLLRDHUP},
+        struct pollfd p[5] = {{.fd = j->caller_gone ? -1 : j->conn, .events = POLLIN | POLLRDHUP},
                               {.fd = j->w->sock, .events = POLLIN},
                               {.fd = j->w->signals, .events = POLLIN},
-                              {.fd = j->caller_gone ? -1 : j->pidfd, .events = POLLIN}};
-        if (poll(p, 4, -1) < 0)
+                              {.fd = j->caller_gone ? -1 : j->pidfd, .events = POLLIN},
+                              {.fd = j->news, .events = POLLIN}};
+        if (poll(p, 5, -1) < 0)
             continue;
+        if (p[4].revents)
+            watch_news(j, p[4].revents);
         if (p[2].revents)
             job_reap(j);
         if (p[1].revents && j->pid)
@@ -613,7 +653,7 @@ static void run_v2(struct job *j)
 static void run_v1(struct job *j)
 {
     refuse_rights(j);
-    if (prepare(j) && look_at_caller(j))
+    if (prepare(j) && look_at_caller(j) && (!j->by_engine || byengine_await(j)))
         v1relay_start(j);
     v1relay_run(j);
 }
@@ -631,6 +671,8 @@ static void done(struct job *j)
         close(j->slave);
     if (j->cgroup >= 0)
         close(j->cgroup);
+    if (j->by_engine)
+        byengine_done(j);
     if (j->initfd >= 0) {
         inside_close(&j->inside);
         close(j->initfd);
@@ -657,6 +699,9 @@ bool job_run(struct worker *w, struct packet *p)
                     .initfd = -1,
                     .cgroup = -1,
                     .slave = -1,
+                    .stream = -1,
+                    .news = -1,
+                    .enginefd = -1,
                     .inside = {.root = -1}};
     unsigned at = 2;
     j.reuse = true;
@@ -677,6 +722,9 @@ bool job_run(struct worker *w, struct packet *p)
         p->fds[at] = -1;
     }
     j.v1 = j.start.flags & HELPER_PEER_V1;
+    j.by_engine = j.start.flags & HELPER_BY_ENGINE;
+    if (j.by_engine && j.initfd < 0)
+        return false;
     struct phrase name = PHRASE(j.name);
     phrase_add_safe(&name, j.start.name);
     sender_ask(j.conn);

@@ -21,7 +21,14 @@ struct job {
     int slave;                 /* owned: the pty whose session we lead, or -1 */
     struct helper_start start; /* its strings lie in the message, gone after the start */
     struct subject subject;
-    struct inside inside; /* its container, when initfd >= 0 */
+    struct inside inside;   /* its container, when initfd >= 0 */
+    struct helper_peer who; /* the caller's ids as they are called in there */
+    bool tty;               /* by an engine: it makes a terminal for it */
+    bool by_engine;         /* `pid` is the pump (mirror/pump.h), the engine runs the command: */
+    int stream;             /* owned: the engine's, or -1 */
+    int news;               /* owned: what the pump says, or -1 */
+    int enginefd;           /* owned: pidfd of the command, or -1 when it has ended */
+    pid_t engine_pid;
     struct child_plan plan;
     char name[256]; /* for messages */
     pid_t pid;      /* 0 before the start and after the end */

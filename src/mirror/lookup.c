@@ -531,7 +531,8 @@ static int check_walls(pid_t pid, const struct subject *s, struct phrase *why)
     static uint8_t groups[HELPER_GROUPS_MAX * 4];
     if (l.initfd < 0)
         return subject_check_walls(pid, s, why);
-    int r = inside_open((pid_t)l.ask.init, l.initfd, pid, s, false, &l.inside, why);
+    enum inside_aim aim = l.ask.flags & HELPER_BY_ENGINE ? INSIDE_BY_ENGINE : INSIDE_LOOK;
+    int r = inside_open((pid_t)l.ask.init, l.initfd, pid, s, aim, &l.inside, why);
     if (r == 0 && inside_translate(&l.inside, &l.ask.peer, groups) < 0) {
         phrase_add(why, "an id of the caller has no number in its container");
         r = -ERANGE;

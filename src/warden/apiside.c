@@ -124,6 +124,8 @@ static void put_status(void *arg, struct json_writer *w)
     json_field_bool(w, "index_behind", s.behind);
     json_field_bool(w, "runs_other_users", mirror_is_root(a->parts.mirror));
     json_field_bool(w, "commands_in_cgroups", mirror_cgroup(a->parts.mirror)[0] != '\0');
+    json_field_string(w, "mirror", a->parts.entrance);
+    json_field_string(w, "mirror_words", a->parts.entrance_words);
     json_field_string(w, "helper", mirror_words(a->parts.mirror));
 }
 

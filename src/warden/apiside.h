@@ -22,6 +22,7 @@ struct apiside_parts { /* all borrowed for its life */
     struct clock_port *clock;
     struct reload *reload;
     struct mirror *mirror;
+    const char *entrance, *entrance_words; /* who starts the commands of containers, and why */
     const struct gate_door *gates;
     struct sqlite *index;
 };

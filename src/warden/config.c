@@ -98,6 +98,8 @@ static const struct option options[] = {
      "a socket DIR/warden.sock for the container NAME alone; once for each"},
     {"prisoner", OPTION_TEXT, AT(prisoner), "NAME[,...]", "",
      "the socket is for this container alone"},
+    {"mirror", OPTION_CHOICE, AT(mirror), "auto|native|docker", "auto",
+     "who starts the commands of containers: the helper, or the engine by its API"},
     {"mirror-binary", OPTION_PATH, AT(mirror_binary), "FILE", "",
      "the helper, clawrden-mirror; empty: beside this program, or in ../libexec/clawrden"},
 };

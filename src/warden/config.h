@@ -16,6 +16,7 @@ struct config {
     /* owned; absolute paths */
     char *config, *policy, *socket, *audit, *state, *audit_key, *mirror_binary;
     char *api;          /* "HOST:PORT" or "none" */
+    char *mirror;       /* "auto", "native" or "docker" */
     char *engine;       /* "auto", "none" or the path of its socket */
     char *doors;        /* NAME=DIR[,...];... */
     char *prisoner;     /* NAME[,...]; "": the socket is for everybody */

@@ -31,6 +31,7 @@
 #include "store/sqlite.h"
 #include "warden/apiside.h"
 #include "warden/bonds.h"
+#include "warden/entrance.h"
 #include "warden/footing.h"
 #include "warden/reload.h"
 #include "warden/sdnotify.h"
@@ -54,6 +55,8 @@ struct daemon {
     struct gate_door *gates;
     struct census *census;
     struct docker *engine;
+    const char *entrance; /* entrance_name() */
+    char entrance_words[1024];
     struct bonds bonds; /* of the doors below; the first may be of the main door */
     struct warden *warden;
     struct reload *reload;
@@ -322,10 +325,29 @@ static const char *find_engine(const struct config *c)
     return NULL;
 }
 
+/* Who starts the commands of containers, and why. */
+static int choose_entrance(struct daemon *d, struct err *err)
+{
+    enum entrance e;
+    struct err why = {0};
+    char words[512];
+    int r = entrance_choose(d->config->mirror, mirror_outside(d->mirror), d->engine != NULL,
+                            mirror_is_root(d->mirror), &e, &why);
+    if (r < 0)
+        return err_set(err, r, "%s", why.text);
+    if (e == ENTRANCE_DOCKER) {
+        local_set_engine(d->inside, &d->loop, d->engine);
+        resolve_by_engine(d->resolver);
+    }
+    d->entrance = entrance_name(e);
+    (void)snprintf(d->entrance_words, sizeof(d->entrance_words), "%.400s (mirror %s: %.400s)",
+                   local_describe(d->inside, words, sizeof(words)), d->entrance, why.text);
+    return 0;
+}
+
 static int open_census(struct daemon *d, struct err *err)
 {
     const char *socket = find_engine(d->config);
-    char words[512];
     int r = bonds_add_prisoner(&d->bonds, d->config->prisoner, err);
     if (r == 0)
         r = bonds_add_doors(&d->bonds, d->config->doors, err);
@@ -343,8 +365,15 @@ static int open_census(struct daemon *d, struct err *err)
     }
     if (socket)
         log_info(NULL, "containers are named by the engine at %s", socket);
+    r = choose_entrance(d, err);
+    if (r < 0) {
+        bonds_done(&d->bonds);
+        docker_close(d->engine);
+        census_close(d->census);
+        return r;
+    }
     if (socket || d->bonds.count)
-        log_info(NULL, "%s", local_describe(d->inside, words, sizeof(words)));
+        log_info(NULL, "%s", d->entrance_words);
     return 0;
 }
 
@@ -533,6 +562,8 @@ static int open_api(struct daemon *d, struct err *err)
                                     .clock = &d->clock,
                                     .reload = d->reload,
                                     .mirror = d->mirror,
+                                    .entrance = d->entrance,
+                                    .entrance_words = d->entrance_words,
                                     .gates = d->gates,
                                     .index = d->index};
     return apiside_open(&p, &d->api, err);

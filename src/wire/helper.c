@@ -216,7 +216,7 @@ int helper_resolve_decode(const uint8_t *in, size_t len, struct helper_resolve *
     get_strings(&r, 64, &m.search);
     get_strings(&r, HELPER_ARGS_MAX, &m.args);
     get_strings(&r, HELPER_PATHS_MAX, &m.paths);
-    if (!r.bad && (m.flags & ~(HELPER_PEER_V1 | HELPER_ARGS_CUT) || !m.name[0]))
+    if (!r.bad && (m.flags & ~(HELPER_PEER_V1 | HELPER_ARGS_CUT | HELPER_BY_ENGINE) || !m.name[0]))
         r.bad = -EBADMSG;
     *ret = m;
     return get_done(&r);
@@ -322,7 +322,7 @@ int helper_start_decode(const uint8_t *in, size_t len, struct helper_start *ret)
     m.digest = get_string(&r);
     get_strings(&r, HELPER_BODY_MAX, &m.argv);
     get_strings(&r, HELPER_BODY_MAX, &m.env);
-    if (!r.bad && ((m.flags & ~HELPER_PEER_V1) || m.umask > 0777 ||
+    if (!r.bad && ((m.flags & ~(HELPER_PEER_V1 | HELPER_BY_ENGINE)) || m.umask > 0777 ||
                    m.trust > HELPER_TRUST_TRUSTED || m.exec_path[0] != '/' || m.argv.count == 0))
         r.bad = -EBADMSG;
     *ret = m;
@@ -363,8 +363,9 @@ int helper_end_decode(const uint8_t *in, size_t len, struct helper_end *ret)
     m.value = get_u32(&r);
     m.flags = get_u32(&r);
     m.text = get_string(&r);
-    if (!r.bad && (m.kind > HELPER_END_FAILED || m.value > 255 ||
-                   (m.flags & ~(HELPER_END_CALLER_GONE | HELPER_END_CGROUP_SPENT))))
+    if (!r.bad &&
+        (m.kind > HELPER_END_FAILED || m.value > 255 ||
+         (m.flags & ~(HELPER_END_CALLER_GONE | HELPER_END_CGROUP_SPENT | HELPER_END_ASK_ENGINE))))
         r.bad = -EBADMSG;
     if (!r.bad && strlen(m.text) > 8192)
         r.bad = -E2BIG;
@@ -407,5 +408,21 @@ int helper_kill_decode(const uint8_t *in, size_t len, uint32_t *ret_signo)
     if (signo < 1 || signo > 64)
         return -EBADMSG;
     *ret_signo = signo;
+    return 0;
+}
+
+size_t helper_numbers_encode(const uint32_t *v, size_t count, uint8_t *out)
+{
+    for (size_t i = 0; i < count; i++)
+        bytes_put_u32(out + 4 * i, v[i]);
+    return 4 * count;
+}
+
+int helper_numbers_decode(const uint8_t *in, size_t len, size_t count, uint32_t *ret)
+{
+    if (len != 4 * count)
+        return -EBADMSG;
+    for (size_t i = 0; i < count; i++)
+        ret[i] = bytes_get_u32(in + 4 * i);
     return 0;
 }

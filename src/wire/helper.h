@@ -10,7 +10,11 @@
  *   HELPER_CANCEL                     ->  forget that lookup
  *                                     <-  HELPER_RESOLVED  by its second socket, from the worker
  *   HELPER_START    + conn, pidfd, init ->
+ *                                     <-  HELPER_READY     by the engine only: the caller gave its
+ * fds HELPER_STREAM   + socket          ->  the engine's stream of the command HELPER_ADOPT ->  the
+ * command's pid
  *                                     <-  HELPER_STARTED
+ *                                     <-  HELPER_RESIZED   by the engine only
  *   HELPER_KILL                       ->
  *                                     <-  HELPER_ENDED
  *   HELPER_RELEASE                    ->  the end is on record: tell the shim */
@@ -19,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HELPER_VERSION 2u
+#define HELPER_VERSION 3u
 /* Descriptors that the helper finds: the socket of all of the above, whose end is the other side's
  * end, and the one for what workers answer themselves, without the dispatcher in between. */
 #define HELPER_FD_CONTROL 3
@@ -39,11 +43,15 @@ enum helper_type {
     HELPER_KILL = 3,
     HELPER_RELEASE = 4,
     HELPER_CANCEL = 5,
+    HELPER_STREAM = 6,
+    HELPER_ADOPT = 7,
     HELPER_HELLO = 0x81,
     HELPER_RESOLVED = 0x82,
     HELPER_STARTED = 0x83,
     HELPER_ENDED = 0x84,
     HELPER_IDLE = 0x85, /* inside the helper only: a worker is free again */
+    HELPER_READY = 0x86,
+    HELPER_RESIZED = 0x87,
 };
 
 #define HELPER_ATTACHED 1u /* the body is in a memfd, the last descriptor */
@@ -77,8 +85,9 @@ struct helper_peer {
 };
 uint32_t helper_group(const struct helper_peer *p, uint32_t i);
 
-#define HELPER_PEER_V1 1u  /* `cwd` is a path to use, not the caller's own directory */
-#define HELPER_ARGS_CUT 2u /* there are more or longer arguments than were sent */
+#define HELPER_PEER_V1 1u   /* `cwd` is a path to use, not the caller's own directory */
+#define HELPER_ARGS_CUT 2u  /* there are more or longer arguments than were sent */
+#define HELPER_BY_ENGINE 4u /* the container's engine starts the command, nobody enters */
 
 struct helper_resolve {
     uint32_t init; /* of the container that the caller lives in; 0: it lives on this host */
@@ -115,7 +124,7 @@ struct helper_resolved {
 struct helper_start {
     uint32_t init; /* as above */
     struct helper_peer peer;
-    uint32_t flags; /* HELPER_PEER_V1 */
+    uint32_t flags; /* HELPER_PEER_V1, HELPER_BY_ENGINE */
     uint32_t umask;
     uint8_t id[16];
     uint64_t exec_dev, exec_ino;
@@ -132,6 +141,7 @@ struct helper_start {
 
 enum helper_end_kind { HELPER_END_EXIT, HELPER_END_SIGNAL, HELPER_END_FAILED };
 #define HELPER_END_CALLER_GONE 1u
+#define HELPER_END_ASK_ENGINE 4u   /* the engine knows its exit code */
 #define HELPER_END_CGROUP_SPENT 2u /* inside the helper only: it was killed, never use it again */
 
 /* HELPER_ENDED; also the body of HELPER_RELEASE (what to tell the shim) and HELPER_IDLE (flags). */
@@ -174,6 +184,23 @@ int helper_hello_decode(const uint8_t *in, size_t len, struct helper_hello *ret)
 #define HELPER_KILL_SIZE 4
 void helper_kill_encode(uint32_t signo, uint8_t out[HELPER_KILL_SIZE]);
 int helper_kill_decode(const uint8_t *in, size_t len, uint32_t *ret_signo);
+
+/* HELPER_READY, HELPER_RESIZED and HELPER_ADOPT are so many u32. */
+enum helper_ready {
+    READY_UID,
+    READY_GID,
+    READY_GROUPS, /* 1: all that the container has for this user; 0: the gid alone */
+    READY_TTY,
+    READY_ROWS,
+    READY_COLUMNS,
+    READY_COUNT
+};
+enum helper_resized { RESIZED_ROWS, RESIZED_COLUMNS, RESIZED_COUNT };
+enum helper_adopt { ADOPT_PID, ADOPT_COUNT }; /* 0: it never was, or has ended already */
+#define HELPER_NUMBERS_MAX 6
+/* `out` has room for 4 * count bytes; their number is returned. */
+size_t helper_numbers_encode(const uint32_t *v, size_t count, uint8_t *out);
+int helper_numbers_decode(const uint8_t *in, size_t len, size_t count, uint32_t *ret);
 
 /* The next of strings that lie one behind the other. */
 const char *helper_next(const char *s);

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "exec/census.h"
+#include "exec/docker/dockexec.h"
 #include "http/client-loop.h"
 
 #define AGAIN_MS 1000
@@ -33,6 +34,8 @@ struct docker {
     uv_loop_t *loop; /* borrowed */
     struct census *census;
     struct client_loop *client;
+    char *socket;      /* owned */
+    struct list execs; /* commands that it runs for us */
     struct census_engine port;
     uv_timer_t again;
     bool closing, following, ready, refreshing;
@@ -227,9 +230,11 @@ int docker_new(uv_loop_t *loop, const char *socket, struct census *census, struc
                struct err *err)
 {
     struct docker *d = mem_new(struct docker);
-    *d = (struct docker){.loop = loop, .census = census};
+    *d = (struct docker){.loop = loop, .census = census, .socket = mem_strdup(socket)};
+    list_init(&d->execs);
     int r = client_loop_new(loop, socket, &d->client, err);
     if (r < 0) {
+        free(d->socket);
         free(d);
         return r;
     }
@@ -246,6 +251,7 @@ static void again_closed(uv_handle_t *h)
 {
     struct docker *d = h->data;
     map_free(d->seen);
+    free(d->socket);
     free(d);
 }
 
@@ -254,8 +260,24 @@ void docker_close(struct docker *d)
     if (!d || d->closing)
         return;
     d->closing = true;
+    dockexec_close_all(&d->execs);
     client_loop_close(d->client);
     uv_close((uv_handle_t *)&d->again, again_closed);
+}
+
+struct client_loop *docker_client(const struct docker *d)
+{
+    return d->client;
+}
+
+struct list *docker_execs(struct docker *d)
+{
+    return &d->execs;
+}
+
+const char *docker_socket(const struct docker *d)
+{
+    return d->socket;
 }
 
 bool docker_ready(const struct docker *d)

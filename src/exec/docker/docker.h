@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "core/ports.h"
 
+struct client_loop;
 struct docker;
 
 /* `socket` is copied, `census` borrowed. The engine may be away now and later: it is asked again
@@ -18,6 +19,11 @@ int docker_new(uv_loop_t *loop, const char *socket, struct census *census, struc
                struct err *err) MUST_CHECK;
 /* Frees itself when the loop has closed its handles. */
 void docker_close(struct docker *d);
+
+/* For orders to the same engine. */
+struct client_loop *docker_client(const struct docker *d);
+const char *docker_socket(const struct docker *d);
+struct list *docker_execs(struct docker *d); /* what dockexec.c keeps here */
 
 bool docker_ready(const struct docker *d); /* it has answered, and events are being followed */
 /* Why not, or "". */
