@@ -79,7 +79,7 @@ struct mode {
     bool works;
 };
 
-#define MODES 4
+#define MODES 5
 
 static void find_modes(const struct offer *o, struct mode m[MODES])
 {
@@ -90,10 +90,22 @@ static void find_modes(const struct offer *o, struct mode m[MODES])
         gate ? "every program of the container judged, where it runs" : "does not work here", gate};
     m[2] = (struct mode){
         "shims, native mirror",
-        o->root ? "governed names judged; login shells, absolute paths and copies go by"
-                : "needs a warden that is root",
+        o->root && o->cgroups == OFFER_CGROUPS_V1
+            ? "needs cgroup version 2 for containers; names on this host are judged"
+        : o->root ? "governed names judged; login shells, absolute paths and copies go by"
+                  : "needs a warden that is root",
         o->root};
-    m[3] = (struct mode){"ghost containers",
+    bool tracked = o->cgroups == OFFER_CGROUPS_HYBRID || o->cgroups == OFFER_CGROUPS_V2;
+    m[3] = (struct mode){
+        "shims, commands by the engine",
+        !o->root     ? "needs a warden that is root"
+        : !o->engine ? "no engine's socket answers this user"
+        : tracked    ? "--mirror=auto takes native, --mirror=docker this: for containers that "
+                       "the helper may not enter"
+                     : "--mirror=auto takes this: without cgroup v2 the helper enters no "
+                       "container, and kills are best effort",
+        o->root && o->engine};
+    m[4] = (struct mode){"ghost containers",
                          o->engine ? "an engine answers" : "no engine's socket answers this user",
                          o->engine};
 }

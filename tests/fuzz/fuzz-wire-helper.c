@@ -61,6 +61,13 @@ static void others(uint8_t type, const uint8_t *body, size_t len)
         same(helper_end_encode(&end, out, sizeof(out)), body, len);
     if (type == HELPER_HELLO && helper_hello_decode(body, len, &hello) == 0)
         same(helper_hello_encode(&hello, out, sizeof(out)), body, len);
+    uint32_t v[HELPER_NUMBERS_MAX];
+    size_t count = type == HELPER_READY     ? READY_COUNT
+                   : type == HELPER_RESIZED ? RESIZED_COUNT
+                                            : ADOPT_COUNT;
+    if ((type == HELPER_READY || type == HELPER_RESIZED || type == HELPER_ADOPT) &&
+        helper_numbers_decode(body, len, count, v) == 0)
+        same(helper_numbers_encode(v, count, out), body, len);
     if (type == HELPER_KILL && helper_kill_decode(body, len, &signo) == 0 &&
         (signo < 1 || signo > 64))
         abort();

@@ -37,6 +37,8 @@ def test_json_agrees_with_what_run_does(any_run):
     assert (ran.returncode == 0) == host["network_namespace"], ran.stderr
     modes = {m["name"]: m for m in report["modes"]}
     assert modes["clawrden run"]["works"] and modes["shims, native mirror"]["works"] == host["root"]
+    assert modes["shims, commands by the engine"]["works"] == (host["root"] and host["engine"])
+    assert modes["shims, commands by the engine"]["enforces"].startswith(("--mirror=auto takes", "needs", "no engine"))
 
 
 @needs_root

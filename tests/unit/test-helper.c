@@ -284,9 +284,23 @@ static void only_signals_can_be_sent(void **state)
     assert_int_equal(helper_kill_decode(b, sizeof(b), &signo), -EBADMSG);
 }
 
+static void numbers_are_as_many_as_expected(void **state)
+{
+    uint32_t in[HELPER_NUMBERS_MAX] = {0, 1, UINT32_MAX, 7, 8, 9}, out[HELPER_NUMBERS_MAX];
+    uint8_t b[4 * HELPER_NUMBERS_MAX];
+    (void)state;
+    assert_int_equal(helper_numbers_encode(in, READY_COUNT, b), 4 * READY_COUNT);
+    assert_int_equal(helper_numbers_decode(b, 4 * READY_COUNT, READY_COUNT, out), 0);
+    assert_memory_equal(in, out, 4 * READY_COUNT);
+    assert_int_equal(helper_numbers_decode(b, 4 * READY_COUNT - 1, READY_COUNT, out), -EBADMSG);
+    assert_int_equal(helper_numbers_decode(b, 4 * READY_COUNT, ADOPT_COUNT, out), -EBADMSG);
+    assert_int_equal(helper_numbers_decode(b, 0, ADOPT_COUNT, out), -EBADMSG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_as_many_as_expected),
         cmocka_unit_test(a_head_is_read_as_written),
         cmocka_unit_test(a_head_with_unknown_flags_or_lengths_is_refused),
         cmocka_unit_test(a_lookup_is_read_as_written),
