@@ -23,6 +23,7 @@ build libjansson-dev pkg-config:jansson
 build libyaml-dev pkg-config:yaml-0.1
 build libpcre2-dev pkg-config:libpcre2-8
 build libssl-dev pkg-config:libcrypto
+build libargon2-dev pkg-config:libargon2
 build libsqlite3-dev pkg-config:sqlite3
 build libwslay-dev file:/usr/include/wslay/wslay.h
 build libcmocka-dev pkg-config:cmocka

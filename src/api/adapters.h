@@ -13,4 +13,8 @@ route_fn kill_requests;                                                   /* kil
 route_fn rules_show, rules_reload;                                        /* rules.c */
 route_fn why_explain;                                                     /* why.c */
 route_fn bearers_list, bearers_create, bearers_revoke;                    /* bearers.c */
+route_fn users_list, users_create, users_change, users_delete;            /* users.c */
+route_fn websessions_list, websessions_revoke;                            /* websessions.c */
+route_fn signin_login, signin_link, signin_show, signin_logout;           /* signin.c */
+route_fn webfiles_login, webfiles_login_css, webfiles_login_js;           /* webfiles.c */
 route_fn prometheus_metrics;                                              /* prometheus.c */

@@ -4,18 +4,24 @@
 #include "api/api.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "api/accounts.h"
 #include "api/adapters.h"
+#include "api/basic.h"
 #include "api/call.h"
 #include "api/feed.h"
 #include "api/login.h"
 #include "api/role.h"
+#include "api/signin.h"
+#include "api/websessions.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "http/passwords.h"
 #include "http/server.h"
 
 #define API_BODY_NODES_MAX 1000
@@ -40,6 +46,19 @@ static const struct route api_routes[] = {
     {"GET", "/api/tokens", API_ROLE_ADMIN, bearers_list},
     {"POST", "/api/tokens", API_ROLE_ADMIN, bearers_create},
     {"DELETE", "/api/tokens/{}", API_ROLE_ADMIN, bearers_revoke},
+    {"GET", "/api/users", API_ROLE_ADMIN, users_list},
+    {"POST", "/api/users", API_ROLE_ADMIN, users_create},
+    {"POST", "/api/users/{}", API_ROLE_ADMIN, users_change},
+    {"DELETE", "/api/users/{}", API_ROLE_ADMIN, users_delete},
+    {"GET", "/api/sessions", API_ROLE_ADMIN, websessions_list},
+    {"DELETE", "/api/sessions/{}", API_ROLE_ADMIN, websessions_revoke},
+    {"POST", "/api/login", API_ROLE_NONE, signin_login},
+    {"GET", "/api/session", API_ROLE_VIEWER, signin_show},
+    {"DELETE", "/api/session", API_ROLE_VIEWER, signin_logout},
+    {"POST", "/api/links", API_ROLE_VIEWER, signin_link},
+    {"GET", "/login", API_ROLE_NONE, webfiles_login},
+    {"GET", "/login.css", API_ROLE_NONE, webfiles_login_css},
+    {"GET", "/login.js", API_ROLE_NONE, webfiles_login_js},
 };
 
 /* ---- the checks ---- */
@@ -106,22 +125,29 @@ static bool api_check_body(struct call *c)
     return false;
 }
 
-static void api_handle(void *arg, struct exchange *x)
+void api_dispatch(struct api *a, struct exchange *x)
 {
-    struct call c = {.api = arg, .x = x};
+    struct call c = {.api = a, .x = x};
     struct router_match m;
     router_match(api_routes, ARRAY_LEN(api_routes), exchange_method(x), exchange_path(x), &m);
-    if (login_check_site(x) && api_check_role(&c, &m) && api_check_method(&c, &m) &&
+    if (login_check_site(&c) && api_check_role(&c, &m) && api_check_method(&c, &m) &&
         api_check_body(&c))
         m.route->handler(&c, x, m.param);
     c.body = json_free(c.body);
+}
+
+static void api_handle(void *arg, struct exchange *x)
+{
+    api_dispatch(arg, x);
 }
 
 /* ---- life ---- */
 
 void api_config_default(struct api_config *c)
 {
-    *c = (struct api_config){.token_name = "token"};
+    *c = (struct api_config){.token_name = "token",
+                             .session_idle = 3600 * CLOCK_NS_PER_SEC,
+                             .session_max = 12 * 3600 * CLOCK_NS_PER_SEC};
     front_config_default(&c->front);
 }
 
@@ -144,7 +170,12 @@ void api_release(struct api *a)
     void *gone_arg = a->gone_arg;
     auth_free(a->auth);
     accounts_free(a->accounts);
+    websessions_free(a->websessions);
+    signin_links_free(a->links);
+    basic_free(a->basic);
     login_done(a);
+    free(a->url);
+    free((char *)a->origins);
     free(a);
     if (gone)
         gone(gone_arg);
@@ -201,6 +232,10 @@ int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_con
     a->holds = 1;
     a->auth = auth_new();
     a->started_at = deps->clock->realtime(deps->clock);
+    a->websessions = websessions_new(config->session_idle, config->session_max);
+    a->links = signin_links_new();
+    a->basic = basic_new();
+    a->origins = mem_strdup(config->origins ? config->origins : "");
     login_init(a);
     struct server_config c = {.front = config->front,
                               .peer_is_outside = api_peer_is_outside,
@@ -214,7 +249,15 @@ int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_con
         return r;
     }
     a->feed = feed_new(loop, a);
-    r = api_listen(a, config, ret_url, err);
+    r = passwords_new(loop, &a->passwords, err);
+    if (r == 0) {
+        api_hold(a);
+        r = api_listen(a, config, ret_url, err);
+    }
+    if (r == 0 && *ret_url) {
+        a->url = mem_strdup(*ret_url);
+        (void)snprintf(a->port, sizeof(a->port), "%s", strrchr(a->url, ':') + 1);
+    }
     if (r < 0) {
         api_stop(a, NULL, NULL);
         return r;
@@ -229,4 +272,11 @@ void api_stop(struct api *a, void (*gone)(void *arg), void *arg)
     a->gone_arg = arg;
     feed_close(TAKE_PTR(a->feed));
     server_close(a->server, api_gone, a);
+    if (a->passwords)
+        passwords_close(TAKE_PTR(a->passwords), api_gone, a);
+}
+
+char *api_make_link(struct api *a, const char *who)
+{
+    return a->url ? signin_make_link(a, a->url, who, API_ROLE_ADMIN) : NULL;
 }

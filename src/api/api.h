@@ -82,11 +82,17 @@ struct api_config {
     const char *token;         /* of the role admin, see auth_token_load_or_make(); NULL: none */
     const char *token_name;    /* who its holder is in the records; NULL: "token" */
     const char *accounts_path; /* STATE/accounts.json: tokens and users; NULL: not kept */
-    const struct api_token *tokens; /* further ones */
+    const char *origins;       /* "https://HOST[:PORT];...": where a proxy shows it; NULL: none */
+    uint64_t session_idle, session_max; /* ns */
+    const struct api_token *tokens;     /* further ones */
     size_t tokens_count;
     struct front_config front; /* limits; from api_config_default() */
 };
 void api_config_default(struct api_config *c);
+
+/* A link that logs in once, within ten minutes, as `who` of the role admin; owned by the caller.
+ * NULL: there is no TCP. */
+char *api_make_link(struct api *a, const char *who);
 
 /* *ret_url: "http://127.0.0.1:PORT", owned by the caller; NULL without TCP. */
 int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_config *config,

@@ -13,8 +13,15 @@ struct api {
     struct auth *auth;         /* owned: who was wrong how often */
     struct accounts *accounts; /* owned */
     struct login_seen *seen;   /* owned: whose login is on record */
-    unsigned holds;            /* the server, and work that will come back */
-    struct feed *feed;         /* NULL: closed */
+    struct websessions *websessions;
+    struct signin_links *links;
+    struct basic *basic;
+    struct passwords *passwords; /* owned, all of them */
+    char *url;                   /* owned: where browsers find it, or NULL */
+    char port[8];                /* of it, or "" */
+    const char *origins;         /* owned: further "https://HOST[:PORT]", separated by ';' */
+    unsigned holds;              /* the server, and work that will come back */
+    struct feed *feed;           /* NULL: closed */
     uint64_t started_at;
     uid_t uid;                    /* the warden's */
     char user[AUTH_NAME_MAX + 1]; /* its name */
@@ -29,14 +36,18 @@ struct call {
     struct api *api;
     struct exchange *x; /* borrowed for the call */
     enum api_role role;
+    const char *method;          /* how it logged in, a literal; NULL: it did not */
+    struct web_session *session; /* NULL: it is none */
     char who[AUTH_NAME_MAX + 1]; /* "" without login */
-    char proof[CALL_PROOF_SIZE]; /* by what: "peer", "token:ID"; see login_still_valid() */
+    char proof[CALL_PROOF_SIZE]; /* by what; see login_still_valid() */
     struct json *body;           /* NULL: none; else an object */
 };
 
 /* The API lives until the last hold is released. */
 void api_hold(struct api *a);
 void api_release(struct api *a);
+/* Checks and serves an exchange from the beginning: what kept its login waiting is known now. */
+void api_dispatch(struct api *a, struct exchange *x);
 
 /* {"error":{"code","message","request_id"?}}. `id` may be NULL. */
 void call_error(struct exchange *x, unsigned status, const char *code, const char *id,

@@ -515,7 +515,7 @@ void feed_socket(void *arg, struct exchange *x, const char *param)
     struct call *c = arg;
     struct feed_asked q;
     struct err err = {""};
-    if (!login_check_origin(x))
+    if (!login_check_origin(c))
         return;
     struct reader *r = feed_admit(c, &q);
     if (!r)

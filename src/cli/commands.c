@@ -81,6 +81,11 @@ static const struct cli_option token_options[] = {
     {0},
 };
 
+static const struct cli_option user_options[] = {
+    {"role", 'r', "ROLE", "viewer, approver, operator or admin"},
+    {0},
+};
+
 static const struct cli_option audit_verify_options[] = {
     {"head", 0, "FILE",
      "the head file (audit.head in the state directory, when it is of this log)"},
@@ -156,6 +161,25 @@ const struct command commands[] = {
     {"token list", "", "show who has tokens", NULL, NULL, 0, 0, false, cmd_token_list},
     {"token revoke", "ID|NAME...", "make a token useless at once", NULL, NULL, 1, UINT_MAX, false,
      cmd_token_revoke},
+    {"user add", "--role ROLE NAME", "let a person log in with a password",
+     "Asks for the password, or reads it from the first line of stdin. ROLE is viewer, approver, "
+     "operator\nor admin.",
+     user_options, 1, 1, false, cmd_user_add},
+    {"user list", "", "show who may log in with a password", NULL, NULL, 0, 0, false,
+     cmd_user_list},
+    {"user passwd", "NAME", "give a person another password",
+     "Asks for it, or reads it from the first line of stdin. Ends the person's sessions.", NULL, 1,
+     1, false, cmd_user_passwd},
+    {"user role", "NAME ROLE", "give a person another role", "Ends the person's sessions.", NULL, 2,
+     2, false, cmd_user_role},
+    {"user delete", "NAME...", "take people's logins away, at once", NULL, NULL, 1, UINT_MAX, false,
+     cmd_user_delete},
+    {"session list", "", "show who is logged in by a browser", NULL, NULL, 0, 0, false,
+     cmd_session_list},
+    {"session revoke", "ID...", "end sessions of browsers", NULL, NULL, 1, UINT_MAX, false,
+     cmd_session_revoke},
+    {"link", "", "print a link that logs you in by a browser",
+     "It counts once, for ten minutes, with your role.", NULL, 0, 0, false, cmd_link},
     {"audit verify", "[--head FILE] [--key FILE] [--single] [FILE]",
      "check that the audit log is whole and unchanged",
      "Exits with 0: it is; 1: it is not, and each problem is named; 2: it could not be read.\n"

@@ -227,6 +227,15 @@ bool auth_failed(struct auth *a, const char *address, uint64_t now)
     return false;
 }
 
+void auth_forgive(struct auth *a, const char *address, uint64_t now)
+{
+    char place[AUTH_ADDRESS_SIZE];
+    auth_place(address, place);
+    struct failures *f = auth_row(a, place, now);
+    if (f)
+        f->count--;
+}
+
 /* ---- the file ---- */
 
 static int auth_token_check_file(const char *path, const struct stat *st, struct err *err)

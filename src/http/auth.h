@@ -67,3 +67,5 @@ CLEANUP_DEFINE(struct auth, auth_free)
 bool auth_is_limited(struct auth *a, const char *address, uint64_t now);
 /* It was wrong once more. True: too often by now. */
 bool auth_failed(struct auth *a, const char *address, uint64_t now);
+/* What was counted by auth_failed() was right after all. */
+void auth_forgive(struct auth *a, const char *address, uint64_t now);

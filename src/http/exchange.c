@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "http/exchange_mhd.h"
 #include "http/gate.h"
 #include "http/router.h"
@@ -142,6 +143,14 @@ struct front_conn *exchange_give_up(struct exchange *x)
     return c;
 }
 
+static bool exchange_has_header(const struct exchange *x, const char *name)
+{
+    for (size_t i = 0; i < x->headers_count; i++)
+        if (str_eq(x->headers[i].name, name))
+            return true;
+    return false;
+}
+
 void exchange_reply(struct exchange *x, unsigned status, const char *content_type, struct buf *body)
 {
     if (exchange_replied(x))
@@ -158,6 +167,11 @@ void exchange_reply(struct exchange *x, unsigned status, const char *content_typ
         (void)MHD_add_response_header(x->response, "Content-Type", content_type);
     (void)MHD_add_response_header(x->response, "Cache-Control", "no-store");
     (void)MHD_add_response_header(x->response, "X-Content-Type-Options", "nosniff");
+    (void)MHD_add_response_header(x->response, "Referrer-Policy", "no-referrer");
+    (void)MHD_add_response_header(x->response, "X-Frame-Options", "DENY");
+    if (!exchange_has_header(x, "Content-Security-Policy")) /* an answer that is no page */
+        (void)MHD_add_response_header(x->response, "Content-Security-Policy",
+                                      "default-src 'none'; frame-ancestors 'none'");
     for (size_t i = 0; i < x->headers_count; i++)
         (void)MHD_add_response_header(x->response, x->headers[i].name, x->headers[i].value);
     exchange_resume(x);

@@ -129,14 +129,18 @@ static void put_status(void *arg, struct json_writer *w)
     json_field_string(w, "helper", mirror_words(a->parts.mirror));
 }
 
-static int print_url(const struct apiside *a, struct err *err)
+/* The first start ends with a link that logs in, once: nobody has to look for the token. */
+static int print_url(const struct apiside *a, bool first, struct err *err)
 {
-    _cleanup_free_ char *line = mem_printf("api %s\n", a->url);
+    _cleanup_free_ char *link = first ? api_make_link(a->api, "admin") : NULL,
+                        *line = mem_printf("api %s\n%s%s%s", a->url, link ? "login " : "",
+                                           link ? link : "", link ? "\n" : "");
     int r = fd_write_all(STDOUT_FILENO, line, strlen(line));
     return r < 0 ? err_errno(err, r, "cannot print the API's address") : 0;
 }
 
-static int start(struct apiside *a, const char *token, const char *socket_path, struct err *err)
+static int start(struct apiside *a, const char *token, bool first, const char *socket_path,
+                 struct err *err)
 {
     _cleanup_free_ char *accounts_path = path_join(a->parts.config->state, "accounts.json");
     const struct config *c = a->parts.config;
@@ -155,21 +159,24 @@ static int start(struct apiside *a, const char *token, const char *socket_path, 
     x.address = str_eq(c->api, "none") ? NULL : c->api;
     x.token = token;
     x.accounts_path = accounts_path;
+    x.origins = c->api_origins;
+    x.session_idle = c->session_idle;
+    x.session_max = c->session_max;
     int r = api_start(a->parts.loop, &deps, &x, &a->api, &a->url, err);
-    return r < 0 || !a->url ? r : print_url(a, err);
+    return r < 0 || !a->url ? r : print_url(a, first, err);
 }
 
 int apiside_open(const struct apiside_parts *p, struct apiside **ret, struct err *err)
 {
+    bool made = false;
     _cleanup_free_ char *token_path = path_join(p->config->state, "token");
     _cleanup_free_ char *socket_path = path_join(p->config->state, "api.sock");
     char token[AUTH_TOKEN_SIZE];
     struct apiside *a = mem_new(struct apiside);
     a->parts = *p;
-    bool made;
     int r = auth_token_load_or_make(token_path, token, &made, err);
     if (r == 0)
-        r = start(a, token, socket_path, err);
+        r = start(a, token, made, socket_path, err);
     explicit_bzero(token, sizeof(token));
     if (r < 0) {
         if (a->api)

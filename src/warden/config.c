@@ -45,6 +45,12 @@ static const struct option options[] = {
      "the record of all that happened"},
     {"api", OPTION_TEXT, AT(api), "HOST:PORT", "127.0.0.1:8421",
      "the API on loopback; port 0 picks one, \"none\" leaves only STATE/api.sock"},
+    {"api-origin", OPTION_LIST, AT(api_origins), "ORIGIN", "",
+     "https://HOST[:PORT] where a proxy shows the API to browsers; once for each"},
+    {"session-idle", OPTION_DURATION, AT(session_idle), "TIME", "1h",
+     "a browser's session ends when nothing was asked for this long"},
+    {"session-max", OPTION_DURATION, AT(session_max), "TIME", "12h",
+     "and this long after its login, whatever was asked"},
     {"state", OPTION_PATH, AT(state), "DIR", "@state", "everything else the warden keeps"},
     {"config", OPTION_PATH, AT(config), "FILE", "@config/clawrden.yaml",
      "options of this table as \"key: value\""},
@@ -433,6 +439,8 @@ static int check(const struct config *c, struct err *err)
     if (c->connections_max == 0 || c->connections_max_per_uid == 0 ||
         c->waiting_max_per_caller == 0 || c->flight_max_per_caller == 0)
         return err_set(err, -EINVAL, "a maximum of 0 would let nobody in");
+    if (c->session_idle == 0 || c->session_max == 0)
+        return err_set(err, -EINVAL, "session-idle and session-max must be more than 0s");
     if (c->request_bytes_max_per_uid < (16u << 20) || c->request_bytes_max < (16u << 20))
         return err_set(err, -EINVAL,
                        "request-bytes-max and -per-uid must be at least 16M, "

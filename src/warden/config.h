@@ -15,6 +15,8 @@
 struct config {
     /* owned; absolute paths */
     char *config, *policy, *socket, *audit, *state, *audit_key, *mirror_binary;
+    char *api_origins; /* ORIGIN;... */
+    uint64_t session_idle, session_max;
     char *api;          /* "HOST:PORT" or "none" */
     char *mirror;       /* "auto", "native" or "docker" */
     char *engine;       /* "auto", "none" or the path of its socket */

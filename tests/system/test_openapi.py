@@ -148,6 +148,24 @@ def test_every_answer_is_as_the_file_says(warden):
         assert names == {"hello", "queued", "answered", "decided", "started", "ended", "policy"}
         stream.close()
         done.add(("GET", path))
+    user = {"name": "ana", "role": "viewer", "password": "correct horse"}
+    ok("POST", "/api/users", user)
+    ok("GET", "/api/users")
+    ok("POST", "/api/users/{id}", {"role": "approver"}, id="ana")
+    ok("POST", "/api/login", {"user": "ana", "password": user["password"]})
+    ok("POST", "/api/links")
+    ok("GET", "/api/session")
+    (session,) = ok("GET", "/api/sessions")
+    ok("DELETE", "/api/sessions/{id}", id=session["id"])
+    ok("DELETE", "/api/users/{id}", id="ana")
+    begun = ask(warden, "POST", "/api/login", {"token": warden.token}, token="")
+    cookie = begun.headers["set-cookie"].split(";")[0]
+    gone = ask(warden, "DELETE", "/api/session", token="", headers=[f"Cookie: {cookie}", f"X-CSRF-Token: {begun.json['csrf']}"])
+    assert gone.status == 200
+    check(gone, "DELETE", "/api/session")
+    done.add(("DELETE", "/api/session"))
+    for path in ("/login", "/login.css", "/login.js"):
+        ok("GET", path)
     assert done == {(m, p) for m, p, _ in operations()}  # and so: nothing was left out
 
 

@@ -872,6 +872,75 @@ static void of_one_login_so_many_may_listen(void **state)
         (void)close(fds[i]);
 }
 
+/* ---- sessions ---- */
+
+/* The cookie "NAME=VALUE" of an answer, or "". */
+static void cookie_of(const struct reply *r, char out[256])
+{
+    const char *s = strstr(r->text, "Set-Cookie: ");
+    out[0] = '\0';
+    if (s)
+        (void)snprintf(out, 256, "%.*s", (int)strcspn(s + 12, ";"), s + 12);
+}
+
+static int with_cookie(struct fixture *f, const char *cookie, char out[256])
+{
+    char header[512];
+    (void)snprintf(header, sizeof(header), "Cookie: %s\r\n", cookie);
+    _cleanup_reply_ struct reply r = call(f, "", "GET", "/api/session", header, NULL);
+    cookie_of(&r, out);
+    return r.status;
+}
+
+static void a_cookie_changes_and_the_one_before_counts_for_a_while(void **state)
+{
+    struct fixture *f = *state;
+    char first[256], second[256], third[256], none[256];
+    _cleanup_reply_ struct reply r =
+        call(f, "", "POST", "/api/login", "", "{\"token\": \"" ADMIN "\"}");
+    assert_int_equal(r.status, 200);
+    cookie_of(&r, first);
+    assert_int_equal(with_cookie(f, first, none), 200);
+    assert_string_equal(none, "");
+    world_advance(&f->world, 11 * 60 * SEC);
+    assert_int_equal(with_cookie(f, first, second), 200);
+    assert_string_not_equal(second, "");
+    assert_string_not_equal(second, first);
+    /* The answer may have been lost: the old one counts, and gets another one by and by. */
+    assert_int_equal(with_cookie(f, first, none), 200);
+    assert_string_equal(none, "");
+    world_advance(&f->world, 5 * 60 * SEC);
+    assert_int_equal(with_cookie(f, first, third), 200);
+    assert_string_not_equal(third, "");
+    assert_int_equal(with_cookie(f, second, none), 401);
+    /* Once the new one has come back, the old one has a minute. */
+    assert_int_equal(with_cookie(f, third, none), 200);
+    assert_int_equal(with_cookie(f, first, none), 200);
+    world_advance(&f->world, 61 * SEC);
+    assert_int_equal(with_cookie(f, first, none), 401);
+    assert_int_equal(with_cookie(f, third, none), 200);
+}
+
+static void a_session_ends_when_idle_and_at_its_age(void **state)
+{
+    struct fixture *f = *state;
+    char idle[256], busy[256], fresh[256];
+    _cleanup_reply_ struct reply a =
+        call(f, "", "POST", "/api/login", "", "{\"token\": \"" VIEWER "\"}");
+    _cleanup_reply_ struct reply b =
+        call(f, "", "POST", "/api/login", "", "{\"token\": \"" VIEWER "\"}");
+    cookie_of(&a, idle);
+    cookie_of(&b, busy);
+    for (int minutes = 0; minutes < 12 * 60; minutes += 30) {
+        assert_int_equal(with_cookie(f, busy, fresh), 200);
+        if (fresh[0])
+            (void)snprintf(busy, sizeof(busy), "%s", fresh);
+        world_advance(&f->world, 30 * 60 * SEC);
+    }
+    assert_int_equal(with_cookie(f, busy, fresh), 401);
+    assert_int_equal(with_cookie(f, idle, fresh), 401);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -907,6 +976,8 @@ int main(void)
         CASE(history_refuses_what_it_does_not_know),
         CASE(history_may_come_later_even_after_the_api_has_gone),
         CASE(metrics_are_in_the_form_of_prometheus),
+        CASE(a_cookie_changes_and_the_one_before_counts_for_a_while),
+        CASE(a_session_ends_when_idle_and_at_its_age),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
