@@ -37,6 +37,8 @@ static const struct route api_routes[] = {
     {"POST", "/api/queue/{}/deny", API_ROLE_APPROVER, queue_deny},
     {"GET", "/api/running", API_ROLE_VIEWER, queue_running},
     {"GET", "/api/history", API_ROLE_VIEWER, history_page},
+    {"GET", "/api/history/export", API_ROLE_VIEWER, export_history},
+    {"POST", "/api/history/rebuild", API_ROLE_ADMIN, history_rebuild},
     {"GET", "/api/events", API_ROLE_VIEWER, feed_events},
     {"GET", "/api/ws", API_ROLE_VIEWER, feed_socket},
     {"POST", "/api/kill", API_ROLE_OPERATOR, kill_requests},

@@ -27,6 +27,7 @@ enum api_role {
 
 /* What GET /api/history asks for. Strings are NULL when not asked for, and borrowed for the call.
  */
+enum api_history_format { API_HISTORY_JSON, API_HISTORY_LINES, API_HISTORY_CSV };
 struct api_history_query {
     size_t limit;         /* 1 to API_HISTORY_MAX */
     const char *cursor;   /* `next` of the page before, as it was given; check it */
@@ -34,10 +35,17 @@ struct api_history_query {
     const char *command;  /* name it was called by */
     const char *decision; /* decision_name() */
     const char *container;
-    const char *text; /* anywhere in the command line */
-    int64_t uid;      /* -1: any */
-    uint64_t since;   /* realtime ns, 0: any */
-    uint64_t until;   /* realtime ns, UINT64_MAX: any */
+    const char *rule;
+    const char *approver; /* who logged in, or the whole name of the record */
+    const char *arg;      /* one of the arguments */
+    const char *text;     /* words of the command line; "wor*" is the beginning of one */
+    int64_t uid;          /* -1: any; so are these: */
+    int64_t exit_code, signal;
+    uint64_t since; /* realtime ns, 0: any */
+    uint64_t until; /* realtime ns, UINT64_MAX: any */
+    bool part;      /* of an export: as many rows as are good at once; rows are in `format`, with
+                     * titles (CSV) in front of the first part */
+    enum api_history_format format;
 };
 #define API_HISTORY_MAX 1000
 
@@ -65,6 +73,10 @@ struct api_deps {
      * NULL: there is no history. */
     int (*history)(void *arg, const struct api_history_query *q, api_history_done *done,
                    void *done_arg, struct err *err);
+    /* Whether history() would take the question: 0, or -EINVAL with words. May be NULL. */
+    int (*check_history)(void *arg, const struct api_history_query *q, struct err *err);
+    /* Makes the index anew from the audit log, in the background. May be NULL. */
+    void (*rebuild_history)(void *arg);
     /* Adds members to GET /api/status: what this host enforces and what not. May be NULL. */
     void (*status)(void *arg, struct json_writer *w);
     const struct api_check *checks; /* besides "audit" and "policy" */

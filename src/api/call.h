@@ -22,6 +22,7 @@ struct api {
     const char *origins;         /* owned: further "https://HOST[:PORT]", separated by ';' */
     unsigned holds;              /* the server, and work that will come back */
     struct feed *feed;           /* NULL: closed */
+    unsigned exports;            /* under way */
     uint64_t started_at;
     uid_t uid;                    /* the warden's */
     char user[AUTH_NAME_MAX + 1]; /* its name */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* clawrden audit export: records of all files as a JSON array, or as CSV for a spreadsheet: there a
- * cell that begins like a formula gets an apostrophe in front, and no cell has a control character
- * in it. */
+/* clawrden audit export: records of all files as a JSON array, or as CSV (base/csv.h) for a
+ * spreadsheet. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/csv.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -35,50 +35,39 @@ struct export
     uint64_t count;
 };
 
-/* ---- CSV (RFC 4180) ---- */
+/* ---- CSV ---- */
 
-/* `text` is visible characters only already. */
-static void put_cell(const char *text, bool first)
+static void put_out(struct buf *b)
 {
-    if (!first)
-        (void)putchar(',');
-    (void)putchar('"');
-    if (text[0] && strchr("=+-@|%", text[0]))
-        (void)putchar('\'');
-    for (; *text; text++) {
-        if (*text == '"')
-            (void)putchar('"');
-        (void)putchar(*text);
-    }
-    (void)putchar('"');
-}
-
-static void put_command_line(const struct json *root)
-{
-    _cleanup_buf_ struct buf line = BUF_INIT(8 * (size_t)RECORD_LINE_MAX);
-    bool there = json_get(root, "args") && value_command_line(root, &line);
-    put_cell(there ? buf_str(&line) : "", false);
+    csv_end(b);
+    (void)fwrite(buf_str(b), 1, b->len, stdout);
+    buf_done(b);
 }
 
 static void put_csv(const char *line, size_t len)
 {
     _cleanup_(json_freep) struct json *root = NULL;
+    _cleanup_buf_ struct buf command = BUF_INIT(8 * (size_t)RECORD_LINE_MAX);
+    struct buf row = BUF_INIT(32 * (size_t)RECORD_LINE_MAX);
     if (json_parse(line, len, NODES_MAX, &root, NULL) < 0)
         return;
     for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
         _cleanup_free_ char *text = show_text(root, columns[i]);
-        put_cell(text, i == 0);
+        csv_cell(&row, i == 0, text, strlen(text));
     }
-    put_command_line(root);
-    printf("\r\n");
+    if (json_get(root, "args"))
+        (void)value_command_line(root, &command);
+    csv_cell(&row, false, buf_str(&command), command.len);
+    put_out(&row);
 }
 
 static void put_titles(void)
 {
+    struct buf row = BUF_INIT(4096);
     for (size_t i = 0; i < ARRAY_LEN(columns); i++)
-        put_cell(columns[i], i == 0);
-    put_cell("command_line", false);
-    printf("\r\n");
+        csv_cell(&row, i == 0, columns[i], strlen(columns[i]));
+    csv_cell(&row, false, "command_line", strlen("command_line"));
+    put_out(&row);
 }
 
 /* ---- lines ---- */

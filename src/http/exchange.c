@@ -99,6 +99,11 @@ bool exchange_each_query(const struct exchange *x,
     return w.ok;
 }
 
+bool exchange_takes_chunks(const struct exchange *x)
+{
+    return x->takes_chunks;
+}
+
 const struct buf *exchange_body(const struct exchange *x)
 {
     return &x->body;

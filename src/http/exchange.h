@@ -25,6 +25,8 @@ const char *exchange_header(const struct exchange *x, const char *name);
  * malformed or longer than 4 KiB, or `fn` stopped. */
 bool exchange_each_query(const struct exchange *x,
                          bool (*fn)(void *arg, const char *key, const char *value), void *arg);
+/* HTTP/1.1: an answer may come in chunks. */
+bool exchange_takes_chunks(const struct exchange *x);
 const struct buf *exchange_body(const struct exchange *x);
 /* The body is larger than is read: answer with a refusal. */
 bool exchange_oversize(const struct exchange *x);

@@ -22,6 +22,7 @@ struct exchange {
     struct front_peer peer;
     struct buf body;
     bool oversize;
+    bool takes_chunks;
     bool dispatched; /* the handler has it */
     bool suspended;  /* and the parser waits for the answer */
     bool given_up;   /* its connection became a stream: there is no answer for the parser */

@@ -202,6 +202,7 @@ static enum MHD_Result server_access(void *arg, struct MHD_Connection *mhd, cons
     x = exchange_new(mhd, method, url, front_peer(a->conn), front_oversize(a->conn));
     x->attached = a;
     x->conn = server_conn;
+    x->takes_chunks = strcmp(version, "HTTP/1.1") == 0;
     x->wake = server_wake;
     x->wake_arg = s;
     list_append(&s->exchanges, &x->link);

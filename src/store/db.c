@@ -51,14 +51,21 @@ int db_exec(struct sqlite3 *db, const char *sql, struct err *err)
     return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_error(db, "database", err);
 }
 
+/* Our SQL is sound: a table or a column that it names is not there, the file is not ours. A SQLite
+ * without its full-text search is another matter: no new file would help. */
+static int db_sql_error(struct sqlite3 *db, const char *what, struct err *err)
+{
+    bool not_ours =
+        sqlite3_errcode(db) == SQLITE_ERROR && !strstr(sqlite3_errmsg(db), "no such module");
+    int r = db_error(db, what, err);
+    return not_ours ? -EBADMSG : r;
+}
+
 int db_prepare(struct sqlite3 *db, const char *sql, struct sqlite3_stmt **ret, struct err *err)
 {
     if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL) == SQLITE_OK)
         return 0;
-    /* Our SQL is sound: a table or a column that it names is not there. */
-    bool not_ours = sqlite3_errcode(db) == SQLITE_ERROR;
-    int r = db_error(db, "database", err);
-    return not_ours ? -EBADMSG : r;
+    return db_sql_error(db, "database", err);
 }
 
 void db_rollback(struct sqlite3 *db)
@@ -73,6 +80,20 @@ int db_run(struct sqlite3_stmt *s, struct err *err)
     int r = code == SQLITE_DONE || code == SQLITE_ROW
                 ? 0
                 : db_error(sqlite3_db_handle(s), "database", err);
+    (void)sqlite3_reset(s);
+    (void)sqlite3_clear_bindings(s);
+    return r;
+}
+
+int db_run_returning(struct sqlite3_stmt *s, int64_t *ret, struct err *err)
+{
+    int code = sqlite3_step(s), r = code == SQLITE_ROW;
+    if (r) {
+        *ret = sqlite3_column_int64(s, 0);
+        code = sqlite3_step(s);
+    }
+    if (code != SQLITE_DONE && code != SQLITE_ROW)
+        r = db_error(sqlite3_db_handle(s), "database", err);
     (void)sqlite3_reset(s);
     (void)sqlite3_clear_bindings(s);
     return r;
@@ -101,7 +122,7 @@ static int run_file(struct sqlite3 *db, const struct schema_files *f, struct err
         sqlite3_stmt *s = NULL;
         const char *tail = end;
         if (sqlite3_prepare_v2(db, sql, (int)(end - sql), &s, &tail) != SQLITE_OK)
-            return db_error(db, f->name, err);
+            return db_sql_error(db, f->name, err);
         bool ok = !s || sqlite3_step(s) == SQLITE_DONE;
         int r = ok ? 0 : db_error(db, f->name, err);
         (void)sqlite3_finalize(s);

@@ -26,6 +26,8 @@ int db_prepare(struct sqlite3 *db, const char *sql, struct sqlite3_stmt **ret,
 void db_rollback(struct sqlite3 *db); /* when a transaction is open */
 /* Runs a statement without rows, and resets it. */
 int db_run(struct sqlite3_stmt *s, struct err *err) MUST_CHECK;
+/* Runs one that returns a number for the row that it wrote: 1, or 0 when it wrote none. */
+int db_run_returning(struct sqlite3_stmt *s, int64_t *ret, struct err *err) MUST_CHECK;
 
 /* Names the file and its companions PATH.<why>-<time>. 0 when there is none. */
 int db_aside(const char *path, const char *why, uint64_t realtime, struct err *err) MUST_CHECK;

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "base/uuid.h"
 #include "store/db.h"
+#include "store/search.h"
 #include "store/value.h"
 
 #define NODES_MAX 4000000 /* arguments, names of variables; beyond what a request can have */
@@ -56,6 +57,7 @@ static const struct column end_columns[] = {
 
 struct ingest {
     struct sqlite3 *db; /* borrowed */
+    struct search *search;
     sqlite3_stmt *decision, *end, *end_alone, *unqueue, *mark;
     uint64_t last_seq;
     char last_hash[RECORD_HASH_SIZE];
@@ -86,6 +88,7 @@ static int prepare_decision(struct ingest *g, struct err *err)
     list_columns(&sql, decision_columns, n, "?");
     (void)buf_append_str(&sql, ") ON CONFLICT (id) DO UPDATE SET seq = seq");
     list_columns(&sql, decision_columns, n, "@ = coalesce(excluded.@, @)");
+    (void)buf_append_str(&sql, " RETURNING seq");
     return db_prepare(g->db, buf_str(&sql), &g->decision, err);
 }
 
@@ -97,7 +100,7 @@ static int prepare_end(struct ingest *g, struct err *err)
     for (size_t i = 0; i < n; i++)
         (void)buf_printf(&sql, ", %s = coalesce(?%zu, %s)", end_columns[i].name, i + 4,
                          end_columns[i].name);
-    (void)buf_append_str(&sql, " WHERE id = ?1");
+    (void)buf_append_str(&sql, " WHERE id = ?1 RETURNING seq");
     int r = db_prepare(g->db, buf_str(&sql), &g->end, err);
     if (r < 0)
         return r;
@@ -107,7 +110,7 @@ static int prepare_end(struct ingest *g, struct err *err)
     (void)buf_append_str(&sql, ") VALUES (?2, ?3, ?1, ?2, ?3");
     for (size_t i = 0; i < n; i++)
         (void)buf_printf(&sql, ", ?%zu", i + 4);
-    (void)buf_append_str(&sql, ")");
+    (void)buf_append_str(&sql, ") RETURNING seq");
     return db_prepare(g->db, buf_str(&sql), &g->end_alone, err);
 }
 
@@ -118,6 +121,8 @@ int ingest_new(struct sqlite3 *db, struct ingest **ret, struct err *err)
     int r = prepare_decision(g, err);
     if (r == 0)
         r = prepare_end(g, err);
+    if (r == 0)
+        r = search_new(db, &g->search, err);
     if (r == 0)
         r = db_prepare(db, "DELETE FROM queue WHERE id = ?", &g->unqueue, err);
     if (r == 0)
@@ -139,6 +144,7 @@ struct ingest *ingest_free(struct ingest *g)
     (void)sqlite3_finalize(g->end_alone);
     (void)sqlite3_finalize(g->unqueue);
     (void)sqlite3_finalize(g->mark);
+    search_free(g->search);
     free(g);
     return NULL;
 }
@@ -148,6 +154,7 @@ struct ingest *ingest_free(struct ingest *g)
 int ingest_reload(struct ingest *g, struct err *err)
 {
     sqlite3_stmt *s = NULL;
+    search_forget(g->search);
     int r = db_prepare(g->db,
                        "SELECT (SELECT value FROM meta WHERE key = 'last_seq'),"
                        "       (SELECT value FROM meta WHERE key = 'last_hash')",
@@ -171,8 +178,9 @@ int ingest_reload(struct ingest *g, struct err *err)
 
 int ingest_mark(struct ingest *g, struct err *err)
 {
-    if (!g->last_hash[0])
-        return 0;
+    int r = search_flush(g->search, err);
+    if (r < 0 || !g->last_hash[0])
+        return r;
     (void)sqlite3_bind_int64(g->mark, 1, (int64_t)g->last_seq);
     (void)sqlite3_bind_text(g->mark, 2, g->last_hash, -1, SQLITE_STATIC);
     return db_run(g->mark, err);
@@ -180,8 +188,12 @@ int ingest_mark(struct ingest *g, struct err *err)
 
 int ingest_clear(struct ingest *g, struct err *err)
 {
-    int r = db_exec(g->db, "DELETE FROM requests; DELETE FROM meta", err);
+    int r = db_exec(g->db,
+                    "DELETE FROM requests; INSERT INTO search (search) VALUES ('delete-all');"
+                    "DELETE FROM meta",
+                    err);
     if (r == 0) {
+        search_forget(g->search);
         g->last_seq = 0;
         g->last_hash[0] = '\0';
     }
@@ -275,7 +287,11 @@ static int put_decision(struct ingest *g, const struct json *root, const struct 
               json_get(executable, "path") ? json_get(executable, "path") : executable);
     for (size_t i = 0; i < ARRAY_LEN(decision_columns); i++)
         bind_column(g->decision, (int)i + 4, &decision_columns[i], root, rec);
-    return db_run(g->decision, err);
+    int64_t seq = 0;
+    int r = db_run_returning(g->decision, &seq, err);
+    if (r > 0)
+        search_touch(g->search, seq, false);
+    return r < 0 ? r : 0;
 }
 
 /* What is decided waits no more. In the transaction that moves the mark, so that the row is there
@@ -289,6 +305,7 @@ static int remove_from_queue(struct ingest *g, const struct json *root, struct e
     return db_run(g->unqueue, err);
 }
 
+/* 1, or 0 when there is no row of this request. */
 static int run_end(struct ingest *g, sqlite3_stmt *s, const struct json *root,
                    const struct record *rec, struct err *err)
 {
@@ -297,16 +314,20 @@ static int run_end(struct ingest *g, sqlite3_stmt *s, const struct json *root,
     bind_time(s, 3, json_get(root, "time"));
     for (size_t i = 0; i < ARRAY_LEN(end_columns); i++)
         bind_column(s, (int)i + 4, &end_columns[i], root, rec);
-    return db_run(s, err);
+    int64_t seq = 0;
+    int r = db_run_returning(s, &seq, err);
+    if (r > 0)
+        search_touch(g->search, seq, s == g->end);
+    return r;
 }
 
 static int put_end(struct ingest *g, const struct json *root, const struct record *rec,
                    struct err *err)
 {
     int r = run_end(g, g->end, root, rec, err);
-    if (r < 0 || sqlite3_changes(g->db) > 0)
-        return r;
-    return run_end(g, g->end_alone, root, rec, err); /* its decision was pruned */
+    if (r == 0) /* its decision was pruned */
+        r = run_end(g, g->end_alone, root, rec, err);
+    return r < 0 ? r : 0;
 }
 
 static int put_record(struct ingest *g, const char *line, size_t len, const struct record *rec,
@@ -336,4 +357,40 @@ int ingest_line(struct ingest *g, const char *line, size_t len, struct err *err)
     g->last_seq = rec.seq;
     memcpy(g->last_hash, rec.hash, RECORD_HASH_SIZE);
     return 0;
+}
+
+/* ---- retention ---- */
+
+static int prune_one(struct ingest *g, int64_t seq, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    int r = search_remove(g->search, seq, err);
+    if (r == 0)
+        r = db_prepare(g->db, "DELETE FROM requests WHERE seq = ?", &s, err);
+    if (r == 0) {
+        (void)sqlite3_bind_int64(s, 1, seq);
+        r = db_run(s, err);
+    }
+    (void)sqlite3_finalize(s);
+    return r;
+}
+
+int ingest_prune(struct ingest *g, uint64_t time, unsigned max, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    int64_t *old = mem_new_array(int64_t, max);
+    unsigned n = 0;
+    int r =
+        db_prepare(g->db, "SELECT seq FROM requests WHERE time < ? ORDER BY time LIMIT ?", &s, err);
+    if (r == 0) {
+        (void)sqlite3_bind_int64(s, 1, time > INT64_MAX ? INT64_MAX : (int64_t)time);
+        (void)sqlite3_bind_int64(s, 2, max);
+        while (n < max && sqlite3_step(s) == SQLITE_ROW)
+            old[n++] = sqlite3_column_int64(s, 0);
+    }
+    (void)sqlite3_finalize(s);
+    for (unsigned i = 0; r == 0 && i < n; i++)
+        r = prune_one(g, old[i], err);
+    free(old);
+    return r < 0 ? r : (int)n;
 }

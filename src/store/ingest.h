@@ -20,10 +20,13 @@ CLEANUP_DEFINE(struct ingest, ingest_free)
 /* One line without its newline, inside a transaction of the caller. Lines that are no records are
  * passed over. */
 int ingest_line(struct ingest *g, const char *line, size_t len, struct err *err) MUST_CHECK;
-/* Writes the mark: last of all in the transaction. */
+/* Writes words and mark: last of all in the transaction. */
 int ingest_mark(struct ingest *g, struct err *err) MUST_CHECK;
 /* After a rollback: the mark is again what the database has. */
 int ingest_reload(struct ingest *g, struct err *err) MUST_CHECK;
+/* Removes up to `max` of the oldest requests decided before `time` (realtime ns). Returns how many;
+ * a transaction of the caller. */
+int ingest_prune(struct ingest *g, uint64_t time, unsigned max, struct err *err) MUST_CHECK;
 /* Forgets all requests and the mark; the queue stays. */
 int ingest_clear(struct ingest *g, struct err *err) MUST_CHECK;
 

@@ -16,6 +16,8 @@
 #include "store/walk.h"
 
 #define RETRY_NS CLOCK_NS_PER_SEC
+#define PRUNE_ROWS 1000 /* in one transaction: the lines that come do not wait for long */
+#define PRUNE_PAUSE_NS (3600 * CLOCK_NS_PER_SEC)
 #define STRETCH_LINES 1000 /* of the log, in one transaction */
 #define STRETCH_BYTES (8u << 20)
 #define WALK_STOPPED 1
@@ -29,6 +31,7 @@ struct writer {
     bool behind, rebuild, suspect, stopping;
     uint64_t taken;    /* jobs in all, todo included */
     uint64_t retry_at; /* monotonic; 0: nothing failed */
+    uint64_t prune_at; /* monotonic */
     /* of one walk through the log */
     size_t lines, bytes;
     uint64_t mark, top; /* what was indexed before it; highest seq met */
@@ -301,6 +304,29 @@ static int rebuild(struct writer *w, struct err *err)
     return r;
 }
 
+/* ---- retention ---- */
+
+static bool prune_is_due(const struct writer *w)
+{
+    return w->s->c.keep > 0 && clock_monotonic() >= w->prune_at;
+}
+
+static int prune(struct writer *w, struct err *err)
+{
+    uint64_t now = clock_realtime();
+    if (now <= w->s->c.keep)
+        return 0; /* no clock yet */
+    int r = db_exec(w->db, "BEGIN IMMEDIATE", err);
+    int n = r == 0 ? ingest_prune(w->g, now - w->s->c.keep, PRUNE_ROWS, err) : r;
+    r = n < 0 ? n : commit(w, err);
+    if (r < 0) {
+        roll_back(w);
+        return r;
+    }
+    w->prune_at = clock_monotonic() + (n == PRUNE_ROWS ? 0 : PRUNE_PAUSE_NS);
+    return 0;
+}
+
 /* ---- the thread ---- */
 
 static int work(struct writer *w, struct err *err)
@@ -316,6 +342,8 @@ static int work(struct writer *w, struct err *err)
         r = write_jobs(w, err);
     if (r == 0 && w->behind && !w->stopping)
         r = catch_up(w, err);
+    if (r == 0 && w->db && prune_is_due(w) && !w->stopping)
+        r = prune(w, err);
     return r;
 }
 
@@ -353,7 +381,7 @@ static bool has_work(const struct writer *w)
 {
     const struct sqlite *s = w->s;
     return !list_empty(&s->jobs) || s->behind || s->rebuild || s->suspect || w->behind ||
-           w->rebuild;
+           w->rebuild || prune_is_due(w);
 }
 
 /* Only lines have come, and few. */
@@ -395,6 +423,8 @@ static void wait_for_work(struct writer *w)
             if (may_gather(w))
                 gather(w);
             return;
+        } else if (w->s->c.keep > 0) {
+            wait_until(w, w->prune_at);
         } else {
             (void)pthread_cond_wait(&w->s->write, &w->s->lock);
         }

@@ -200,11 +200,11 @@ static void answer(struct sqlite *s, struct question *q)
 {
     s->questions--;
     if (q->fn && q->result == 0)
-        q->fn(q->arg, 0, buf_str(&q->page.json), q->page.json.len,
+        q->fn(q->arg, 0, buf_str(&q->page.text), q->page.text.len,
               q->page.next[0] ? q->page.next : NULL);
     else if (q->fn)
         q->fn(q->arg, q->result, q->words.text, strlen(q->words.text), NULL);
-    buf_done(&q->page.json);
+    buf_done(&q->page.text);
     free(q->q);
     free(q);
 }

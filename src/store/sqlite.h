@@ -22,6 +22,7 @@ struct sqlite_config {    /* strings are copied */
     size_t jobs_max;      /* waiting for the writer; 0: 4096 */
     size_t bytes_max;     /* of them; 0: 32 MiB */
     size_t questions_max; /* waiting for the reader; 0: 64 */
+    uint64_t keep;        /* ns: requests decided longer ago are removed; 0: never */
 };
 
 /* Fails only for want of a loop handle or a thread. A database that cannot be used is logged, moved

@@ -25,6 +25,7 @@ struct apiside {
 struct question {
     api_history_done *done;
     void *arg;
+    bool part; /* of an export */
 };
 
 /* The cgroup's name as /proc/PID/cgroup has it, of its directory; NULL when there is none. */
@@ -69,6 +70,8 @@ static void history_came(void *arg, int result, const char *json, size_t len, co
     struct question *q = arg;
     if (result < 0) /* an API that has closed meanwhile drops it */
         q->done(q->arg, result, NULL, 0, NULL, json);
+    else if (q->part)
+        q->done(q->arg, 0, json, len, next, NULL);
     else if (len < 2)
         q->done(q->arg, -EIO, NULL, 0, NULL, "the index gave no list");
     else
@@ -76,23 +79,63 @@ static void history_came(void *arg, int result, const char *json, size_t len, co
     free(q);
 }
 
+static enum rows_format history_format(enum api_history_format f)
+{
+    switch (f) {
+    case API_HISTORY_JSON:
+        return ROWS_JSON;
+    case API_HISTORY_LINES:
+        return ROWS_LINES;
+    case API_HISTORY_CSV:
+        return ROWS_CSV;
+    }
+    return ROWS_JSON;
+}
+
+static struct history_query history_query(const struct api_history_query *query)
+{
+    return (struct history_query){.limit = (unsigned)query->limit,
+                                  .before = query->cursor,
+                                  .id = query->id,
+                                  .command = query->command,
+                                  .decision = query->decision,
+                                  .rule = query->rule,
+                                  .approver = query->approver,
+                                  .container = query->container,
+                                  .arg = query->arg,
+                                  .has_uid = query->uid >= 0,
+                                  .has_exit = query->exit_code >= 0,
+                                  .has_signal = query->signal >= 0,
+                                  .uid = (uint32_t)query->uid,
+                                  .exit_code = (int)query->exit_code,
+                                  .signal = (int)query->signal,
+                                  .since = query->since,
+                                  .until = query->until == UINT64_MAX ? 0 : query->until,
+                                  .q = query->text,
+                                  .format = history_format(query->format),
+                                  .part = query->part};
+}
+
+static int check_history(void *arg, const struct api_history_query *query, struct err *err)
+{
+    const struct history_query h = history_query(query);
+    return pages_check(&h, err);
+}
+
+static void rebuild_history(void *arg)
+{
+    struct apiside *a = arg;
+    log_warn(NULL, "index: it is made anew from the log, as asked for");
+    sqlite_rebuild(a->parts.index);
+}
+
 static int history(void *arg, const struct api_history_query *query, api_history_done *done,
                    void *done_arg, struct err *err)
 {
     struct apiside *a = arg;
-    const struct history_query h = {.limit = (unsigned)query->limit,
-                                    .before = query->cursor,
-                                    .id = query->id,
-                                    .command = query->command,
-                                    .decision = query->decision,
-                                    .container = query->container,
-                                    .has_uid = query->uid >= 0,
-                                    .uid = (uint32_t)query->uid,
-                                    .since = query->since,
-                                    .until = query->until == UINT64_MAX ? 0 : query->until,
-                                    .q = query->text};
+    const struct history_query h = history_query(query);
     struct question *q = mem_new(struct question);
-    *q = (struct question){done, done_arg};
+    *q = (struct question){done, done_arg, query->part};
     int r = sqlite_history(a->parts.index, &h, history_came, q, err);
     if (r < 0)
         free(q);
@@ -150,6 +193,8 @@ static int start(struct apiside *a, const char *token, bool first, const char *s
                             .peer_is_outside = is_outside,
                             .reload_policy = reload_policy,
                             .history = history,
+                            .check_history = check_history,
+                            .rebuild_history = rebuild_history,
                             .status = put_status,
                             .checks = checks,
                             .checks_count = ARRAY_LEN(checks)};

@@ -71,6 +71,9 @@ static const struct option options[] = {
      "rotated audit files to keep; 0: all"},
     {"audit-keep-age", OPTION_DURATION, AT(audit_keep_age), "TIME", "0s",
      "remove audit files this long after their rotation; 0s: never"},
+    {"history-keep", OPTION_DURATION, AT(history_keep), "TIME", "0s",
+     "remove requests from the history (not from the log) this long after their decision; 0s: "
+     "never"},
     {"kill-grace", OPTION_DURATION, AT(kill_grace), "TIME", "5s",
      "between SIGTERM and the kill of a command"},
     {"drain-timeout", OPTION_DURATION, AT(drain_timeout), "TIME", "10s",

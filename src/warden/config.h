@@ -28,6 +28,7 @@ struct config {
     char *log_level, *log_format, *audit_sync;                         /* one of their choices */
     uint64_t audit_rotate_size;                                        /* bytes; 0: never */
     uint64_t audit_rotate_age, audit_keep_age;                         /* ns; 0: never */
+    uint64_t history_keep;                                             /* ns; 0: all */
     uint64_t audit_keep_files;                                         /* 0: all */
     uint64_t kill_grace, drain_timeout, request_deadline, claim_grace; /* ns */
     uint64_t connections_max, connections_max_per_uid, waiting_max, waiting_max_per_caller;

@@ -234,7 +234,8 @@ static void close_helper(struct daemon *d)
 static int open_index(struct daemon *d, struct err *err)
 {
     _cleanup_free_ char *path = path_join(d->config->state, "index.db");
-    const struct sqlite_config c = {.path = path, .log_path = d->config->audit};
+    const struct sqlite_config c = {
+        .path = path, .log_path = d->config->audit, .keep = d->config->history_keep};
     int r = sqlite_open(&c, &d->loop, &d->index, err);
     if (r < 0)
         return err_prefix(err, r, "index");

@@ -65,6 +65,23 @@ class Answer:
         return json.loads(self.body)
 
     @property
+    def whole(self):
+        """The body that came in chunks; AssertionError without the last one."""
+        out, rest = b"", self.body
+        while True:
+            size, _, rest = rest.partition(b"\r\n")
+            n = int(size, 16)
+            assert rest[n:n + 2] == b"\r\n"
+            if n == 0:
+                assert rest == b"\r\n"
+                return out
+            out, rest = out + rest[:n], rest[n + 2:]
+
+    @property
+    def unchunked(self):
+        return json.loads(self.whole)
+
+    @property
     def code(self):
         return self.json["error"]["code"]
 

@@ -136,6 +136,12 @@ def test_every_answer_is_as_the_file_says(warden):
     made = ok("POST", "/api/tokens", {"role": "viewer", "name": "ana", "expires": "1h"})
     assert made["token"] and "token" not in ok("GET", "/api/tokens")[-1]
     ok("DELETE", "/api/tokens/{id}", id=made["id"])
+    whole = get(warden, "/api/history/export?command=git")
+    assert whole.status == 200 and "chunked" in whole.headers["transfer-encoding"]
+    rows = validator({"type": "array", "items": {"$ref": "#/components/schemas/Past"}})
+    assert not list(rows.iter_errors(whole.unchunked)) and len(whole.unchunked) == 2
+    done.add(("GET", "/api/history/export"))
+    ok("POST", "/api/history/rebuild")
     # Streams have no end that ok() could wait for.
     assert feed.status == 200 and "text/event-stream" in feed.head and ws.status == 101
     shape = validator({"$ref": "#/components/schemas/Event"})
@@ -239,12 +245,14 @@ def test_what_the_schema_forbids_in_a_body_the_server_refuses(warden):
         assert validator(schema).is_valid(body) and post(warden, "/api/policy/explain", body).status == 200, body
 
 
-@pytest.mark.parametrize("name", ["limit", "cursor", "before", "id", "command", "decision", "uid", "container", "text", "since", "until"])
-def test_the_parameters_of_history_are_known(warden, name):
-    parameters = {p["name"]: p["schema"] for p in SPEC["paths"]["/api/history"]["get"]["parameters"]}
-    assert name in parameters and len(parameters) == 11
-    value = {"limit": "5", "decision": "deny", "uid": "0", "since": "2026-01-31T08:15:00Z", "until": "2026-01-31T08:15:00Z",
-             "id": NO_SUCH_ID}.get(name, "x")
-    a = get(warden, f"/api/history?{name}={value}")
-    assert a.status == (400 if name in ("cursor", "before") else 200), a.body
-    check(a, "GET", "/api/history")
+def test_the_parameters_of_history_are_known(warden):
+    of = {path: {follow(p)["name"] for p in SPEC["paths"][path]["get"]["parameters"]} for path in ("/api/history", "/api/history/export")}
+    source = set(re.findall(r'\{"(\w+)", ASKED_', (ROOT / "src/api/asked.c").read_text()))
+    assert of["/api/history"] == source - {"format"}
+    assert of["/api/history/export"] == source - {"limit", "cursor", "before"}
+    for name in of["/api/history"]:
+        value = {"limit": "5", "decision": "deny", "uid": "0", "since": "2026-01-31T08:15:00Z", "until": "2026-01-31T08:15:00Z",
+                 "id": NO_SUCH_ID, "exit_code": "0", "signal": "9"}.get(name, "x")
+        a = get(warden, f"/api/history?{name}={value}")
+        assert a.status == (400 if name in ("cursor", "before") else 200), (name, a.body)
+        check(a, "GET", "/api/history")

@@ -738,12 +738,17 @@ static void history_hands_its_filters_on(void **state)
     assert_int_equal(f->asked.limit, 50);
     assert_int_equal(f->asked.uid, -1);
     assert_string_equal(f->asked_text, "-|-|-|-|-|-");
+    assert_int_equal(f->asked.exit_code, -1);
     _cleanup_reply_ struct reply all =
-        get(f, "/api/history?limit=1000&before=c-2&command=a+b%2Bc&decision=ask-denied&uid=0"
+        get(f, "/api/"
+               "history?exit_code=0&rule=r&approver=ana&arg=x&signal=9&limit=1000&before=c-2&"
+               "command=a+b%2Bc&decision=ask-denied&uid=0"
                "&container=x&text=%25&since=2026-01-31T08:15:00Z&id=5");
     assert_int_equal(all.status, 200);
     assert_int_equal(f->asked.limit, 1000);
     assert_int_equal(f->asked.uid, 0);
+    assert_int_equal(f->asked.exit_code, 0);
+    assert_int_equal(f->asked.signal, 9);
     assert_int_equal(f->asked.since, UINT64_C(1769847300) * SEC);
     assert_string_equal(f->asked_text, "c-2|5|a b+c|ask-denied|x|%");
 }
@@ -751,10 +756,22 @@ static void history_hands_its_filters_on(void **state)
 static void history_refuses_what_it_does_not_know(void **state)
 {
     struct fixture *f = *state;
-    static const char *const bad[] = {"limit=0",        "limit=1001",     "limit=-1",
-                                      "uid=x",          "uid=4294967296", "since=today",
-                                      "other=1",        "command=%ff%00", "command=a&command=b",
-                                      "decision=maybe", "limit"};
+    static const char *const bad[] = {"limit=0",
+                                      "limit=1001",
+                                      "limit=-1",
+                                      "uid=x",
+                                      "uid=4294967296",
+                                      "since=today",
+                                      "other=1",
+                                      "command=%ff%00",
+                                      "command=a&command=b",
+                                      "decision=maybe",
+                                      "limit",
+                                      "exit_code=256",
+                                      "exit_code=-1",
+                                      "signal=x",
+                                      "format=csv",
+                                      "before=1&cursor=1"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         char path[128];
         (void)snprintf(path, sizeof(path), "/api/history?%s", bad[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The index with its threads: what it shows of the log, pages, the queue across restarts, and what
  * it does when its file is no use. */
+#include "store/search.h"
 #include "store/sqlite.h"
 
 #include <errno.h>
@@ -321,6 +322,8 @@ static void filters_choose(void **state)
     decide(f, 20, "deny", "git", 1001, NULL);
     decide(f, 30, "deny", "rm", 1000, NULL);
     settle(f);
+    end(f, 10); /* in a transaction behind that of its decision */
+    settle(f);
 #define Q(...) assert_rows(f, &(struct history_query){__VA_ARGS__}
     Q(.command = "git"), 2);
     Q(.command = "gi"), 0);
@@ -336,10 +339,21 @@ static void filters_choose(void **state)
     Q(.since = 11 * CLOCK_NS_PER_SEC, .until = 29 * CLOCK_NS_PER_SEC), 1);
     Q(.id = "00000000-0000-7000-8000-000000000020"), 1);
     Q(.q = "PUSH"), 3);
-    Q(.q = "rm push"), 1);
-    Q(.q = "s 30"), 1);
-    Q(.q = "%"), 0); /* no wild card */
-    Q(.q = "_"), 0);
+    Q(.q = "push rm"), 1);
+    Q(.q = "pu"), 0); /* whole words */
+    Q(.q = "pu*"), 3);
+    Q(.q = "\"push\" OR rm"), 0); /* no language */
+    Q(.q = "NEAR(push)"), 0);
+    Q(.rule = "r"), 3);
+    Q(.rule = "r2"), 0);
+    Q(.arg = "push"), 3);
+    Q(.arg = "pus"), 0);
+    Q(.arg = "--"), 0);
+    Q(.has_exit = true, .exit_code = 3), 1); /* written behind its words */
+    Q(.has_exit = true, .exit_code = 3, .command = "git", .q = "push 10"), 1);
+    Q(.has_exit = true, .exit_code = 0), 0);
+    Q(.has_signal = true, .signal = 9), 0);
+    Q(.approver = "ana"), 0);
     Q(.limit = 1), 1);
     Q(.limit = 100000), 3);
 #undef Q
@@ -349,10 +363,8 @@ static void a_cursor_of_somebody_else_is_refused(void **state)
 {
     struct fixture *f = *state;
     struct err err = {0};
-    static const char *const bad[] = {"",     "x",     "1",     "-1-2",
-                                      "1-",   "-1",    "1-2-3", "1-2 ",
-                                      "1 -2", "0x1-2", "1--2",  "ffffffffffffffff-1",
-                                      "1-2\n"};
+    static const char *const bad[] = {"",   "x",    "-1",  "1-2", "1 ",
+                                      " 1", "0x12", "+12", "1\n", "9223372036854775808"};
     open_both(f);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct history_query q = {.before = bad[i]};
@@ -475,7 +487,8 @@ static void it_can_be_made_anew_from_the_log(void **state)
     run_sql(f, "UPDATE requests SET decision = 'deny'; DELETE FROM requests WHERE seq > 5");
     open_index(f);
     settle(f);
-    assert_rows(f, &(struct history_query){.decision = "deny"}, 4);
+    assert_rows(f, &(struct history_query){0}, 4);
+    assert_rows(f, &(struct history_query){.decision = "allow"}, 0);
     sqlite_rebuild(f->s);
     uint64_t until = clock_monotonic() + PATIENCE;
     size_t n = 0;
@@ -486,6 +499,106 @@ static void it_can_be_made_anew_from_the_log(void **state)
     }
     assert_int_equal(n, 10);
     settle(f);
+}
+
+static void words_of_one_transaction_and_of_two_are_found(void **state)
+{
+    struct fixture *f = *state;
+    open_log(f); /* all of it in one: read from the log */
+    for (int i = 1; i <= 9; i++) {
+        decide(f, i, "allow", "git", 1, NULL);
+        if (i <= 6)
+            end(f, i);
+    }
+    open_index(f);
+    settle(f);
+    end(f, 9); /* exit code 2, as that of 2 */
+    settle(f);
+    assert_rows(f, &(struct history_query){.has_exit = true, .exit_code = 2}, 2);
+    assert_rows(f, &(struct history_query){.has_exit = true, .exit_code = 2, .q = "9 push"}, 1);
+    assert_rows(f, &(struct history_query){.command = "git", .decision = "allow", .q = "s"}, 9);
+}
+
+static void a_made_up_word_in_a_command_line_gains_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct buf word = BUF_INIT(256);
+    open_both(f);
+    search_want(&word, SEARCH_DECISION, "deny", 4);
+    decide(f, 1, "allow", buf_str(&word), 1, NULL);
+    settle(f);
+    assert_rows(f, &(struct history_query){.decision = "deny"}, 0);
+    buf_done(&word);
+}
+
+static void requests_leave_the_index_after_their_time(void **state)
+{
+    struct fixture *f = *state;
+    int now = (int)(clock_realtime() / CLOCK_NS_PER_SEC);
+    open_both(f);
+    for (int i = 1; i <= 1500; i++)
+        decide(f, i, "allow", "git", 1, NULL);
+    end(f, 7);
+    decide_at(f, 2000, now, "allow", "git", 1, NULL);
+    decide_at(f, 2001, now - 7200, "allow", "git", 1, NULL);
+    settle(f);
+    assert_rows(f, &(struct history_query){.limit = 1000, .q = "push"}, 1000);
+    close_index(f);
+    f->c.keep = 3600 * CLOCK_NS_PER_SEC;
+    open_index(f);
+    settle(f);
+    uint64_t until = clock_monotonic() + PATIENCE;
+    while (number(f, "SELECT count(*) FROM requests") > 1 && clock_monotonic() < until)
+        pause_a_moment();
+    assert_rows(f, &(struct history_query){0}, 1);
+    assert_rows(f, &(struct history_query){.q = "push"}, 1);
+    assert_int_equal(number(f, "SELECT count(*) FROM search WHERE search MATCH 'push'"), 1);
+}
+
+/* Everything, as an export reads it. */
+static size_t export(struct fixture *f, enum rows_format format, struct buf *out)
+{
+    struct history_query q = {.format = format, .part = true};
+    _cleanup_free_ char *before = NULL;
+    size_t parts = 0;
+    do {
+        struct err err = {0};
+        q.before = before;
+        if (sqlite_history(f->s, &q, answered, f, &err) != 0)
+            fail_msg("%s", err.text);
+        (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+        assert_int_equal(f->error, 0);
+        (void)buf_append_str(out, f->json);
+        free(before);
+        before = mem_strdup(f->next);
+        parts++;
+    } while (before);
+    return parts;
+}
+
+static void parts_of_an_export_make_a_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct buf lines = BUF_INIT(64u << 20), csv = BUF_INIT(64u << 20);
+    open_both(f);
+    for (int i = 1; i <= 6000; i++)
+        decide(f, i, "allow", i == 7 ? "=HYPERLINK(1)" : "git", 1, "box");
+    settle(f);
+    assert_true(export(f, ROWS_LINES, &lines) > 1);
+    size_t n = 0;
+    for (const char *p = buf_str(&lines); (p = strchr(p, '\n')); p++)
+        n++;
+    assert_int_equal(n, 6000);
+    assert_true(export(f, ROWS_CSV, &csv) > 1);
+    n = 0;
+    for (const char *p = buf_str(&csv); (p = strstr(p, "\r\n")); p++)
+        n++;
+    assert_int_equal(n, 6001); /* the titles once */
+    assert_memory_equal(buf_str(&csv), "\"id\",\"time\",\"seq\",\"door\"", 24);
+    assert_null(strstr(buf_str(&csv), "\"=HYPERLINK"));
+    assert_non_null(strstr(buf_str(&csv), "\"'=HYPERLINK(1)\""));
+    buf_done(&lines);
+    buf_done(&csv);
 }
 
 static void an_index_of_another_log_is_put_aside(void **state)
@@ -558,7 +671,7 @@ static void a_file_of_a_newer_version_is_put_aside(void **state)
     assert_rows(f, &(struct history_query){0}, 1);
     _cleanup_free_ char *aside = help_find(f->t, "index.db.newer-");
     assert_non_null(aside);
-    assert_int_equal(number(f, "PRAGMA user_version"), 1);
+    assert_int_equal(number(f, "PRAGMA user_version"), 2);
 }
 
 static void another_database_is_put_aside(void **state)
@@ -833,6 +946,10 @@ int main(void)
         TEST(what_was_written_without_the_index_is_read_from_the_log),
         TEST(a_full_queue_costs_nothing_but_time),
         TEST(it_can_be_made_anew_from_the_log),
+        TEST(words_of_one_transaction_and_of_two_are_found),
+        TEST(a_made_up_word_in_a_command_line_gains_nothing),
+        TEST(requests_leave_the_index_after_their_time),
+        TEST(parts_of_an_export_make_a_whole),
         TEST(an_index_of_another_log_is_put_aside),
         TEST(a_damaged_file_is_put_aside_and_made_anew),
         TEST(damage_behind_the_header_is_noticed),
