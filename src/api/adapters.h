@@ -9,7 +9,7 @@ route_fn health_live, health_ready, health_status;                        /* hea
 route_fn queue_list, queue_one, queue_approve, queue_deny, queue_running; /* queue.c */
 route_fn feed_events, feed_socket;                                        /* feed.c */
 route_fn export_history;                                                  /* export.c */
-route_fn history_page, history_rebuild;                                                    /* history.c */
+route_fn history_page, history_rebuild;                                   /* history.c */
 route_fn kill_requests;                                                   /* kill.c */
 route_fn rules_show, rules_reload;                                        /* rules.c */
 route_fn why_explain;                                                     /* why.c */

@@ -304,7 +304,7 @@ int pages_read(struct sqlite3 *db, const struct history_query *q, struct pages_p
     *ret = (struct pages_page){.text = BUF_INIT(TEXT_MAX)};
     _cleanup_buf_ struct buf sql = BUF_INIT(16384), match = BUF_INIT(MATCH_MAX);
     sqlite3_stmt *s = NULL;
-    int64_t first, last;
+    int64_t first = 0, last = INT64_MAX;
     int r = build_match(q, &match, err);
     if (r == 0)
         r = find_range(db, q, &first, &last, err);
