@@ -6,7 +6,7 @@ NINJA = ninja -C
 PYTHON = /usr/bin/python3
 
 .DEFAULT_GOAL := all
-.PHONY: all attack deps demo check check-long test bench asan lint fuzz install uninstall clean help need
+.PHONY: agents all attack deps demo check check-long test bench asan lint fuzz install uninstall clean help need
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -57,6 +57,10 @@ test: all ## unit tests and corpora only: no root, under a minute
 
 attack: all ## races against the gate, 1,000 rounds each (ROUNDS): what is denied never runs
 	@$(PYTHON) tests/system/attacks.py $(or $(ROUNDS),1000)
+
+agents: all ## three real agents from npm, governed, led by a scripted model (a gigabyte into the build directory)
+	@build-aux/deps.sh build demo check
+	@build-aux/agents.sh
 
 bench: all ## medians and ratios of us and the alternatives
 	@tests/bench/run

@@ -123,6 +123,7 @@ case $mode in
         asan_bin; asan_system
         stage_pytest system-slow tests/system -m slow
         stage_pytest docker-slow tests/docker-smoke -m slow
+        stage agents build-aux/agents.sh
         stage fuzz build-aux/fuzz.sh
         ;;
     asan)

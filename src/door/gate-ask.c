@@ -165,7 +165,7 @@ static void learn(struct map *programs, const struct facts *f)
 {
     char key[48];
     const struct policy_program *p = &f->program;
-    if (p->trust != PROGRAM_TRUSTED || p->names_count == 0 || p->script ||
+    if (p->trust != PROGRAM_TRUSTED || p->names_count == 0 || p->interpreter ||
         map_count(programs) >= PROGRAMS_MAX)
         return;
     program_key(p->dev, p->ino, key);

@@ -80,14 +80,17 @@ struct compat_cap_data {
 #define COMPAT_CGROUP2_MAGIC 0x63677270L
 #define COMPAT_PROC_MAGIC 0x9fa0L
 #define COMPAT_FUSE_MAGIC 0x65735546L
-/* linux/dirent.h: struct linux_dirent64, without the name */
+/* linux/dirent.h: struct linux_dirent64 */
 struct compat_dirent {
     uint64_t ino;
     int64_t off;
     uint16_t len;
     uint8_t type;
+    char name[];
 };
-#define COMPAT_ST_RDONLY 1 /* f_flags, as ST_RDONLY of statvfs */
+#define COMPAT_DT_DIR 4
+/* f_flags, as ST_RDONLY and ST_NOSUID of statvfs */
+#define COMPAT_ST_RDONLY 1
 #define COMPAT_ST_NOSUID 2
 
 /* linux/major.h: the slaves of pseudo terminals */

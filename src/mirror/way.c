@@ -289,38 +289,102 @@ static int step(struct state *s, const char *name, bool may_miss, bool *ret_miss
     return 0;
 }
 
-/* How many names in the directory `dir` have that number. */
-static uint32_t count_names(int dir, uint64_t ino)
+/* ---- other names of a file ---- */
+
+#define DEPTH_MAX 4
+#define ENTRIES_MAX 4096
+
+struct names {
+    const struct compat_statx *file;
+    uint32_t found;
+    int left; /* entries that may still be looked at */
+};
+
+/* Into one's own mount only: where another is, somebody may write. */
+static int enter_below(const struct names *n, int dir, const char *name)
 {
-    enum { BYTES_MAX = 1 << 20 };
-    static char buf[32768];
-    uint32_t found = 0;
-    long n;
-    for (long all = 0; all < BYTES_MAX && (n = syscall(SYS_getdents64, dir, buf, sizeof(buf))) > 0;
-         all += n)
-        for (long at = 0; at < n;) {
+    struct compat_statx st;
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && (way_stat(fd, "", AT_EMPTY_PATH, &st) < 0 || st.mnt_id != n->file->mnt_id)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void count_names(struct names *n, int dir, int depth)
+{
+    char buf[4096];
+    long len;
+    while (n->found < n->file->nlink && n->left > 0 &&
+           (len = syscall(SYS_getdents64, dir, buf, sizeof(buf))) > 0)
+        for (long at = 0; at < len && n->left > 0; n->left--) {
             struct compat_dirent e;
-            memcpy(&e, buf + at, sizeof(e));
-            found += e.ino == ino;
+            memcpy(&e, buf + at, offsetof(struct compat_dirent, name));
+            const char *name = buf + at + offsetof(struct compat_dirent, name);
             at += e.len;
+            struct compat_statx st;
+            n->found += e.type != COMPAT_DT_DIR && e.ino == n->file->ino &&
+                        way_stat(dir, name, AT_SYMLINK_NOFOLLOW, &st) == 0 &&
+                        st.mnt_id == n->file->mnt_id;
+            if (e.type != COMPAT_DT_DIR || depth == 0 || !strcmp(name, ".") || !strcmp(name, ".."))
+                continue;
+            int fd = enter_below(n, dir, name);
+            if (fd >= 0) {
+                count_names(n, fd, depth - 1);
+                close(fd);
+            }
         }
-    return found;
+}
+
+static bool all_names_near(const struct state *s)
+{
+    char dir[WAY_PATH_MAX];
+    memcpy(dir, s->w->real, strlen(s->w->real) + 1);
+    for (int up = 0; up < 3; up++) {
+        char *slash = strrchr(dir, '/');
+        if (slash == dir)
+            return false;
+        *slash = 0;
+        struct names n = {.file = &s->st, .left = ENTRIES_MAX};
+        int fd = enter_below(&n, AT_FDCWD, dir);
+        if (fd < 0)
+            return false;
+        count_names(&n, fd, up == 0 ? 0 : DEPTH_MAX);
+        close(fd);
+        if (n.found == s->st.nlink)
+            return true;
+    }
+    return false;
 }
 
 /* The same file may have another name where it can be written: a store of packages that is linked
- * into place, for one. All of its names must be found beside it. */
+ * into place, for one. All of its names must be found nearby, on the same read-only mount. A new
+ * name changes the time of the file, so an answer holds as long as that. */
 static bool has_names_elsewhere(const struct state *s)
 {
-    char dir[WAY_PATH_MAX];
-    if (s->st.nlink == 1 || (s->st.mode & S_IFMT) != S_IFREG)
+    static struct {
+        uint64_t dev, ino;
+        int64_t ctime;
+        uint32_t nsec, nlink;
+        bool elsewhere;
+    } known[32];
+    static unsigned next;
+    const struct compat_statx *f = &s->st;
+    if (f->nlink == 1 || (f->mode & S_IFMT) != S_IFREG)
         return false;
-    memcpy(dir, s->w->real, strlen(s->w->real) + 1);
-    strrchr(dir, '/')[1] = 0;
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    uint32_t found = fd < 0 ? 0 : count_names(fd, s->st.ino);
-    if (fd >= 0)
-        close(fd);
-    return found < s->st.nlink;
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (known[i].ino == f->ino && known[i].dev == way_dev(f) && known[i].nlink == f->nlink &&
+            known[i].ctime == f->ctime.sec && known[i].nsec == f->ctime.nsec)
+            return known[i].elsewhere;
+    unsigned at = next++ % (sizeof(known) / sizeof(known[0]));
+    known[at].elsewhere = !all_names_near(s);
+    known[at].dev = way_dev(f);
+    known[at].ino = f->ino;
+    known[at].ctime = f->ctime.sec;
+    known[at].nsec = f->ctime.nsec;
+    known[at].nlink = f->nlink;
+    return known[at].elsewhere;
 }
 
 /* Root can change anything: what it did not get with the system is not trusted for it. */

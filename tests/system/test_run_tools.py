@@ -179,7 +179,11 @@ def test_another_name_where_it_can_be_written_is_seen(newcomer):
     d, done = judged(newcomer, ["tool", "/"], env=with_path(tool.parent))
     assert d["rule"] == "unknown_executable" and "another name" in d["executable"]["why_unknown"] and done.returncode == 126
     (newcomer.work / "stored").unlink()
-    os.link(tool, tool.with_name("twin"))  # both of its names are out of reach
+    # As packages of npm link their program: all of its names are out of reach.
+    twin = newcomer.home / ".local/lib/tool-linux/tool"
+    twin.parent.mkdir(parents=True)
+    os.link(tool, twin)
+    newcomer.own()
     d, done = judged(newcomer, ["tool", "/"], env=with_path(tool.parent))
     assert d["decision"] == "allow" and done.returncode == 0
 
