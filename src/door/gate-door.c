@@ -17,6 +17,7 @@
 
 #define GATES_MAX 256
 #define HELLO_MS 5000
+#define SOON_MS 100
 #define WATCH_MS 2000 /* between two looks at what waits */
 
 /* ---- bytes out ---- */
@@ -123,8 +124,17 @@ static void tick(uv_timer_t *t)
         gate_says_nonsense(g, "it did not say hello in time");
         return;
     }
+    if (!g->settled) {
+        gate_says_again(g);
+        return;
+    }
     gate_door_welcome(g); /* after a reload */
     gate_command_look_after(g);
+}
+
+void gate_door_soon(struct gate *g)
+{
+    (void)uv_timer_start(&g->timer, tick, SOON_MS, WATCH_MS);
 }
 
 /* ---- life of one ---- */
@@ -140,6 +150,8 @@ static void gate_unused(struct gate *g)
     map_free(g->programs);
     map_free(g->jobs);
     free(g->search);
+    container_unref(g->in);
+    free(g->container);
     free(g);
 }
 
@@ -156,6 +168,8 @@ void gate_door_lose(struct gate *g, const char *why)
     if (g->closed)
         return;
     g->closed = true;
+    if (g->census)
+        g->census->forget(g->census, g);
     if (why)
         log_warn(NULL, "gate of pid %d: lost: %s", (int)g->pid, why);
     list_remove(&g->link);
@@ -201,9 +215,12 @@ static struct gate *gate_new(struct gate_door *d, int fd)
     return g;
 }
 
-void gate_door_accept(struct gate_door *d, int fd, struct peer_creds *who, const void *p, size_t n)
+void gate_door_accept(struct gate_door *d, int fd, struct peer_creds *who, struct census *census,
+                      const struct bond *bond, const void *p, size_t n)
 {
     struct gate *g = gate_new(d, fd);
+    g->census = census;
+    g->bond = bond;
     g->wire.who = *who;
     who->pidfd = -1;
     g->magic = true;

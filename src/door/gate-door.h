@@ -26,8 +26,9 @@ struct executor *gate_door_executor(struct gate_door *d);
  * refused. Owned by the door. Negative with words: it is no such socket. */
 int gate_door_inherit(struct gate_door *d, int fd, struct err *err) MUST_CHECK;
 /* A connection that began with GATEWIRE_MAGIC; owns `fd`. `p`, `n`: what was read behind the magic.
- * Takes the pidfd out of `who`. */
-void gate_door_accept(struct gate_door *d, int fd, struct peer_creds *who, const void *p, size_t n);
+ * Takes the pidfd out of `who`. `census`, `bond`: of the door that it came to, borrowed. */
+void gate_door_accept(struct gate_door *d, int fd, struct peer_creds *who, struct census *census,
+                      const struct bond *bond, const void *p, size_t n);
 
 /* Whether `pid` stands below one of the gates, or that cannot be told. */
 bool gate_door_governs(const struct gate_door *d, pid_t pid);

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "core/container.h"
 #include "core/warden.h"
 #include "door/disposer.h"
 #include "door/gate-ask.h"
@@ -42,13 +43,19 @@ struct gate {
     uv_timer_t timer;
     int handles; /* not closed yet */
     bool greeted, closed, magic;
+    uint64_t settle_until; /* loop ms: to find out of which container it is */
+    bool settled;          /* it is known of which container it is: it was welcomed */
     uint32_t flags;
     pid_t pid;
     uint64_t tree;        /* its number */
     struct map *jobs;     /* number -> struct gate_command */
     struct map *programs; /* "DEV:INO" -> name (owned) of what was trusted */
     size_t bytes;
-    char *search; /* owned: the search path that it was told, to see a change */
+    char *search;            /* owned: the search path that it was told, to see a change */
+    struct census *census;   /* borrowed; NULL: it is of this host */
+    const struct bond *bond; /* borrowed; NULL: the door belongs to everybody */
+    struct container *in;    /* owned reference; NULL: host. Where it stands, its tree does */
+    char *container;         /* owned; NULL: host */
 };
 
 enum command_state { COMMAND_ASKED, COMMAND_LOOKING, COMMAND_RELEASED, COMMAND_RUNNING };
@@ -73,6 +80,8 @@ void gate_door_post(struct gate *g, enum gatewire_type type, const void *body, s
 void gate_door_deny(struct gate *g, uint64_t job, int code, const char *text);
 /* The policy's search path, when the gate does not know it yet. */
 void gate_door_welcome(struct gate *g);
+/* A tick earlier than the usual one. */
+void gate_door_soon(struct gate *g);
 /* Ends the connection; `why` is logged, NULL: it was said already. */
 void gate_door_lose(struct gate *g, const char *why);
 
@@ -105,6 +114,8 @@ extern const struct resolver gate_command_resolver;
 
 /* One message. May lose the gate. */
 void gate_says(struct gate *g, const struct gatewire_head *h, const uint8_t *body);
+/* Looks again of which container it is. */
+void gate_says_again(struct gate *g);
 /* Counts it, and loses the gate. */
 void gate_says_nonsense(struct gate *g, const char *words);
 /* Tells the gate why there is no service, and loses it. */

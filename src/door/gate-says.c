@@ -9,6 +9,7 @@
 #include "door/gate-room.h"
 
 #define COMMANDS_MAX 16384
+#define SETTLE_MS 8000        /* for the engine to know a container that it has just started */
 #define BYTES_MAX (96u << 20) /* of requests that a gate holds */
 
 void gate_says_nonsense(struct gate *g, const char *words)
@@ -23,6 +24,46 @@ void gate_says_refused(struct gate *g, const char *words)
     log_warn(NULL, "gate of pid %d: refused: %s", (int)g->wire.who.pid, words);
     gate_door_post(g, GATEWIRE_REFUSED, words, strlen(words));
     gate_door_lose(g, NULL);
+}
+
+static void container_told(void *arg);
+
+/* Of which container it is, and so its tree; the agent starts once that is known. An entry point
+ * runs a moment before its engine says that the container does. */
+static void find_container(struct gate *g, void (*told)(void *arg))
+{
+    struct peer p = {.pid = g->pid, .pidfd = g->wire.who.pidfd, .uid = g->wire.who.uid};
+    struct err err = {""};
+    if (g->settled || g->closed)
+        return; /* it was asked twice */
+    int r = g->census ? g->census->find(g->census, &p, g->bond, told, g, &err) : 0;
+    if (r == -EINPROGRESS)
+        return;
+    if (r < 0 && uv_now(g->door->loop) < g->settle_until) {
+        gate_door_soon(g);
+        return;
+    }
+    if (r < 0) {
+        gate_says_refused(g, err.text);
+        return;
+    }
+    g->in = p.in;
+    g->container = p.container;
+    g->settled = true;
+    log_info(NULL, "gate of pid %d uid %u%s%s: all programs of its tree are judged", (int)g->pid,
+             (unsigned)g->wire.who.uid, g->container ? " in container " : "",
+             g->container ? g->container : "");
+    gate_door_welcome(g);
+}
+
+static void container_told(void *arg)
+{
+    find_container(arg, NULL);
+}
+
+void gate_says_again(struct gate *g)
+{
+    find_container(g, container_told);
 }
 
 static void take_hello(struct gate *g, const uint8_t *body, size_t n)
@@ -48,10 +89,10 @@ static void take_hello(struct gate *g, const uint8_t *body, size_t n)
     }
     g->greeted = true;
     g->flags = m.flags;
-    log_info(NULL, "gate of pid %d uid %u: all programs of its tree are judged%s%s", (int)g->pid,
-             (unsigned)g->wire.who.uid, m.words[0] ? "; " : "",
-             m.words[0] ? "nothing can be held for a person there" : "");
-    gate_door_welcome(g);
+    if (m.words[0])
+        log_info(NULL, "gate of pid %d: nothing can be held for a person there", (int)g->pid);
+    g->settle_until = uv_now(g->door->loop) + SETTLE_MS;
+    find_container(g, container_told);
 }
 
 /* The process, from the kernel. 0, or negative with words. */
@@ -105,6 +146,8 @@ static void take_request(struct gate *g, const uint8_t *body, size_t n)
         turn_down(g, job, -1, "too many programs, or too many bytes of theirs, in this tree");
         return;
     }
+    r->peer.in = g->in ? container_ref(g->in) : NULL;
+    r->peer.container = g->container ? mem_strdup(g->container) : NULL;
     gate_command_new(g, r, TAKE_PTR(a), n);
     warden_submit(d->warden, r);
 }
@@ -201,8 +244,8 @@ static void take_end(struct gate *g, const uint8_t *body, size_t n)
 
 void gate_says(struct gate *g, const struct gatewire_head *h, const uint8_t *body)
 {
-    if (!g->greeted && h->type != GATEWIRE_HELLO) {
-        gate_says_nonsense(g, "it did not say hello");
+    if (!g->settled && h->type != GATEWIRE_HELLO) {
+        gate_says_nonsense(g, "it did not say hello, or did not wait for the answer");
         return;
     }
     switch (h->type) {

@@ -23,6 +23,7 @@
 #include "door/kernel.h"
 
 #define PROC_TEXT_MAX (1u << 20) /* status: 65,536 groups of up to 11 characters */
+#define WALKS_MAX 8
 #define ANCESTORS_MAX 4096
 
 /* ---- parsing ---- */
@@ -453,7 +454,7 @@ int peer_pinned(int pidfd, struct peer *ret, struct err *err)
     return 0;
 }
 
-int peer_descends(pid_t pid, pid_t above)
+static int walk_up(pid_t pid, pid_t above)
 {
     for (int i = 0; i < ANCESTORS_MAX && pid > 0; i++) {
         struct peer_stat st = {.ppid = 0};
@@ -467,6 +468,15 @@ int peer_descends(pid_t pid, pid_t above)
         pid = st.ppid;
     }
     return pid == 0 ? 0 : -ELOOP;
+}
+
+/* One on the way may end while we look: then its children have another parent already. */
+int peer_descends(pid_t pid, pid_t above)
+{
+    int r = walk_up(pid, above);
+    for (int i = 1; r < 0 && r != -ELOOP && i < WALKS_MAX; i++)
+        r = walk_up(pid, above);
+    return r;
 }
 
 /* ---- the API's login by peer credentials ---- */

@@ -415,7 +415,8 @@ static void become_gate(struct session *s, const uint8_t *p, size_t n)
         return;
     }
     s->who.pidfd = -1;
-    gate_door_accept(gates, detach(s), &who, buf_str(&begun), begun.len);
+    gate_door_accept(gates, detach(s), &who, s->room->config.census, s->room->config.bond,
+                     buf_str(&begun), begun.len);
 }
 
 static void feed(struct session *s, const uint8_t *p, size_t n)

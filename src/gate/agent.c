@@ -74,6 +74,9 @@ pid_t agent_start(const struct options *o, const sigset_t *mask, int *ret_sock)
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         speak_cannot("cannot make a socket", errno);
+    /* Who was started with more rights than before is not dumpable (exec of another user in a
+     * container), and neither would be the child, which we could not trace then. */
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     pid_t pid = fork();
     if (pid < 0)
         speak_cannot("cannot start a process", errno);

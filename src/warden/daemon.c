@@ -494,6 +494,7 @@ static void fill_door(const struct daemon *d, struct door_config *x)
     x->bytes_max_peer = c->request_bytes_max_per_uid;
     /* Without engine and bonds everybody is of this host, and nobody needs to look. */
     x->census = d->engine || d->bonds.count ? d->census : NULL;
+    x->gates = d->gates;
 }
 
 /* Anybody in the container may knock there; who it is, the kernel says. */
@@ -538,7 +539,6 @@ static int open_door(struct daemon *d, struct err *err)
     fill_door(d, &x);
     x.path = c->socket;
     x.mode = c->socket_mode;
-    x.gates = d->gates;
     if (d->bonds.count && !d->bonds.at[0].dir)
         x.bond = &d->bonds.at[0].bond;
     d->doors = mem_new_array(struct door *, d->bonds.count + 1);
