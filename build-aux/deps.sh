@@ -52,6 +52,7 @@ check bzip2 bzip2
 check xz-utils xz
 check sudo sudo
 check strace strace
+check prometheus promtool
 check systemd systemd-analyze
 check libclang-rt-14-dev rt:libclang-rt-14-dev
 TABLE

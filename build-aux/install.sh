@@ -24,6 +24,8 @@ rows() { # mode source destination
         [ -e "$build/man/$b" ] && echo "644 $build/man/$b /share/man/man${b##*.}/$b"
     done
     echo "644 $build/clawrden-warden.service /lib/systemd/system/clawrden-warden.service"
+    echo "644 packaging/prometheus/clawrden-alerts.yml /share/clawrden/prometheus/clawrden-alerts.yml"
+    echo "644 packaging/grafana/clawrden.json /share/clawrden/grafana/clawrden.json"
     for f in LICENSE README.md NEWS.md SECURITY.md docs/*.md docs/openapi.yaml; do echo "644 $f /share/doc/clawrden/$(basename "$f")"; done
 }
 man_pages() {
@@ -45,7 +47,8 @@ do_install() {
 do_uninstall() {
     rows | while read -r _ _ destination; do rm -f "$root$destination"; done
     rm -f "$root/bin/clawrden-cli"
-    for d in /libexec/clawrden /share/clawrden/policies /share/clawrden/grammars /share/clawrden /share/doc/clawrden; do
+    for d in /libexec/clawrden /share/clawrden/policies /share/clawrden/grammars /share/clawrden/prometheus /share/clawrden/grafana \
+        /share/clawrden /share/doc/clawrden; do
         rmdir "$root$d" 2>/dev/null || true
     done
 }

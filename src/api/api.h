@@ -60,6 +60,17 @@ struct api_check {
     bool (*ready)(void *arg, struct err *ret_why);
 };
 
+/* Of log and index, for the metrics. */
+struct api_numbers {
+    uint64_t audit_records;  /* in the log */
+    uint64_t audit_unsynced; /* of them that a power loss would take */
+    uint64_t audit_bytes;    /* written since the start */
+    uint64_t audit_file_bytes;
+    uint64_t audit_sync_failures;
+    uint64_t index_behind; /* records that the history does not show yet */
+    uint64_t index_errors;
+};
+
 struct api_deps {
     struct warden *warden;
     struct clock_port *clock;
@@ -79,7 +90,8 @@ struct api_deps {
     void (*rebuild_history)(void *arg);
     /* Adds members to GET /api/status: what this host enforces and what not. May be NULL. */
     void (*status)(void *arg, struct json_writer *w);
-    const struct api_check *checks; /* besides "audit" and "policy" */
+    void (*numbers)(void *arg, struct api_numbers *ret); /* may be NULL */
+    const struct api_check *checks;                      /* besides "audit" and "policy" */
     size_t checks_count;
 };
 

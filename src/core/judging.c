@@ -354,6 +354,7 @@ void judging_wait(struct warden *w, struct request *r)
     if (r->track->claim)
         left = take_over(w, r, now);
     course_due(r, course_after(now, left));
+    metrics_count_asked(w->metrics);
     announce(w, r);
 }
 

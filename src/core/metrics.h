@@ -2,14 +2,25 @@
 /* Counters of the core, no format: api/metrics writes them for Prometheus. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/request.h"
 
-/* Upper bounds of clawrden_execution_duration_seconds, seconds; the last bucket is +Inf. */
-#define METRICS_BUCKETS 14
-extern const double metrics_bounds[METRICS_BUCKETS];
+/* What takes time. */
+enum metrics_time {
+    METRICS_TIME_EXECUTION, /* of commands */
+    METRICS_TIME_DECISION,  /* from the request to its decision, when nobody was asked */
+    METRICS_TIME_APPROVED,  /* how long it waited for a person, by what came of it */
+    METRICS_TIME_DENIED,
+    METRICS_TIME_EXPIRED,
+    METRICS_TIME_WITHDRAWN,
+    METRICS_TIME_COUNT_
+};
+#define METRICS_BUCKETS_MAX 14
+/* Upper bounds in seconds, growing; a last bucket is +Inf. */
+const double *metrics_bounds(enum metrics_time t, size_t *ret_n);
 
 enum metrics_error {
     METRICS_ERROR_AUDIT,    /* a record could not be written */
@@ -25,6 +36,10 @@ const char *metrics_error_name(enum metrics_error e);
 
 /* Commands beyond this many distinct trusted names count as "other": an agent cannot grow it. */
 #define METRICS_COMMANDS_MAX 64
+#define METRICS_CONTAINERS_MAX 64 /* and so with containers: the rest are "(other)" */
+#define METRICS_HOST "(host)"
+#define METRICS_QUICK                                                                              \
+    (2 * UINT64_C(1000000000)) /* ns: an answer that nobody can have thought about */
 
 struct metrics;
 struct metrics *metrics_new(void);
@@ -32,7 +47,12 @@ struct metrics *metrics_free(struct metrics *m);
 CLEANUP_DEFINE(struct metrics, metrics_free)
 
 void metrics_count_request(struct metrics *m, const char *command, enum decision d);
-void metrics_observe_execution(struct metrics *m, uint64_t duration_ns);
+void metrics_observe(struct metrics *m, enum metrics_time t, uint64_t duration_ns);
+/* A request was decided: by command (NULL: one that is not counted by name), container (NULL: the
+ * host), latency and wait. */
+void metrics_decided(struct metrics *m, const struct request *r, const char *command);
+void metrics_count_asked(struct metrics *m); /* one more waits for a person */
+void metrics_count_policy(struct metrics *m, bool loaded);
 void metrics_count_error(struct metrics *m, enum metrics_error e);
 
 /* Reading. `fn` is called for each pair that has a count. */
@@ -40,6 +60,16 @@ void metrics_each_request(const struct metrics *m,
                           void (*fn)(void *arg, const char *command, enum decision d, uint64_t n),
                           void *arg);
 uint64_t metrics_errors(const struct metrics *m, enum metrics_error e);
-/* Cumulative counts for METRICS_BUCKETS bounds and +Inf, sum in seconds, count. */
-void metrics_execution(const struct metrics *m, uint64_t ret_cumulative[METRICS_BUCKETS + 1],
-                       double *ret_sum, uint64_t *ret_count);
+/* Cumulative counts for the bounds and +Inf, sum in seconds, count. */
+void metrics_times(const struct metrics *m, enum metrics_time t,
+                   uint64_t ret_cumulative[METRICS_BUCKETS_MAX + 1], double *ret_sum,
+                   uint64_t *ret_count);
+void metrics_each_container(const struct metrics *m,
+                            void (*fn)(void *arg, const char *container, enum decision d,
+                                       uint64_t n),
+                            void *arg);
+/* The name under which a container is counted. */
+const char *metrics_container_name(const struct metrics *m, const char *container);
+uint64_t metrics_asked(const struct metrics *m);
+uint64_t metrics_quick(const struct metrics *m); /* answers within METRICS_QUICK */
+uint64_t metrics_policies(const struct metrics *m, bool loaded);

@@ -50,7 +50,7 @@ static const char *counted_name(const struct request *r)
 
 static void decided(struct warden *w, struct request *r)
 {
-    metrics_count_request(w->metrics, counted_name(r), r->decision);
+    metrics_decided(w->metrics, r, counted_name(r));
     if (!r->track->counted_only)
         course_emit(w, r, EVENT_DECIDED);
 }
@@ -313,7 +313,7 @@ void outcome_close(struct warden *w, struct request *r)
     r->ended_at = course_realtime(w);
     if (r->started_at) {
         e.duration = course_monotonic(w) - t->running_since;
-        metrics_observe_execution(w->metrics, e.duration);
+        metrics_observe(w->metrics, METRICS_TIME_EXECUTION, e.duration);
     }
     if (r->end.kind == END_FAILED) {
         metrics_count_error(w->metrics, METRICS_ERROR_EXEC);

@@ -347,6 +347,7 @@ void warden_forget_tree(struct warden *w, uint64_t tree)
 static void tell_policy(struct warden *w, const char *words)
 {
     struct event e = {.kind = EVENT_POLICY, .time = course_realtime(w), .text = words};
+    metrics_count_policy(w->metrics, words == NULL);
     events_emit(w->events, &e);
 }
 

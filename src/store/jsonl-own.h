@@ -25,7 +25,8 @@ struct jsonl {
     int fd, lock_fd;
     dev_t dev; /* of fd */
     ino_t ino;
-    off_t size; /* behind the last whole line */
+    off_t size;     /* behind the last whole line */
+    uint64_t bytes; /* written since the start, in all files */
     uint64_t seq;
     char hash[RECORD_HASH_SIZE];
     uint64_t first_seq; /* of this file; 0: no record yet */

@@ -68,6 +68,7 @@ static int put(struct jsonl *j, const char *p, size_t n)
     while (k < 0 && errno == EINTR);
     if (k == (ssize_t)n) {
         j->size += (off_t)n;
+        j->bytes += n;
         return 0;
     }
     r = k < 0 ? -errno
@@ -277,6 +278,16 @@ void jsonl_listen(struct jsonl *j,
 uint64_t jsonl_seq(const struct jsonl *j)
 {
     return j->seq;
+}
+
+struct jsonl_stats jsonl_stats(const struct jsonl *j)
+{
+    struct syncer_state s = syncer_state(j->syncer);
+    return (struct jsonl_stats){.seq = j->seq,
+                                .durable = s.durable,
+                                .bytes = j->bytes,
+                                .size = (uint64_t)j->size,
+                                .failures = s.failures};
 }
 
 int jsonl_health(const struct jsonl *j, struct err *ret_why)

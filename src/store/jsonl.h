@@ -55,6 +55,14 @@ void jsonl_listen(struct jsonl *j,
 /* Rotates now. */
 int jsonl_rotate(struct jsonl *j, struct err *err) MUST_CHECK;
 uint64_t jsonl_seq(const struct jsonl *j); /* of the last record */
+struct jsonl_stats {
+    uint64_t seq;      /* of the last record */
+    uint64_t durable;  /* of the last that a power loss would leave */
+    uint64_t bytes;    /* written since the start */
+    uint64_t size;     /* of the active file */
+    uint64_t failures; /* of syncs */
+};
+struct jsonl_stats jsonl_stats(const struct jsonl *j);
 /* 0, or why the next record would probably be refused. */
 int jsonl_health(const struct jsonl *j, struct err *ret_why);
 

@@ -173,6 +173,21 @@ static void put_status(void *arg, struct json_writer *w)
 }
 
 /* The first start ends with a link that logs in, once: nobody has to look for the token. */
+static void numbers(void *arg, struct api_numbers *ret)
+{
+    struct apiside *a = arg;
+    struct jsonl_stats log = jsonl_stats(a->parts.audit);
+    struct sqlite_stats index = sqlite_stats(a->parts.index);
+    *ret = (struct api_numbers){.audit_records = log.seq,
+                                .audit_unsynced = log.seq > log.durable ? log.seq - log.durable : 0,
+                                .audit_bytes = log.bytes,
+                                .audit_file_bytes = log.size,
+                                .audit_sync_failures = log.failures,
+                                .index_behind =
+                                    log.seq > index.last_seq ? log.seq - index.last_seq : 0,
+                                .index_errors = index.errors};
+}
+
 static int print_url(const struct apiside *a, bool first, struct err *err)
 {
     _cleanup_free_ char *link = first ? api_make_link(a->api, "admin") : NULL,
@@ -196,6 +211,7 @@ static int start(struct apiside *a, const char *token, bool first, const char *s
                             .check_history = check_history,
                             .rebuild_history = rebuild_history,
                             .status = put_status,
+                            .numbers = numbers,
                             .checks = checks,
                             .checks_count = ARRAY_LEN(checks)};
     struct api_config x;

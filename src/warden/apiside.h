@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "exec/mirror.h"
+#include "store/jsonl.h"
 #include "store/sqlite.h"
 #include "warden/config.h"
 #include "warden/reload.h"
@@ -25,6 +26,7 @@ struct apiside_parts { /* all borrowed for its life */
     const char *entrance, *entrance_words; /* who starts the commands of containers, and why */
     const struct gate_door *gates;
     struct sqlite *index;
+    const struct jsonl *audit;
 };
 
 /* Makes STATE/token at the first start, listens on STATE/api.sock and --api, and prints the address

@@ -566,6 +566,7 @@ static int open_api(struct daemon *d, struct err *err)
                                     .entrance = d->entrance,
                                     .entrance_words = d->entrance_words,
                                     .gates = d->gates,
+                                    .audit = d->audit,
                                     .index = d->index};
     return apiside_open(&p, &d->api, err);
 }

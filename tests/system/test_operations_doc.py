@@ -91,7 +91,7 @@ def test_readiness_does_not_flatter():
 
 def test_the_metrics_are_those_of_the_warden(warden):
     warden.run("true")
-    there = set(re.findall(r"^# TYPE (\w+) ", warden.metrics(), re.M))
+    there = set(re.findall(r"^# TYPE (clawrden_\w+) ", warden.metrics(), re.M))
     assert set(re.findall(r"\bclawrden_\w+", PAGE)) == there
     kinds = set(re.findall(r'clawrden_errors_total\{kind="(\w+)"\} ', warden.metrics()))
     assert set(re.findall(r'\{kind="(\w+)"\}', section("Watching it").split("Rules to begin")[0])) == kinds
