@@ -261,28 +261,39 @@ void json_array_end(struct json_writer *w)
     json_end(w, ']');
 }
 
+/* The escape of a character below 0xa0; returns its length. */
+static size_t json_escape(uint32_t c, char out[6])
+{
+    static const char letters[] = "btn\0fr"; /* of 0x08 to 0x0d */
+    static const char digits[] = "0123456789abcdef";
+    out[0] = '\\';
+    if (c == '"' || c == '\\' || (c >= 0x08 && c <= 0x0d && letters[c - 0x08])) {
+        out[1] = c == '"' || c == '\\' ? (char)c : letters[c - 0x08];
+        return 2;
+    }
+    memcpy(out + 1, "u00", 3);
+    out[4] = digits[c >> 4 & 15];
+    out[5] = digits[c & 15];
+    return 6;
+}
+
 /* `s` is valid UTF-8. Escapes what RFC 8259 asks for, and DEL and C1, so that a line of JSON on a
  * terminal is harmless too. */
 static void json_quote(struct buf *out, const char *s, size_t n)
 {
-    static const char letters[] = "btn\0fr"; /* of 0x08 to 0x0d */
+    char escape[6];
     (void)buf_append_char(out, '"');
     size_t done = 0;
-    for (size_t i = 0, k; i < n; i += k) {
+    for (size_t i = 0, k; (i += str_plain(s + i, n - i)) < n; i += k) {
         uint32_t c = 0;
         k = str_utf8_next(s + i, n - i, &c);
         if (k == 0)
             break; /* not reached */
-        if (c >= 0xa0 || (c >= 0x20 && c < 0x7f && c != '"' && c != '\\'))
+        if (c >= 0xa0)
             continue;
         (void)buf_append(out, s + done, i - done);
         done = i + k;
-        if (c == '"' || c == '\\')
-            (void)buf_printf(out, "\\%c", (char)c);
-        else if (c >= 0x08 && c <= 0x0d && letters[c - 0x08])
-            (void)buf_printf(out, "\\%c", letters[c - 0x08]);
-        else
-            (void)buf_printf(out, "\\u%04x", c);
+        (void)buf_append(out, escape, json_escape(c, escape));
     }
     (void)buf_append(out, s + done, n - done);
     (void)buf_append_char(out, '"');
@@ -291,14 +302,22 @@ static void json_quote(struct buf *out, const char *s, size_t n)
 static void json_base64(struct buf *out, const char *s, size_t n)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char some[1024];
+    size_t len = 0;
     for (size_t i = 0; i < n; i += 3) {
         uint32_t v = 0;
         for (size_t j = 0; j < 3; j++)
             v = v << 8 | (i + j < n ? (unsigned char)s[i + j] : 0);
-        char four[4] = {digits[v >> 18], digits[v >> 12 & 63],
-                        i + 1 < n ? digits[v >> 6 & 63] : '=', i + 2 < n ? digits[v & 63] : '='};
-        (void)buf_append(out, four, sizeof(four));
+        some[len++] = digits[v >> 18];
+        some[len++] = digits[v >> 12 & 63];
+        some[len++] = i + 1 < n ? digits[v >> 6 & 63] : '=';
+        some[len++] = i + 2 < n ? digits[v & 63] : '=';
+        if (len == sizeof(some)) {
+            (void)buf_append(out, some, len);
+            len = 0;
+        }
     }
+    (void)buf_append(out, some, len);
 }
 
 void json_key(struct json_writer *w, const char *key)

@@ -5,6 +5,7 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,9 +59,37 @@ size_t str_utf8_next(const char *s, size_t n, uint32_t *ret_code_point)
     return len;
 }
 
+#define EACH_BYTE(x) (0x0101010101010101u * (uint64_t)(x))
+
+/* Not zero when a byte of `v`, all below 0x80, is `c`. */
+static uint64_t has_byte(uint64_t v, unsigned char c)
+{
+    v ^= EACH_BYTE(c);
+    return ~(v + EACH_BYTE(0x7f)) & EACH_BYTE(0x80);
+}
+
+size_t str_plain(const char *s, size_t n)
+{
+    size_t i = 0;
+    for (uint64_t v; n - i >= sizeof(v); i += sizeof(v)) {
+        memcpy(&v, s + i, sizeof(v));
+        if (v & EACH_BYTE(0x80) || ~(v + EACH_BYTE(0x80 - 0x20)) & EACH_BYTE(0x80) ||
+            has_byte(v, '"') | has_byte(v, '\\') | has_byte(v, 0x7f))
+            break;
+    }
+    while (i < n && s[i] >= 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\')
+        i++;
+    return i;
+}
+
 bool str_utf8_valid(const char *s, size_t n)
 {
     while (n > 0) {
+        size_t plain = str_plain(s, n);
+        s += plain;
+        n -= plain;
+        if (n == 0)
+            break;
         size_t k = str_utf8_next(s, n, NULL);
         if (k == 0)
             return false;

@@ -18,6 +18,8 @@ const char *str_basename(const char *path); /* what follows the last '/'; borrow
  * (RFC 3629). */
 size_t str_utf8_next(const char *s, size_t n, uint32_t *ret_code_point);
 bool str_utf8_valid(const char *s, size_t n);
+/* How many bytes at the start are printable ASCII other than '"' and '\\'. */
+size_t str_plain(const char *s, size_t n);
 
 /* Appends `n` bytes so that a reviewer sees each of them and none acts on a terminal: controls,
  * DEL, C1, bidi controls, zero-width and other format characters, line and paragraph separators,

@@ -135,7 +135,8 @@ int policy_environment_in_place(const struct policy *p, const struct policy_deci
                                 struct buf *passed, struct buf *dropped) MUST_CHECK;
 
 /* True when an argument or text is matched by `redact`; appends the text with each match replaced
- * by "[redacted:<8 hex of its SHA-256>]". Records, metrics and chat get this form. */
+ * by "[redacted:<8 hex of its SHA-256>]". Records, metrics and chat get this form. False: `out` is
+ * as it was. */
 bool policy_redact(const struct policy *p, const char *text, size_t len, struct buf *out);
 
 /* Why: members of an open JSON object, the first of them "verdict". */

@@ -69,10 +69,8 @@ static void put_masked(struct buf *out, const char *text, size_t len, struct spa
 
 bool policy_redact(const struct policy *p, const char *text, size_t len, struct buf *out)
 {
-    if (p->redact_count == 0 || len == 0) {
-        (void)buf_append(out, text, len);
+    if (p->redact_count == 0 || len == 0)
         return false;
-    }
     _cleanup_free_ struct spans *s = mem_new(struct spans);
     for (size_t i = 0; i < p->redact_count; i++) {
         if (find_all(p->redact[i], text, len, s))
@@ -80,6 +78,8 @@ bool policy_redact(const struct policy *p, const char *text, size_t len, struct 
         put_mask(out, text, len);
         return true;
     }
+    if (s->count == 0)
+        return false;
     put_masked(out, text, len, s);
-    return s->count > 0;
+    return true;
 }

@@ -212,11 +212,13 @@ bool record_intact(struct record_hasher *h, const char *line, const struct recor
 /* Behind the string that begins at `s`. */
 static const char *string_end(const char *s, const char *end)
 {
-    for (s++; s < end; s++) {
-        if (*s == '\\')
-            s++;
-        else if (*s == '"')
-            return s + 1;
+    for (const char *from = ++s, *q; s < end && (q = memchr(s, '"', (size_t)(end - s)));
+         s = q + 1) {
+        size_t backslashes = 0;
+        while ((size_t)(q - from) > backslashes && q[-1 - (ptrdiff_t)backslashes] == '\\')
+            backslashes++;
+        if (backslashes % 2 == 0)
+            return q + 1;
     }
     return end;
 }

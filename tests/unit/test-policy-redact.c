@@ -11,6 +11,10 @@ static bool redact(const char *policy, const char *text, size_t n, struct buf *o
     struct policy *p = policy_case_parse(policy);
     buf_init(out, 1 << 20);
     bool r = policy_redact(p, text, n, out);
+    if (!r) {
+        assert_int_equal(out->len, 0);
+        (void)buf_append(out, text, n);
+    }
     policy_unref(p);
     return r;
 }

@@ -107,6 +107,22 @@ static void what_rfc_3629_forbids_is_invalid(void **state)
     assert_false(str_utf8_valid("good\xff", 5));
 }
 
+/* Each byte value at each place of a word, and around it. */
+static void what_is_plain_is_counted_byte_for_byte(void **state)
+{
+    char text[41];
+    for (unsigned c = 0; c < 256; c++) {
+        bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+        for (size_t at = 0; at < sizeof(text); at++) {
+            memset(text, '~', sizeof(text));
+            text[at] = (char)c;
+            assert_int_equal(str_plain(text, sizeof(text)), plain ? sizeof(text) : at);
+            assert_int_equal(str_utf8_valid(text, sizeof(text)), c < 0x80);
+        }
+    }
+    assert_int_equal(str_plain("", 0), 0);
+}
+
 /* ---- making bytes visible ---- */
 
 static void assert_escaped(const char *s, size_t n, const char *expect)
@@ -415,6 +431,7 @@ int main(void)
         cmocka_unit_test(equality_prefix_suffix_and_base_name),
         cmocka_unit_test(valid_sequences_give_their_code_point),
         cmocka_unit_test(what_rfc_3629_forbids_is_invalid),
+        cmocka_unit_test(what_is_plain_is_counted_byte_for_byte),
         cmocka_unit_test(visible_text_stays),
         cmocka_unit_test(what_acts_or_hides_becomes_visible),
         cmocka_unit_test(escaping_past_the_limit_is_an_error),
