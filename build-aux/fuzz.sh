@@ -13,6 +13,7 @@ mkdir -p tests/fuzz/findings
 one() {
     local bin=$1 name
     name=$(basename "$bin")
+    name=${name#fuzz-}
     local new=$build/corpus-$name
     mkdir -p "$new"
     local dict=()

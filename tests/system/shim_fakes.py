@@ -252,13 +252,14 @@ class Terminal:
                 if cwd:
                     os.chdir(cwd)
                 os.closerange(3, 1024)  # what the test runner left open would be lent
+                self.fd = 0
+                self.resize(rows, cols)  # later, it would be news to the program, and the prompt printed twice
                 os.execvpe(argv[0], argv, env)
             finally:
                 os._exit(99)
         self.text = b""
         self.all = b""
         self.status = None
-        self.resize(rows, cols)
 
     def resize(self, rows, cols):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
