@@ -6,7 +6,7 @@ NINJA = ninja -C
 PYTHON = /usr/bin/python3
 
 .DEFAULT_GOAL := all
-.PHONY: agents all attack deps demo check check-long test bench asan lint fuzz install uninstall clean help need
+.PHONY: agents all attack floods deps demo check check-long test bench asan lint fuzz install uninstall clean help need
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -54,6 +54,9 @@ check-long: ## check, and what takes long: sanitizers, lint of every file, sanit
 
 test: all ## unit tests and corpora only: no root, under a minute
 	@meson test -C $(BUILD)/dynamic --no-rebuild --suite unit --suite fuzz --print-errorlogs
+
+floods: all ## what 26 floods cost another caller, against a control
+	@$(PYTHON) -B tests/system/floods.py --rounds $(or $(ROUNDS),5)
 
 attack: all ## races against the gate, 1,000 rounds each (ROUNDS): what is denied never runs
 	@$(PYTHON) tests/system/attacks.py $(or $(ROUNDS),1000)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/priority.h"
 
 struct disposer {
     pthread_mutex_t lock;
@@ -44,6 +45,7 @@ static void unref(struct disposer *d)
 static void *dispose(void *arg)
 {
     struct disposer *d = arg;
+    priority_ordinary();
     (void)pthread_mutex_lock(&d->lock);
     for (;;) {
         while (d->count == 0 && !d->ending) {

@@ -25,6 +25,7 @@
 #include "door/quota.h"
 #include "door/room.h"
 #include "door/session.h"
+#include "door/turns.h"
 #include "door/watch.h"
 #include "wire/bytes.h"
 #include "wire/v2.h"
@@ -287,7 +288,8 @@ static void door_tick(uv_timer_t *t)
         log_error(NULL,
                   "callers block the closing of what they sent: accepting nobody until it ends");
     set_accepting(d, !m->closing && !full && d->fd >= 0);
-    if (m->sessions == 0 && !full) {
+    quota_sweep(m);
+    if (m->sessions == 0 && !full && map_count(m->quotas) == 0) {
         (void)uv_timer_stop(t);
         m->ticking = false;
     }
@@ -295,7 +297,7 @@ static void door_tick(uv_timer_t *t)
 
 static void start_ticking(struct door *d)
 {
-    if (d->room.ticking || d->room.sessions == 0)
+    if (d->room.ticking || (d->room.sessions == 0 && map_count(d->room.quotas) == 0))
         return;
     d->room.ticking = true;
     (void)uv_timer_start(&d->room.timer, door_tick, WATCH_TURN_MS, WATCH_TURN_MS);
@@ -366,6 +368,7 @@ int door_new(uv_loop_t *loop, struct warden *w, const struct door_config *c, str
     }
     d->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     (void)uv_timer_init(loop, &d->room.timer);
+    turns_init(&d->room);
     (void)uv_poll_init(loop, &d->poll, d->fd);
     d->room.timer.data = d->poll.data = d;
     d->polling = true;
@@ -404,6 +407,7 @@ void door_close(struct door *d)
     struct room *m = &d->room;
     door_shut(d);
     list_foreach(it, &m->all) session_leave(list_item(it, struct session, in_all));
+    turns_close(m);
     if (!uv_is_closing((uv_handle_t *)&m->timer))
         uv_close((uv_handle_t *)&m->timer, NULL);
 }
@@ -413,6 +417,7 @@ struct door *door_free(struct door *d)
     if (!d)
         return NULL;
     list_foreach(it, &d->room.all) session_forget(list_item(it, struct session, in_all));
+    quota_sweep(&d->room);
     door_destroy(d);
     return NULL;
 }

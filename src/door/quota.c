@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "door/session.h"
+#include "door/turns.h"
 
 struct quota *quota_of(struct room *m, uid_t uid)
 {
@@ -19,17 +21,37 @@ struct quota *quota_of(struct room *m, uid_t uid)
         return q;
     q = mem_new(struct quota);
     memcpy(q->key, key, sizeof(key));
+    q->uid = uid;
     list_init(&q->half);
+    list_init(&q->line);
+    list_init(&q->in_lines);
     (void)map_put(m->quotas, key, q);
     return q;
 }
 
-void quota_release(struct room *m, struct quota *q)
+static void forget(struct room *m, struct quota *q)
 {
-    if (q->sessions > 0)
-        return;
     (void)map_remove(m->quotas, q->key);
     free(q);
+}
+
+/* What is owed must be remembered: a uid could come with one connection at a time. */
+void quota_release(struct room *m, struct quota *q)
+{
+    if (q->sessions == 0 && !turns_owes(q, clock_monotonic()))
+        forget(m, q);
+}
+
+void quota_sweep(struct room *m)
+{
+    const char *key;
+    void *value;
+    uint64_t now = clock_monotonic();
+    for (size_t i = 0; map_next(m->quotas, &i, &key, &value);) {
+        struct quota *q = value;
+        if (q->sessions == 0 && (m->closing || !turns_owes(q, now)))
+            forget(m, q);
+    }
 }
 
 /* The uid with the most half-sent requests (or bytes of them); NULL when there is none. */

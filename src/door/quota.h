@@ -9,8 +9,10 @@
 
 /* The account of a uid, made when it has none. */
 struct quota *quota_of(struct room *m, uid_t uid);
-/* Frees it when no session is left on it. */
+/* Frees it when no session is left on it and nothing is owed. */
 void quota_release(struct room *m, struct quota *q);
+/* Frees those of whom that is true by now; all without sessions when the room is closing. */
+void quota_sweep(struct room *m);
 
 /* Makes room for one more connection of `q`; false when only whole requests hold the room. */
 bool quota_admit(struct room *m, struct quota *q);

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "base/buf.h"
+#include "base/company.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "core/warden.h"
@@ -27,6 +28,21 @@ struct quota {
     size_t bytes;
     struct list half; /* its sessions without a whole request, oldest first */
     bool parsing;     /* one large JSON text at a time */
+    uid_t uid;
+    uint64_t turn;        /* in which one of its connections was read last */
+    uint64_t owed_until;  /* monotonic ns: for large requests, see door/turns.c */
+    struct list line;     /* its sessions that can be read, the first to come first */
+    struct list in_lines; /* turns.lines, while `line` is not empty */
+};
+
+/* Whose turn it is: door/turns.c. */
+struct turns {
+    uint64_t turn;          /* that goes on */
+    struct list lines;      /* quotas with somebody in line, the next first */
+    struct company company; /* uids that were read */
+    uv_prepare_t prepare;
+    uv_idle_t idle;   /* active: somebody can be read without waiting */
+    uv_timer_t timer; /* active: who stands in line has to pay first */
 };
 
 struct room {
@@ -46,6 +62,7 @@ struct room {
     size_t waiting_count;
     struct list to_parse; /* large JSON texts */
     unsigned parsing;
+    struct turns turns;
     size_t sessions; /* not yet freed */
     uv_timer_t timer;
     bool ticking;
@@ -78,6 +95,8 @@ struct session {
     struct list in_all;
     struct list in_state; /* room: half, lingering, waiting or to_parse */
     struct list in_quota; /* quota->half */
+    struct list in_line;  /* quota->line */
+    bool in_turn;         /* stands there: it can be read, and is not watched */
     uint64_t deadline;    /* monotonic ns, of the request or of the lingering */
     uint8_t head[V2_MAGIC_SIZE + V2_HEAD_SIZE];
     size_t head_len;

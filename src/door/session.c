@@ -19,6 +19,7 @@
 #include "door/kernel.h"
 #include "door/quota.h"
 #include "door/receive.h"
+#include "door/turns.h"
 #include "door/v1parse.h"
 #include "door/watch.h"
 #include "wire/gatewire.h"
@@ -37,6 +38,8 @@ static void set_state(struct session *s, enum session_state to)
 {
     struct room *m = s->room;
     list_remove(&s->in_state);
+    if (to == SESSION_CLOSED)
+        turns_leave(s);
     if (s->state == SESSION_READING) {
         list_remove(&s->in_quota);
         s->quota->half_count--;
@@ -115,7 +118,7 @@ static void close_connection(struct session *s)
 static void arm(struct session *s)
 {
     int events = s->out.len > 0 ? UV_WRITABLE : 0;
-    if (s->state != SESSION_PARSING)
+    if (s->state != SESSION_PARSING && !s->in_turn)
         events |= UV_READABLE;
     if (events == s->events)
         return;
@@ -318,6 +321,7 @@ static void submit(struct session *s, struct ask *ask)
     struct request *r = request_new();
     r->ask = *ask;
     *ask = (struct ask){.door = s->protocol};
+    turns_charge(s, s->body_len, r->ask.argc + r->ask.envc);
     if (peer_describe(&s->who, s->fd, &r->peer, &err) < 0) {
         request_free(r);
         refuse_peer(s, METRICS_ERROR_IDENTITY, err.text);
@@ -488,7 +492,15 @@ static void session_ready(uv_poll_t *poll, int status, int events)
     }
     if (events & UV_WRITABLE)
         flush(s);
-    if (s->state != SESSION_CLOSED && (events & UV_READABLE))
+    if (s->state != SESSION_CLOSED && (events & UV_READABLE) && turns_now(s))
+        read_once(s);
+    if (s->state != SESSION_CLOSED)
+        arm(s);
+}
+
+void session_turn(struct session *s)
+{
+    if (s->state != SESSION_PARSING) /* what comes behind a request that is being read waits */
         read_once(s);
     if (s->state != SESSION_CLOSED)
         arm(s);
@@ -508,6 +520,7 @@ void session_new(struct room *m, struct quota *q, int fd, struct peer_creds *who
     list_append(&m->all, &s->in_all);
     list_append(&m->half, &s->in_state);
     list_append(&q->half, &s->in_quota);
+    list_init(&s->in_line);
     q->half_count++;
     q->sessions++;
     q->connections++;
@@ -517,7 +530,8 @@ void session_new(struct room *m, struct quota *q, int fd, struct peer_creds *who
     s->polling = true;
     if (uv_poll_init(m->loop, &s->poll, fd) < 0)
         abort(); /* only for a descriptor that is no socket or already polled: ours is fresh */
-    read_once(s);
+    if (turns_now(s))
+        read_once(s);
     if (s->state != SESSION_CLOSED)
         arm(s);
 }

@@ -21,6 +21,8 @@ void session_withdraw(struct session *s, const char *why);
 void session_refuse(struct session *s, int code, const char *text);
 /* The deadline of its state has passed. */
 void session_expired(struct session *s);
+/* It is its turn to be read. */
+void session_turn(struct session *s);
 /* Its request has ended. */
 void session_ended(struct session *s);
 

@@ -4,6 +4,7 @@
 #include "door/v1parse.h"
 
 #include "base/log.h"
+#include "base/priority.h"
 #include "door/quota.h"
 #include "door/session.h"
 
@@ -24,6 +25,7 @@ static void parse(struct session *s)
 
 static void parse_off_loop(uv_work_t *work)
 {
+    priority_ordinary();
     parse(work->data);
 }
 

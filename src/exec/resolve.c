@@ -6,13 +6,17 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/company.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "policy/policy.h"
 
 #define FLIGHT_MAX 32         /* lookups at the helper at once */
-#define FLIGHT_MAX_PER_USER 8 /* of one uid */
-#define ARG_BYTES_MAX 4096    /* of an argument that may be a script's name */
+#define FLIGHT_MAX_PER_USER 8 /* of one user */
+#define FLIGHT_MAX_BESIDE 2   /* of one user, while others look up too: they stand behind these */
+#define OTHERS_WITHIN CLOCK_NS_PER_SEC
+#define ARG_BYTES_MAX 4096 /* of an argument that may be a script's name */
 #define SEARCH_MAX 64
 
 struct resolve {
@@ -20,27 +24,73 @@ struct resolve {
     struct mirror *mirror; /* borrowed */
     struct warden *warden; /* borrowed */
     struct mirror_listener listener;
-    struct list waiting, flying;
+    struct list users; /* with lookups; who may send next first */
+    struct list flying;
     unsigned flying_count;
     bool by_engine; /* commands of containers are */
+    struct company company;
+};
+
+struct user {
+    struct list link;
+    uint64_t who;
+    struct list waiting;
+    unsigned flying;
 };
 
 struct lookup {
-    struct list link; /* in waiting or flying */
+    struct list link;  /* in user->waiting or flying */
+    struct user *user; /* borrowed */
     struct request *r;
     uint64_t job; /* 0: not sent yet */
     size_t paths[HELPER_PATHS_MAX];
     size_t paths_count;
 };
 
+/* ---- users ---- */
+
+/* A uid, in each container apart. */
+static uint64_t who_is(const struct peer *p)
+{
+    return (uint64_t)(p->in ? (uint32_t)p->in->init : 0) << 32 | p->uid;
+}
+
+static struct user *user_of(struct resolve *x, uint64_t who)
+{
+    list_foreach(it, &x->users)
+    {
+        struct user *u = list_item(it, struct user, link);
+        if (u->who == who)
+            return u;
+    }
+    struct user *u = mem_new(struct user);
+    u->who = who;
+    list_init(&u->waiting);
+    list_append(&x->users, &u->link);
+    return u;
+}
+
+/* Takes `l` out of all and frees it; a user without any is forgotten. */
+static void drop(struct resolve *x, struct lookup *l)
+{
+    struct user *u = l->user;
+    list_remove(&l->link);
+    if (l->job) {
+        x->flying_count--;
+        u->flying--;
+    }
+    l->r->lookup = NULL;
+    free(l);
+    if (u->flying > 0 || !list_empty(&u->waiting))
+        return;
+    list_remove(&u->link);
+    free(u);
+}
+
 static void answer(struct resolve *x, struct lookup *l, int error, const char *words)
 {
     struct request *r = l->r;
-    list_remove(&l->link);
-    if (l->job)
-        x->flying_count--;
-    r->lookup = NULL;
-    free(l);
+    drop(x, l);
     warden_resolved(x->warden, r, error, words);
 }
 
@@ -116,41 +166,41 @@ static int send_lookup(struct resolve *x, struct lookup *l, struct err *err)
     list_remove(&l->link);
     list_append(&x->flying, &l->link);
     x->flying_count++;
+    l->user->flying++;
     return 0;
 }
 
-static bool may_fly(const struct resolve *x, const struct lookup *l)
+static bool may_fly(const struct resolve *x, const struct user *u)
 {
-    unsigned same = 0;
-    if (x->flying_count >= FLIGHT_MAX)
-        return false;
-    for (const struct list *it = x->flying.next; it != &x->flying; it = it->next)
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): list_remove() took out what is freed
-        same += list_item(it, struct lookup, link)->r->peer.uid == l->r->peer.uid;
-    return same < FLIGHT_MAX_PER_USER;
+    bool others = company_others(&x->company, u->who, clock_monotonic(), OTHERS_WITHIN);
+    return x->flying_count < FLIGHT_MAX &&
+           u->flying < (others ? FLIGHT_MAX_BESIDE : FLIGHT_MAX_PER_USER);
 }
 
-/* After one has landed. A failure to send is an answer, which may free and start others: from the
- * top. */
+/* The next lookup that may be sent, or NULL. Its user is the last to be looked at again. */
+static struct lookup *next_to_fly(struct resolve *x)
+{
+    list_foreach(it, &x->users)
+    {
+        struct user *u = list_item(it, struct user, link);
+        if (list_empty(&u->waiting) || !may_fly(x, u))
+            continue;
+        list_remove(&u->link);
+        list_append(&x->users, &u->link);
+        return list_item(u->waiting.next, struct lookup, link);
+    }
+    return NULL;
+}
+
+/* After one has landed. A failure to send is an answer, which may free and start others. */
 static void launch_waiting(struct resolve *x)
 {
-    bool again = true;
-    while (again) {
-        again = false;
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): list_remove() took out what is freed
-        list_foreach(it, &x->waiting)
-        {
-            struct lookup *l = list_item(it, struct lookup, link);
-            struct err err = {0};
-            if (!may_fly(x, l))
-                continue;
-            int r = send_lookup(x, l, &err);
-            if (r < 0) {
-                answer(x, l, r, err.text);
-                again = true;
-                break;
-            }
-        }
+    struct lookup *l;
+    while ((l = next_to_fly(x))) {
+        struct err err = {0};
+        int r = send_lookup(x, l, &err);
+        if (r < 0)
+            answer(x, l, r, err.text);
     }
 }
 
@@ -158,17 +208,18 @@ static int resolve(struct resolver *port, struct request *r, struct err *err)
 {
     struct resolve *x = container_of(port, struct resolve, port);
     struct lookup *l = mem_new(struct lookup);
+    struct user *u = user_of(x, who_is(&r->peer));
     l->r = r;
+    l->user = u;
     r->lookup = l;
-    list_append(&x->waiting, &l->link);
-    if (!may_fly(x, l))
+    bool first = list_empty(&u->waiting);
+    list_append(&u->waiting, &l->link);
+    company_note(&x->company, u->who, clock_monotonic());
+    if (!first || !may_fly(x, u))
         return 0;
     int error = send_lookup(x, l, err);
-    if (error < 0) {
-        list_remove(&l->link);
-        r->lookup = NULL;
-        free(l);
-    }
+    if (error < 0)
+        drop(x, l);
     return error;
 }
 
@@ -178,13 +229,9 @@ static void cancel(struct resolver *port, struct request *r)
     struct lookup *l = r->lookup;
     if (!l)
         return;
-    r->lookup = NULL;
-    list_remove(&l->link);
-    if (l->job) {
-        x->flying_count--;
+    if (l->job)
         (void)mirror_send(x->mirror, HELPER_CANCEL, l->job, NULL, 0, NULL, 0, NULL);
-    }
-    free(l);
+    drop(x, l);
     launch_waiting(x);
 }
 
@@ -306,7 +353,7 @@ struct resolver *resolve_new(struct mirror *m)
     x->port = (struct resolver){.resolve = resolve, .cancel = cancel};
     x->mirror = m;
     x->listener = (struct mirror_listener){.message = on_message, .lost = on_lost, .arg = x};
-    list_init(&x->waiting);
+    list_init(&x->users);
     list_init(&x->flying);
     mirror_listen(m, &x->listener);
     return &x->port;
@@ -322,25 +369,21 @@ void resolve_set_warden(struct resolver *port, struct warden *w)
     container_of(port, struct resolve, port)->warden = w;
 }
 
-static void forget_all(struct list *l)
-{
-    while (!list_empty(l)) {
-        struct lookup *k = list_item(l->next, struct lookup, link);
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): list_remove() took out what is freed
-        k->r->lookup = NULL;
-        list_remove(&k->link);
-        free(k);
-    }
-}
-
 struct resolver *resolve_free(struct resolver *port)
 {
     if (!port)
         return NULL;
     struct resolve *x = container_of(port, struct resolve, port);
     list_remove(&x->listener.link);
-    forget_all(&x->waiting);
-    forget_all(&x->flying);
+    while (!list_empty(&x->flying))
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): drop() took out what is freed
+        drop(x, list_item(x->flying.next, struct lookup, link));
+    while (!list_empty(&x->users)) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): drop() took out what is freed
+        struct user *u = list_item(x->users.next, struct user, link);
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same
+        drop(x, list_item(u->waiting.next, struct lookup, link));
+    }
     free(x);
     return NULL;
 }

@@ -15,7 +15,7 @@
 
 #define FRONT_SWEEP_MS 250
 #define FRONT_CLOSE_MS 2000
-#define FRONT_ACCEPTS_A_TURN 32
+#define FRONT_ACCEPTS_A_TURN 2 /* shims are served on the same loop */
 
 void front_config_default(struct front_config *c)
 {

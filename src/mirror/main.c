@@ -38,6 +38,23 @@ static int version(void)
     return 0;
 }
 
+/* The warden hands its nice value down, but where the kernel groups by session (sched(7)) a new
+ * session begins among all others. Workers have sessions of their own, which stay there. */
+static void keep_before_others(void)
+{
+    char text[4] = "-10";
+    int nice = getpriority(PRIO_PROCESS, 0);
+    if (nice >= 0 || nice < -20)
+        return;
+    text[1] = (char)('0' + -nice / 10);
+    text[2] = (char)('0' + -nice % 10);
+    int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)!write(fd, text, 3);
+    (void)close(fd);
+}
+
 /* What was inherited must not reach the commands: dispositions, masks, descriptors, capabilities,
  * groups (root has none here, and takes a caller's for a while: guise.h). */
 static void clean_up(void)
@@ -66,6 +83,7 @@ static void clean_up(void)
     /* Commands of our own user must not look into us; those that we start are dumpable again. */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)setsid();
+    keep_before_others();
     (void)chdir("/");
     (void)umask(022);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES &&

@@ -28,7 +28,7 @@ struct subject {
 bool subject_alive(int pidfd);
 /* /proc/PID/status. 0 or negative errno. */
 int subject_read_status(pid_t pid, struct subject *ret);
-/* Limits, nice, oom_score_adj; what cannot be read keeps the helper's own. */
+/* Limits, nice, oom_score_adj; what cannot be read is the helper's own, and of nice 0. */
 void subject_read_limits(pid_t pid, struct subject *ret);
 /* Refuses a caller that is confined otherwise than the helper: its command would run outside of its
  * walls. 0, or -EPERM with words. */

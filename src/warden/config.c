@@ -97,6 +97,8 @@ static const struct option options[] = {
      "commands under way at a time, of one user or container"},
     {"asks-per-minute", OPTION_COUNT, AT(asks_per_minute), "N", "120",
      "how often one user or container may ask for a person; 0: no limit"},
+    {"priority", OPTION_COUNT, AT(priority), "N", "10",
+     "how far the warden goes before other programs on the processor, 0 to 20; needs root"},
     {"gate-fd", OPTION_TEXT, AT(gate_fd), "N", "",
      "an inherited socket to the one clawrden-gate that this warden serves; others are refused"},
     {"record-bytes-per-minute", OPTION_SIZE, AT(record_bytes_per_minute), "SIZE", "128M",
@@ -444,6 +446,8 @@ static int check(const struct config *c, struct err *err)
         return err_set(err, -EINVAL, "a maximum of 0 would let nobody in");
     if (c->session_idle == 0 || c->session_max == 0)
         return err_set(err, -EINVAL, "session-idle and session-max must be more than 0s");
+    if (c->priority > 20)
+        return err_set(err, -EINVAL, "priority must be 0 to 20");
     if (c->request_bytes_max_per_uid < (16u << 20) || c->request_bytes_max < (16u << 20))
         return err_set(err, -EINVAL,
                        "request-bytes-max and -per-uid must be at least 16M, "

@@ -34,6 +34,7 @@ struct config {
     uint64_t connections_max, connections_max_per_uid, waiting_max, waiting_max_per_caller;
     uint64_t flight_max_per_caller, asks_per_minute, record_bytes_per_minute;
     uint64_t request_bytes_max, request_bytes_max_per_uid;
+    uint64_t priority; /* 0 to 20 */
 };
 
 enum config_result { CONFIG_RUN, CONFIG_SAID_ALL }; /* the latter: --help, --version */

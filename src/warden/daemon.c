@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/priority.h"
 #include "base/str.h"
 #include "core/warden.h"
 #include "door/door.h"
@@ -287,6 +288,18 @@ static int wait_for_hello(struct daemon *d, struct err *err)
                ? 0
                : err_set(err, -ETIMEDOUT, "the helper did not say hello within %d s",
                          HELLO_MS / 1000);
+}
+
+/* Agents that burn the processor keep neither the loop nor the helper from it. The threads of the
+ * log and the index are there already and stay as they are. */
+static int open_priority(struct daemon *d, struct err *err)
+{
+    priority_raise((unsigned)d->config->priority);
+    return 0;
+}
+
+static void close_priority(struct daemon *d)
+{
 }
 
 static int open_helper(struct daemon *d, struct err *err)
@@ -580,10 +593,10 @@ static const struct part {
     int (*open)(struct daemon *d, struct err *err);
     void (*close)(struct daemon *d);
 } parts[] = {
-    {open_state, close_state},   {open_policy, close_policy}, {open_audit, close_audit},
-    {open_index, close_index},   {open_helper, close_helper}, {open_census, close_census},
-    {open_warden, close_warden}, {open_reload, close_reload}, {open_door, close_door},
-    {open_gate, close_gate},     {open_api, close_api},
+    {open_state, close_state},   {open_policy, close_policy},     {open_audit, close_audit},
+    {open_index, close_index},   {open_priority, close_priority}, {open_helper, close_helper},
+    {open_census, close_census}, {open_warden, close_warden},     {open_reload, close_reload},
+    {open_door, close_door},     {open_gate, close_gate},         {open_api, close_api},
 };
 
 /* ---- life ---- */

@@ -45,6 +45,14 @@ class Conn:
         self.sock.settimeout(timeout)
         self.sock.connect(str(path))
 
+    @classmethod
+    def of(cls, sock, timeout=10):
+        """Of a socket that is connected already."""
+        c = cls.__new__(cls)
+        c.sock = sock
+        sock.settimeout(timeout)
+        return c
+
     def send(self, data):
         self.sock.sendall(data)
         return self
