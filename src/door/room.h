@@ -88,6 +88,7 @@ struct session {
     bool whole;   /* the request was received to its end */
     bool acked;   /* v1: V1_ACK_PENDING was sent */
     bool polling; /* the handle is not closed */
+    bool in_turn; /* stands in quota->line: it can be read, and is not watched */
     int fd;       /* owned */
     uv_poll_t poll;
     int events; /* that the poll is armed for */
@@ -96,7 +97,6 @@ struct session {
     struct list in_state; /* room: half, lingering, waiting or to_parse */
     struct list in_quota; /* quota->half */
     struct list in_line;  /* quota->line */
-    bool in_turn;         /* stands there: it can be read, and is not watched */
     uint64_t deadline;    /* monotonic ns, of the request or of the lingering */
     uint8_t head[V2_MAGIC_SIZE + V2_HEAD_SIZE];
     size_t head_len;
