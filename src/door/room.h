@@ -90,8 +90,8 @@ struct session {
     bool polling; /* the handle is not closed */
     bool in_turn; /* stands in quota->line: it can be read, and is not watched */
     int fd;       /* owned */
+    int events;   /* that the poll is armed for */
     uv_poll_t poll;
-    int events; /* that the poll is armed for */
     struct peer_creds who;
     struct list in_all;
     struct list in_state; /* room: half, lingering, waiting or to_parse */
