@@ -271,7 +271,8 @@ static size_t json_escape(uint32_t c, char out[6])
         out[1] = c == '"' || c == '\\' ? (char)c : letters[c - 0x08];
         return 2;
     }
-    memcpy(out + 1, "u00", 3);
+    out[1] = 'u';
+    out[2] = out[3] = '0';
     out[4] = digits[c >> 4 & 15];
     out[5] = digits[c & 15];
     return 6;

@@ -320,7 +320,7 @@ const char *str_format_duration(uint64_t ns, char out[48])
             n += (size_t)snprintf(out + n, 48 - n, "%llu%s", (unsigned long long)v, units[i].name);
     }
     if (n == 0)
-        strcpy(out, "0s");
+        memcpy(out, "0s", sizeof("0s"));
     return out;
 }
 
