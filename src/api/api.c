@@ -177,6 +177,8 @@ void api_release(struct api *a)
     basic_free(a->basic);
     login_done(a);
     free(a->url);
+    free(a->tls_cert);
+    free(a->tls_key);
     free((char *)a->origins);
     free(a);
     if (gone)
@@ -210,6 +212,17 @@ static int api_add_tokens(struct api *a, const struct api_config *c, struct err 
     return r;
 }
 
+int api_reload_tls(struct api *a, struct err *err)
+{
+    struct tls_context *tls;
+    if (!a->tls_cert)
+        return -ENOENT;
+    int r = tls_context_load(a->tls_cert, a->tls_key, &tls, err);
+    if (r == 0)
+        server_set_tls(a->server, tls);
+    return r;
+}
+
 static int api_listen(struct api *a, const struct api_config *c, char **ret_url, struct err *err)
 {
     int r = api_add_tokens(a, c, err);
@@ -217,7 +230,9 @@ static int api_listen(struct api *a, const struct api_config *c, char **ret_url,
         return r;
     if (c->address && !a->accounts->tokens_count && !a->accounts->users_count)
         return err_set(err, -EINVAL, "without a token or a user the API does not listen on TCP");
-    if (c->socket_path)
+    if (a->tls_cert)
+        r = api_reload_tls(a, err);
+    if (r == 0 && c->socket_path)
         r = server_listen_unix(a->server, c->socket_path, err);
     if (r == 0 && c->address)
         r = server_listen_tcp(a->server, c->address, ret_url, err);
@@ -237,9 +252,12 @@ int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_con
     a->websessions = websessions_new(config->session_idle, config->session_max);
     a->links = signin_links_new();
     a->basic = basic_new();
+    a->tls_cert = mem_strdup(config->tls_cert);
+    a->tls_key = mem_strdup(config->tls_key);
     a->origins = mem_strdup(config->origins ? config->origins : "");
     login_init(a);
     struct server_config c = {.front = config->front,
+                              .anywhere = config->anywhere,
                               .peer_is_outside = api_peer_is_outside,
                               .handle = api_handle,
                               .arg = a};
@@ -257,8 +275,9 @@ int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_con
         r = api_listen(a, config, ret_url, err);
     }
     if (r == 0 && *ret_url) {
-        a->url = mem_strdup(*ret_url);
-        (void)snprintf(a->port, sizeof(a->port), "%s", strrchr(a->url, ':') + 1);
+        size_t n = strcspn(a->origins, ";"); /* where browsers find it */
+        a->url = n ? mem_strndup(a->origins, n) : mem_strdup(*ret_url);
+        (void)snprintf(a->port, sizeof(a->port), "%s", strrchr(*ret_url, ':') + 1);
     }
     if (r < 0) {
         api_stop(a, NULL, NULL);

@@ -106,13 +106,19 @@ struct api_config {
     const char *token;         /* of the role admin, see auth_token_load_or_make(); NULL: none */
     const char *token_name;    /* who its holder is in the records; NULL: "token" */
     const char *accounts_path; /* STATE/accounts.json: tokens and users; NULL: not kept */
-    const char *origins;       /* "https://HOST[:PORT];...": where a proxy shows it; NULL: none */
+    const char *tls_cert, *tls_key; /* PEM files: TCP speaks TLS; NULL: in clear */
+    bool anywhere;                  /* TCP that others can reach is taken without TLS */
+    const char *origins; /* "https://HOST[:PORT];...": where a proxy shows it; NULL: none */
     uint64_t session_idle, session_max; /* ns */
     const struct api_token *tokens;     /* further ones */
     size_t tokens_count;
     struct front_config front; /* limits; from api_config_default() */
 };
 void api_config_default(struct api_config *c);
+
+/* Reads certificate and key anew, for connections that come from now on. Negative with words: the
+ * ones before stay. -ENOENT: there are none to read. */
+int api_reload_tls(struct api *a, struct err *err) MUST_CHECK;
 
 /* A link that logs in once, within ten minutes, as `who` of the role admin; owned by the caller.
  * NULL: there is no TCP. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/login.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -292,12 +293,28 @@ static bool login_is_origin(const struct call *c, const char *scheme, const char
 bool login_is_https(const struct call *c)
 {
     const char *host = exchange_header(c->x, "Host");
-    return host && login_is_origin(c, "https://", host);
+    return exchange_peer(c->x)->tls || (host && login_is_origin(c, "https://", host));
+}
+
+/* An address in numbers is nobody's name that could be made to lead here. */
+static bool login_host_is_numeric(const char *host)
+{
+    char text[64];
+    struct in6_addr in;
+    bool is_v6 = host[0] == '[';
+    size_t n = strcspn(host + is_v6, is_v6 ? "]" : ":");
+    const char *rest = host + is_v6 + n + (is_v6 && host[is_v6 + n] == ']');
+    uint64_t port;
+    (void)snprintf(text, sizeof(text), "%.*s", (int)(n < 60 ? n : 60), host + is_v6);
+    return inet_pton(is_v6 ? AF_INET6 : AF_INET, text, &in) == 1 &&
+           (!*rest || (*rest == ':' && str_parse_u64(rest + 1, 65535, &port) == 0));
 }
 
 static bool login_host_is_local(const char *host)
 {
-    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+    if (login_host_is_numeric(host))
+        return true;
+    static const char *const names[] = {"localhost"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         size_t n = strlen(names[i]);
         if (strncasecmp(host, names[i], n) != 0)
@@ -324,11 +341,13 @@ bool login_check_origin(struct call *c)
 bool login_check_site(struct call *c)
 {
     const char *host = exchange_header(c->x, "Host"), *method = exchange_method(c->x);
-    if (!exchange_peer(c->x)->is_unix && host && !login_host_is_local(host) &&
-        !login_is_origin(c, "https://", host) && !login_is_origin(c, "http://", host)) {
+    /* Under TLS the certificate has proven the name to the browser. */
+    if (!exchange_peer(c->x)->is_unix && !exchange_peer(c->x)->tls && host &&
+        !login_host_is_local(host) && !login_is_origin(c, "https://", host) &&
+        !login_is_origin(c, "http://", host)) {
         call_error(c->x, 421, "misdirected", NULL,
-                   "the Host of a request must be localhost, 127.0.0.1 or [::1], or be named by "
-                   "--api-origin");
+                   "the Host of a request must be localhost or an address in numbers, or be named "
+                   "by --api-origin");
         return false;
     }
     /* Upgrades are GETs that act. */

@@ -15,6 +15,8 @@
 enum common {
     COMMON_API,
     COMMON_SESSION,
+    COMMON_CONTEXT,
+    COMMON_CA,
     COMMON_TOKEN,
     COMMON_TOKEN_FILE,
     COMMON_JSON,
@@ -25,6 +27,8 @@ enum common {
 const struct cli_option args_common[] = {
     [COMMON_API] = {"api", 0, "ADDR", "the warden: unix:PATH or http(s)://HOST:PORT"},
     [COMMON_SESSION] = {"session", 0, "NAME", "the warden of this session of 'clawrden run'"},
+    [COMMON_CONTEXT] = {"context", 0, "NAME", "one of the wardens of 'clawrden context list'"},
+    [COMMON_CA] = {"ca", 0, "FILE", "certificates that vouch for an https address"},
     [COMMON_TOKEN] = {"token", 0, "TOKEN", "API token (others can see it in the process list)"},
     [COMMON_TOKEN_FILE] = {"token-file", 0, "FILE", "read the API token from FILE"},
     [COMMON_JSON] = {"json", 0, NULL, "print JSON for programs"},
@@ -63,6 +67,12 @@ void args_line_done(struct args_line *l)
 static void set_common(struct args_line *l, size_t i, const char *value)
 {
     switch ((enum common)i) {
+    case COMMON_CONTEXT:
+        l->cli.context = value;
+        break;
+    case COMMON_CA:
+        l->cli.ca = value;
+        break;
     case COMMON_API:
         l->cli.api = value;
         return;

@@ -19,6 +19,8 @@ enum cli_exit {
 struct cli {
     const char *api;        /* --api, else CLAWRDEN_API, else NULL: the default socket */
     const char *session;    /* --session: the warden of a `clawrden run` */
+    const char *context;    /* --context: one of the person's wardens */
+    const char *ca;         /* --ca */
     const char *token;      /* --token */
     const char *token_file; /* --token-file */
     bool json;

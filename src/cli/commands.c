@@ -86,6 +86,11 @@ static const struct cli_option user_options[] = {
     {0},
 };
 
+static const struct cli_option login_options[] = {
+    {"name", 'n', "NAME", "what you call it (its host and port)"},
+    {0},
+};
+
 static const struct cli_option audit_verify_options[] = {
     {"head", 0, "FILE",
      "the head file (audit.head in the state directory, when it is of this log)"},
@@ -180,6 +185,15 @@ const struct command commands[] = {
      cmd_session_revoke},
     {"link", "", "print a link that logs you in by a browser",
      "It counts once, for ten minutes, with your role.", NULL, 0, 0, false, cmd_link},
+    {"login", "[--name NAME] ADDRESS", "keep a warden's address and your token under a name",
+     "ADDRESS is https://HOST[:PORT]. Asks for the token, or takes it from --token-file, "
+     "CLAWRDEN_TOKEN\nor the first line of stdin. Commands speak to this warden from then on.",
+     login_options, 1, 1, false, cmd_login},
+    {"logout", "[NAME]", "forget a warden and its token", NULL, NULL, 0, 1, false, cmd_logout},
+    {"context list", "", "show the wardens that you know by name", NULL, NULL, 0, 0, false,
+     cmd_context_list},
+    {"context use", "NAME|-", "choose the warden that commands speak to",
+     "\"-\": that of this host again.", NULL, 1, 1, false, cmd_context_use},
     {"audit verify", "[--head FILE] [--key FILE] [--single] [FILE]",
      "check that the audit log is whole and unchanged",
      "Exits with 0: it is; 1: it is not, and each problem is named; 2: it could not be read.\n"

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "cli/contexts.h"
 #include "cli/sessions.h"
 #include "cli/show.h"
 #include "http/client.h"
@@ -30,7 +31,8 @@ void remote_answer_done(struct remote_answer *a)
 struct targets {
     char **addresses; /* owned; NULL-terminated */
     size_t count;
-    const char *how; /* for the words of a failure */
+    const char *how;  /* for the words of a failure */
+    char *token, *ca; /* owned: of a context; NULL: none */
 };
 #define _cleanup_targets_ _cleanup_(targets_done)
 
@@ -39,6 +41,10 @@ static void targets_done(struct targets *t)
     for (size_t i = 0; i < t->count; i++)
         free(t->addresses[i]);
     free(t->addresses);
+    if (t->token)
+        explicit_bzero(t->token, strlen(t->token));
+    free(t->token);
+    free(t->ca);
 }
 
 /* Takes `address`. */
@@ -49,9 +55,37 @@ static void targets_add(struct targets *t, char *address)
     t->addresses[t->count] = NULL;
 }
 
-static void find_targets(const struct cli *c, struct targets *t)
+/* The warden that the person chose by name, or has in use. 0, or an enum cli_exit with the
+ * words out. */
+static int find_context(const struct cli *c, struct targets *t, bool *ret_found)
 {
-    const char *env = getenv("CLAWRDEN_API");
+    _cleanup_contexts_ struct contexts all = CONTEXTS_INIT;
+    struct err err = {""};
+    const char *env = getenv("CLAWRDEN_CONTEXT");
+    const char *name = c->context ? c->context : env && env[0] ? env : NULL;
+    *ret_found = false;
+    if (contexts_load(&all, &err) < 0)
+        return cli_fail(CLI_USAGE, "%s", err.text);
+    if (!name)
+        name = all.current;
+    if (!name || str_eq(name, "-"))
+        return CLI_OK;
+    const struct context *one = contexts_find(&all, name);
+    if (!one)
+        return cli_fail(CLI_USAGE, "no warden is called so: see 'clawrden context list'");
+    t->how = "a context; see 'clawrden context list'";
+    t->token = mem_strdup(one->token);
+    t->ca = mem_strdup(one->ca);
+    targets_add(t, mem_strdup(one->api));
+    *ret_found = true;
+    return CLI_OK;
+}
+
+/* 0, or an enum cli_exit with the words out. */
+static int find_targets(const struct cli *c, struct targets *t)
+{
+    const char *env = c->context ? NULL : getenv("CLAWRDEN_API");
+    bool found = false;
     if (c->api || c->session || (env && env[0])) {
         t->how = c->api       ? "given by --api"
                  : c->session ? "given by --session"
@@ -60,8 +94,11 @@ static void find_targets(const struct cli *c, struct targets *t)
         targets_add(t, c->api       ? mem_strdup(c->api)
                        : c->session ? mem_printf("unix:%s/%s/api.sock", root, c->session)
                                     : mem_strdup(env));
-        return;
+        return CLI_OK;
     }
+    int r = find_context(c, t, &found);
+    if (r != CLI_OK || found)
+        return r;
     struct sessions s;
     _cleanup_free_ char *dir = cli_state_dir(), *path = path_join(dir, "api.sock");
     t->how = "the default";
@@ -73,10 +110,10 @@ static void find_targets(const struct cli *c, struct targets *t)
     for (size_t i = 0; i < s.count; i++)
         targets_add(t, mem_strdup(s.addresses[i]));
     sessions_done(&s);
+    return CLI_OK;
 }
 
-/* 0, or an enum cli_exit with the words out. `ret` stays NULL without a token. */
-static int find_token(const struct cli *c, char **ret)
+int remote_token(const struct cli *c, char **ret)
 {
     const char *env = getenv("CLAWRDEN_TOKEN"), *env_file = getenv("CLAWRDEN_TOKEN_FILE");
     const char *file = c->token_file ? c->token_file : env_file;
@@ -132,14 +169,21 @@ static int take_answer(const struct client_response *r, struct remote_answer *re
     return CLI_OK;
 }
 
-static int ask_one(struct cli *c, const char *address, const char *how, const char *method,
+/* The `i`th of them. */
+static int ask_one(struct cli *c, const struct targets *t, size_t i, const char *method,
                    const char *path, const struct buf *body, struct remote_answer *ret)
 {
     _cleanup_free_ char *token = NULL;
-    int r = find_token(c, &token);
+    const char *ca = getenv("CLAWRDEN_CA"), *how = t->how;
+    int r = remote_token(c, &token);
     if (r != CLI_OK)
         return r;
-    struct client_target target = {.address = address, .token = token};
+    struct client_target target = {.address = t->addresses[i],
+                                   .token = token ? token : t->token,
+                                   .ca = c->ca         ? c->ca
+                                         : t->ca       ? t->ca
+                                         : ca && ca[0] ? ca
+                                                       : NULL};
     _cleanup_client_response_ struct client_response response = CLIENT_RESPONSE_INIT;
     struct err err = {0};
     r = client_request(&target, method, path, body ? buf_str(body) : NULL, body ? body->len : 0,
@@ -185,7 +229,7 @@ static int merge(struct cli *c, const struct targets *t, const char *path,
     json_array_begin(&w);
     for (size_t i = 0; i < t->count; i++) {
         _cleanup_remote_ struct remote_answer one = REMOTE_ANSWER_INIT;
-        int r = ask_one(c, t->addresses[i], t->how, "GET", path, NULL, &one);
+        int r = ask_one(c, t, i, "GET", path, NULL, &one);
         if (r == CLI_USAGE)
             return r;
         const struct json *list =
@@ -210,7 +254,7 @@ static int ask_around(struct cli *c, const struct targets *t, const char *method
     int result = CLI_UNREACHABLE;
     for (size_t i = 0; i < t->count; i++) {
         struct remote_answer one = REMOTE_ANSWER_INIT;
-        int r = ask_one(c, t->addresses[i], t->how, method, path, body, &one);
+        int r = ask_one(c, t, i, method, path, body, &one);
         if (r == CLI_OK) {
             remote_answer_done(ret);
             *ret = one;
@@ -228,11 +272,12 @@ int remote_call(struct cli *c, const char *method, const char *path, const struc
                 struct remote_answer *ret)
 {
     _cleanup_targets_ struct targets t = {0};
-    find_targets(c, &t);
+    int r = find_targets(c, &t);
+    if (r != CLI_OK)
+        return r;
     if (t.count == 1)
-        return ask_one(c, t.addresses[0], t.how, method, path, body, ret);
+        return ask_one(c, &t, 0, method, path, body, ret);
     bool quiet = c->quiet;
-    int r;
     c->quiet = true; /* one that has just ended is no news */
     if (is_list(path) && !body)
         r = merge(c, &t, path, ret);

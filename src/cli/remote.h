@@ -26,6 +26,10 @@ int remote_ask(struct cli *c, const char *method, const char *path, const struct
 /* Prints the refusal in `a`; returns its enum cli_exit. */
 int remote_refused(const struct remote_answer *a);
 
+/* The token that the person gave by an option, a file or the environment, or NULL; owned. 0, or an
+ * enum cli_exit with the words out. */
+int remote_token(const struct cli *c, char **ret) MUST_CHECK;
+
 /* The array in an answer: the root itself, or its member `name`; NULL when there is none. */
 const struct json *remote_list(const struct remote_answer *a, const char *name);
 /* Asks for a list: 0 with *ret_list in `ret`, else an enum cli_exit with the words out. */

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "cli/agents.h"
 #include "cli/cli.h"
+#include "cli/contexts.h"
 #include "sandbox/aliases.h"
 #include "sandbox/gitdir.h"
 #include "sandbox/places.h"
@@ -39,8 +40,9 @@ static int add_named(struct plan *p, enum plan_kind kind, const char *option, co
 static int hide_ours(struct plan *p, const struct run_view *v, struct err *err)
 {
     static const char *const always[] = {"/var/lib/clawrden", "/var/log/clawrden", "/etc/clawrden"};
-    _cleanup_free_ char *state = cli_state_dir(), *config = cli_config_dir();
-    const char *own[] = {state, config, v->session};
+    _cleanup_free_ char *state = cli_state_dir(), *config = cli_config_dir(),
+                        *contexts = contexts_dir();
+    const char *own[] = {state, config, contexts, v->session};
     int r = 0;
     for (size_t i = 0; i < ARRAY_LEN(always) && r >= 0; i++)
         r = plan_add_real(p, PLAN_HIDDEN, always[i], err);

@@ -87,7 +87,7 @@ static int bind_resolve(const char *address, struct addrinfo **ret, struct err *
                    gai_strerror(r));
 }
 
-static char *bind_url(int fd)
+static char *bind_url(int fd, bool tls)
 {
     struct sockaddr_storage ss = {0};
     socklen_t len = sizeof(ss);
@@ -95,12 +95,13 @@ static char *bind_url(int fd)
     if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
         getnameinfo((struct sockaddr *)&ss, len, host, sizeof(host), port, sizeof(port),
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return mem_strdup("http://?");
+        return mem_strdup(tls ? "https://?:0" : "http://?:0");
     bool is_v6 = ss.ss_family == AF_INET6;
-    return mem_printf("http://%s%s%s:%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", port);
+    return mem_printf("http%s://%s%s%s:%s", tls ? "s" : "", is_v6 ? "[" : "", host,
+                      is_v6 ? "]" : "", port);
 }
 
-int bind_tcp(const char *address, char **ret_url, struct err *err)
+int bind_tcp(const char *address, bool tls, bool anywhere, char **ret_url, struct err *err)
 {
     struct addrinfo *ai = NULL;
     int r = bind_resolve(address, &ai, err);
@@ -110,16 +111,17 @@ int bind_tcp(const char *address, char **ret_url, struct err *err)
     socklen_t len = ai->ai_addrlen;
     memcpy(&ss, ai->ai_addr, len);
     freeaddrinfo(ai);
-    if (!bind_is_loopback((struct sockaddr *)&ss))
+    if (!tls && !anywhere && !bind_is_loopback((struct sockaddr *)&ss))
         return err_set(err, -EPERM,
-                       "%s can be reached by others and there is no TLS; bind 127.0.0.1 or [::1] "
-                       "(a tunnel or a TLS proxy on this host can carry it further)",
+                       "%s can be reached by others and there is no TLS; give --api-cert and "
+                       "--api-key, or bind 127.0.0.1 or [::1] (a tunnel or a TLS proxy on this "
+                       "host can carry it further)",
                        address);
     _cleanup_close_ int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int one = 1;
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
         bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, BIND_BACKLOG) < 0)
         return err_errno(err, -errno, "cannot listen at %s", address);
-    *ret_url = bind_url(fd);
+    *ret_url = bind_url(fd, tls);
     return TAKE_FD(fd);
 }

@@ -106,6 +106,8 @@ static int client_set_address(CURL *c, const struct client_target *t, const char
 static void client_set_limits(CURL *c, const struct client_target *t)
 {
     long ms = t->timeout_ms ? (long)t->timeout_ms : CLIENT_TIMEOUT_MS;
+    if (t->ca)
+        (void)curl_easy_setopt(c, CURLOPT_CAINFO, t->ca);
     (void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(c, CURLOPT_PROXY, ""); /* http_proxy is not asked */
     (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);

@@ -13,6 +13,7 @@
 struct client_target {
     const char *address; /* "unix:/path/api.sock", "http://127.0.0.1:9099", "https://..." */
     const char *token;   /* sent as Bearer; NULL: none */
+    const char *ca;      /* PEM file that vouches for an https address; NULL: the system's */
     unsigned timeout_ms; /* of the whole exchange; 0: 30 s */
 };
 

@@ -35,6 +35,7 @@ void front_handle_gone(struct front *f)
         return;
     void (*gone)(void *) = f->gone;
     void *arg = f->gone_arg;
+    tls_context_free(f->tls);
     free(f);
     if (gone)
         gone(arg);
@@ -194,6 +195,17 @@ static void listener_closed(uv_handle_t *h)
     struct listener *l = h->data;
     (void)close(l->fd);
     front_handle_gone(l->front);
+}
+
+void front_set_tls(struct front *f, struct tls_context *tls)
+{
+    tls_context_free(f->tls);
+    f->tls = tls;
+}
+
+bool front_has_tls(const struct front *f)
+{
+    return f->tls != NULL;
 }
 
 void front_stop_listening(struct front *f)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What stands between the network and libmicrohttpd: accepts, knows who connects, holds the
  * deadlines, lets each request through the gate (http/gate.h) and only then, whole, to the parser
- * behind: over a socketpair, where TLS will be taken off as well. Answers flow back untouched,
+ * behind: over a socketpair, with TLS taken off (http/tls.h). Answers flow back untouched,
  * but for a refusal that the parser makes up by itself: its HTML becomes JSON of ours.
  * Nothing that has not passed the gate is ever seen behind it. */
 #pragma once
@@ -21,6 +21,7 @@ struct front_peer {
     bool is_unix;
     pid_t pid;        /* unix only */
     uid_t uid;        /* unix only */
+    bool tls;         /* TCP only: it speaks TLS */
     bool outside;     /* unix only: the peer is no governed process, says config.peer_is_outside */
     char address[64]; /* "unix" or numeric, without port */
 };
@@ -51,6 +52,10 @@ void front_close(struct front *f, void (*gone)(void *arg), void *arg);
 
 /* Accepts on `fd`, owned from here on. */
 void front_listen(struct front *f, int fd, bool is_unix);
+/* Takes `tls` over, for the TCP connections that come from now on. */
+struct tls_context;
+void front_set_tls(struct front *f, struct tls_context *tls);
+bool front_has_tls(const struct front *f);
 void front_stop_listening(struct front *f);
 
 const struct front_peer *front_peer(const struct front_conn *c);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define RELAY_TLS_MAX (256u << 10)
 #define RELAY_IN_MAX (GATE_HEAD_MAX + GATE_BODY_MAX + 2 * FRONT_CHUNK)
 #define RELAY_LINGER_MS 1000
 #define RELAY_UNACKNOWLEDGED_MS 60000
@@ -30,6 +31,7 @@ static void relay_advance(struct front_conn *c);
 static void relay_drained(struct front_conn *c);
 static void relay_refuse(struct front_conn *c, int status, const char *code, const char *words);
 static void relay_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret);
+static void relay_flush_tls(struct front_conn *c);
 static void outer_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
 static void inner_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
 
@@ -40,6 +42,7 @@ static void relay_closed(uv_handle_t *h)
     struct front_conn *c = h->data;
     struct front *f = c->front;
     if (--c->handles == 0) {
+        tls_free(c->tls);
         buf_done(&c->in);
         free(c);
     }
@@ -102,6 +105,10 @@ static void relay_linger(struct front_conn *c)
     relay_close_inner(c);
     if (!c->peer_done)
         (void)uv_read_start(&c->outer.stream, relay_alloc, outer_read); /* may run already */
+    if (c->tls) {
+        tls_end(c->tls);
+        relay_flush_tls(c);
+    }
     uv_shutdown_t *req = mem_new(uv_shutdown_t);
     req->data = c;
     if (uv_shutdown(req, &c->outer.stream, relay_shut) < 0) {
@@ -173,11 +180,33 @@ static int relay_write(uv_stream_t *s, struct front_conn *c, const char *p, size
     return r;
 }
 
+/* What TLS has to say by itself: nobody waits for it. A peer that makes it speak and does not
+ * listen is cut off. */
+static void relay_flush_tls(struct front_conn *c)
+{
+    _cleanup_buf_ struct buf out = BUF_INIT(RELAY_TLS_MAX);
+    if (tls_take(c->tls, &out) < 0 ||
+        uv_stream_get_write_queue_size(&c->outer.stream) > RELAY_TLS_MAX ||
+        (out.len > 0 && relay_write(&c->outer.stream, NULL, out.data, out.len) < 0))
+        relay_close(c);
+}
+
+/* Everything that is still to be sent, as one write. */
+static int relay_write_tls(struct front_conn *c, const char *p, size_t n)
+{
+    _cleanup_buf_ struct buf out = BUF_INIT(2 * n + RELAY_TLS_MAX);
+    int r = tls_write(c->tls, p, n);
+    if (r == 0)
+        r = tls_take(c->tls, &out);
+    return r < 0 ? r : relay_write(&c->outer.stream, c, out.data, out.len);
+}
+
 static void relay_send(struct front_conn *c, const char *p, size_t n)
 {
     c->writes++;
     c->stall = uv_now(c->front->loop) + c->front->config.stall_ms;
-    if (relay_write(&c->outer.stream, c, p, n) < 0)
+    int r = c->tls ? relay_write_tls(c, p, n) : relay_write(&c->outer.stream, c, p, n);
+    if (r < 0)
         relay_close(c);
 }
 
@@ -334,20 +363,14 @@ static void relay_advance(struct front_conn *c)
         relay_linger(c); /* the rest will never come */
 }
 
-static void outer_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
+/* Plain bytes of the peer, or its end (n < 0). */
+static void outer_came(struct front_conn *c, const char *p, ssize_t n)
 {
-    struct front_conn *c = s->data;
-    if (n == 0 || c->state == RELAY_CLOSED)
-        return;
-    if (n < 0 && n != UV_EOF) {
-        relay_close(c);
-        return;
-    }
     if (c->state == RELAY_STREAM) {
         if (n < 0)
             relay_close(c); /* whoever listens keeps its own side open */
         else if (c->stream.ops && c->stream.ops->came)
-            c->stream.ops->came(c->stream.arg, b->base, (size_t)n);
+            c->stream.ops->came(c->stream.arg, p, (size_t)n);
         return;
     }
     if (c->state == RELAY_LINGER) {
@@ -358,11 +381,11 @@ static void outer_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     }
     if (n < 0) {
         c->peer_done = true;
-        (void)uv_read_stop(s);
+        (void)uv_read_stop(&c->outer.stream);
     } else {
         if (c->state == RELAY_HEAD && c->in.len == 0)
             c->deadline = uv_now(c->front->loop) + c->front->config.head_ms;
-        if (buf_append(&c->in, b->base, (size_t)n) < 0) {
+        if (buf_append(&c->in, p, (size_t)n) < 0) {
             relay_close(c); /* not reached: reading stops before */
             return;
         }
@@ -370,7 +393,51 @@ static void outer_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     if (c->state == RELAY_HEAD || c->state == RELAY_BODY)
         relay_advance(c);
     else
-        (void)uv_read_stop(s); /* a pipelined request waits for its turn */
+        (void)uv_read_stop(&c->outer.stream); /* a pipelined request waits for its turn */
+}
+
+/* Somebody speaks HTTP where TLS is spoken: it can be told. */
+static void relay_refuse_clear(struct front_conn *c)
+{
+    c->tls = tls_free(c->tls);
+    relay_refuse(c, 400, "bad_request", "this address speaks https");
+}
+
+/* The same for bytes that still have TLS around them. Until the handshake is done nothing comes out
+ * here, and the deadline of the first head holds. */
+static void outer_tls(struct front_conn *c, const char *p, ssize_t n)
+{
+    int r = tls_feed(c->tls, p, (size_t)n);
+    if (r == -EPROTONOSUPPORT) {
+        relay_refuse_clear(c);
+        return;
+    }
+    relay_flush_tls(c);
+    ssize_t got = r;
+    while (got >= 0 && c->state != RELAY_CLOSED &&
+           (got = tls_read(c->tls, c->front->plain, FRONT_CHUNK)) > 0)
+        outer_came(c, c->front->plain, got);
+    if (c->state == RELAY_CLOSED || got == 0)
+        return;
+    if (got == -EPIPE) {
+        outer_came(c, NULL, UV_EOF);
+        return;
+    }
+    log_debug(NULL, "api: TLS of %s is broken", c->peer.address);
+    relay_close(c);
+}
+
+static void outer_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
+{
+    struct front_conn *c = s->data;
+    if (n == 0 || c->state == RELAY_CLOSED)
+        return;
+    if (n < 0 && n != UV_EOF)
+        relay_close(c);
+    else if (n > 0 && c->tls)
+        outer_tls(c, b->base, n);
+    else
+        outer_came(c, b->base, n);
 }
 
 /* When all of an answer has left, the next request may come. */
@@ -464,11 +531,16 @@ void relay_new(struct listener *l, int fd, const struct front_peer *peer)
     c->front = f;
     c->listener = l;
     c->peer = *peer;
+    c->peer.tls = !l->is_unix && f->tls;
     buf_init(&c->in, RELAY_IN_MAX);
+    c->tls = c->peer.tls ? tls_new(f->tls) : NULL;
     int r =
         l->is_unix ? uv_pipe_init(f->loop, &c->outer.pipe, 0) : uv_tcp_init(f->loop, &c->outer.tcp);
+    if (c->peer.tls && !c->tls)
+        r = -ENOMEM;
     if (r < 0) {
         (void)close(fd);
+        tls_free(c->tls);
         free(c);
         return;
     }

@@ -10,6 +10,7 @@
 #include "http/front.h"
 #include "http/gate.h"
 #include "http/stream.h"
+#include "http/tls.h"
 
 #define FRONT_CHUNK (64u << 10)
 #define FRONT_LISTENERS_MAX 4
@@ -40,12 +41,14 @@ struct front {
     unsigned count;
     struct listener listeners[FRONT_LISTENERS_MAX];
     size_t listeners_count;
+    struct tls_context *tls; /* owned; NULL: TCP speaks in clear */
     uv_timer_t sweep;
     unsigned handles; /* that must close before this may go */
     bool closing;
     uint64_t close_at; /* loop ms: who still reads then is cut off */
     void (*gone)(void *arg);
     void *gone_arg;
+    char plain[FRONT_CHUNK];   /* what TLS hands over, in one call too */
     char scratch[FRONT_CHUNK]; /* libuv reads into it and hands it over in one call */
 };
 /* One more handle of the front, or of a connection of it, has closed. */
@@ -69,6 +72,7 @@ struct front_conn {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } outer;
+    struct tls *tls; /* owned; NULL: in clear */
     uv_pipe_t inner;
     bool has_inner;
     void *attached;   /* what config.attach returned, until detach */

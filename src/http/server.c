@@ -298,6 +298,11 @@ int server_new(uv_loop_t *loop, const struct server_config *c, struct server **r
     return 0;
 }
 
+void server_set_tls(struct server *s, struct tls_context *tls)
+{
+    front_set_tls(s->front, tls);
+}
+
 int server_listen_unix(struct server *s, const char *path, struct err *err)
 {
     int fd = bind_unix(path, err);
@@ -309,7 +314,7 @@ int server_listen_unix(struct server *s, const char *path, struct err *err)
 
 int server_listen_tcp(struct server *s, const char *address, char **ret_url, struct err *err)
 {
-    int fd = bind_tcp(address, ret_url, err);
+    int fd = bind_tcp(address, front_has_tls(s->front), s->config.anywhere, ret_url, err);
     if (fd < 0)
         return fd;
     front_listen(s->front, fd, false);

@@ -8,11 +8,13 @@
 #include "base/err.h"
 #include "http/exchange.h"
 #include "http/front.h"
+#include "http/tls.h"
 
 struct server;
 
 struct server_config {
     struct front_config front; /* attach, detach, fed and arg are set by the server */
+    bool anywhere;             /* TCP that others can reach is taken without TLS */
     bool (*peer_is_outside)(void *arg, int fd);
     /* Must lead to one exchange_reply(), now or later. */
     void (*handle)(void *arg, struct exchange *x);
@@ -22,6 +24,9 @@ struct server_config {
 /* From here on the program ignores SIGPIPE: reset it in children before they exec. */
 int server_new(uv_loop_t *loop, const struct server_config *c, struct server **ret,
                struct err *err) MUST_CHECK;
+/* TCP connections that come from now on speak TLS with this certificate, which is taken over.
+ * Before the first server_listen_tcp(), and later to change the certificate. */
+void server_set_tls(struct server *s, struct tls_context *tls);
 int server_listen_unix(struct server *s, const char *path, struct err *err) MUST_CHECK;
 /* *ret_url, owned by the caller: where it listens, with the port that was picked. */
 int server_listen_tcp(struct server *s, const char *address, char **ret_url,

@@ -220,6 +220,9 @@ static int start(struct apiside *a, const char *token, bool first, const char *s
     x.address = str_eq(c->api, "none") ? NULL : c->api;
     x.token = token;
     x.accounts_path = accounts_path;
+    x.tls_cert = c->api_cert[0] ? c->api_cert : NULL;
+    x.tls_key = c->api_key[0] ? c->api_key : NULL;
+    x.anywhere = str_eq(c->api_insecure, "yes");
     x.origins = c->api_origins;
     x.session_idle = c->session_idle;
     x.session_max = c->session_max;
@@ -257,6 +260,16 @@ void apiside_close(struct apiside *a)
 {
     api_stop(a->api, NULL, NULL);
     a->api = NULL;
+}
+
+void apiside_reload(struct apiside *a)
+{
+    struct err err = {""};
+    int r = api_reload_tls(a->api, &err);
+    if (r == 0)
+        log_info(NULL, "api: certificate read anew");
+    else if (r != -ENOENT)
+        log_error(NULL, "api: certificate not read anew, the one before stays: %s", err.text);
 }
 
 struct apiside *apiside_free(struct apiside *a)

@@ -32,6 +32,8 @@ struct apiside_parts { /* all borrowed for its life */
 /* Makes STATE/token at the first start, listens on STATE/api.sock and --api, and prints the address
  * on stdout as "api URL". */
 int apiside_open(const struct apiside_parts *p, struct apiside **ret, struct err *err) MUST_CHECK;
+/* SIGHUP: reads the certificate anew. */
+void apiside_reload(struct apiside *a);
 /* Answers what is open; the loop must run until its handles are closed. */
 void apiside_close(struct apiside *a);
 struct apiside *apiside_free(struct apiside *a);

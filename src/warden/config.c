@@ -45,6 +45,11 @@ static const struct option options[] = {
      "the record of all that happened"},
     {"api", OPTION_TEXT, AT(api), "HOST:PORT", "127.0.0.1:8421",
      "the API on loopback; port 0 picks one, \"none\" leaves only STATE/api.sock"},
+    {"api-cert", OPTION_PATH, AT(api_cert), "FILE", "",
+     "the API's certificate chain (PEM): TCP speaks TLS; read anew at SIGHUP"},
+    {"api-key", OPTION_PATH, AT(api_key), "FILE", "", "its private key (PEM)"},
+    {"api-insecure", OPTION_CHOICE, AT(api_insecure), "no|yes", "no",
+     "whether --api may be an address that others can reach without TLS"},
     {"api-origin", OPTION_LIST, AT(api_origins), "ORIGIN", "",
      "https://HOST[:PORT] where a proxy shows the API to browsers; once for each"},
     {"session-idle", OPTION_DURATION, AT(session_idle), "TIME", "1h",
@@ -444,6 +449,8 @@ static int check(const struct config *c, struct err *err)
     if (c->connections_max == 0 || c->connections_max_per_uid == 0 ||
         c->waiting_max_per_caller == 0 || c->flight_max_per_caller == 0)
         return err_set(err, -EINVAL, "a maximum of 0 would let nobody in");
+    if (!c->api_cert[0] != !c->api_key[0])
+        return err_set(err, -EINVAL, "api-cert and api-key belong together");
     if (c->session_idle == 0 || c->session_max == 0)
         return err_set(err, -EINVAL, "session-idle and session-max must be more than 0s");
     if (c->priority > 20)

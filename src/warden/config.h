@@ -15,7 +15,9 @@
 struct config {
     /* owned; absolute paths */
     char *config, *policy, *socket, *audit, *state, *audit_key, *mirror_binary;
-    char *api_origins; /* ORIGIN;... */
+    char *api_cert, *api_key; /* PEM files; "": no TLS */
+    char *api_insecure;       /* "no" or "yes" */
+    char *api_origins;        /* ORIGIN;... */
     uint64_t session_idle, session_max;
     char *api;          /* "HOST:PORT" or "none" */
     char *mirror;       /* "auto", "native" or "docker" */

@@ -170,6 +170,8 @@ static void on_hangup(uv_signal_t *s, int signo)
     (void)signo;
     sdnotify_reloading(&d->manager);
     int r = reload_now(d->reload, "SIGHUP", &err); /* it says and records why, if not */
+    if (d->api)
+        apiside_reload(d->api);
     tell_ready(d, r < 0 ? "the new policy was refused: " : "");
 }
 

@@ -97,7 +97,7 @@ def test_every_command_has_help():
             assert done.returncode == 0, words
             assert done.stdout.startswith(f"usage: clawrden {name} "), words
             assert "--json" in done.stdout and done.stderr == ""
-    for group in ("policy", "audit", "token", "user", "session"):
+    for group in ("policy", "audit", "token", "user", "session", "context"):
         assert f"  {group} " in cli(group, "--help").stdout
         assert cli(group).returncode == 2
 
