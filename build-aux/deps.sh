@@ -49,6 +49,7 @@ check python3-jsonschema file:/usr/lib/python3/dist-packages/jsonschema/__init__
 check vim-tiny file:/usr/bin/vi
 check less less
 check bzip2 bzip2
+check busybox busybox
 check xz-utils xz
 check sudo sudo
 check strace strace

@@ -11,9 +11,11 @@ import tempfile
 import threading
 import time
 
-from conftest import AGENT_UID, ROOT, Warden
+from conftest import ROOT, Warden
 from gate_case import environment, popen
 
+# Of our own: tests beside us signal everything of the agents' usual user.
+UID = 3_200_000 + os.getpid() % 100_000
 SOURCES = ROOT / "tests/attack"
 NAMES = ["flip-argv", "flip-path", "thread", "symlink", "script-swap", "clone-fs", "hold"]
 # Programs of the system to the policy, under names of this run's own.
@@ -72,9 +74,9 @@ class Attacks:
             evil = w.work / "evil.sh"
             evil.write_text(f"#!/bin/sh\nprintf x >> {mark}\n")
             evil.chmod(0o755)
-            os.chown(evil, AGENT_UID, AGENT_UID)
+            os.chown(evil, UID, UID)
             good = SCRIPT
-        p = popen(w, f"/usr/local/bin/{TAG}-{name}", str(rounds), str(good), str(evil), uid=AGENT_UID,
+        p = popen(w, f"/usr/local/bin/{TAG}-{name}", str(rounds), str(good), str(evil), uid=UID,
                   env=environment(w, ATTACK_MARK=str(mark)), stderr=subprocess.DEVNULL)
         done = threading.Event()
         approver = threading.Thread(target=self.approve, args=(w, done), daemon=True)
