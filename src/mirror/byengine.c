@@ -459,7 +459,7 @@ void byengine_ended(struct job *j, int status)
     bool fine = WIFEXITED(status) && WEXITSTATUS(status) == PUMP_FINE;
     if (j->killed || j->caller_gone || !fine)
         byengine_kill(j); /* also what is left of one that ended by its SIGTERM */
-    if (fine) {
+    if (fine && !j->shot) {
         j->end = (struct helper_end){
             .kind = HELPER_END_EXIT, .flags = HELPER_END_ASK_ENGINE, .text = ""};
         return;

@@ -140,6 +140,14 @@ static int compare_walls(const struct inside *in, pid_t caller_pid, const struct
                       "the caller stands under other seccomp filters than its container: it is in "
                       "a sandbox of its own, or under a gate",
                       "", "");
+    /* Landlock rules cannot be seen from outside. They need this, or more rights than containers
+     * have. */
+    if (caller->no_new_privs && !in->init_status.no_new_privs)
+        return refuse(why,
+                      "the caller has set no_new_privs, which its container has not: it may stand "
+                      "under Landlock rules that nobody can see, and its command would run outside "
+                      "of them",
+                      "", "");
     /* Whoever may trace everybody could get hold of the child in the moment before it executes,
      * and with it of the helper's memory. */
     if (aim != INSIDE_BY_ENGINE && !in->user_space &&
@@ -285,8 +293,7 @@ int inside_check_rights(const struct inside *in, const struct subject *caller, u
 {
     const struct subject *init = &in->init_status;
     uint64_t all = init->bounding;
-    if ((caller->no_new_privs && !init->no_new_privs) || (all & ~caller->bounding) ||
-        (uid == 0 && (all & ~caller->permitted)))
+    if ((all & ~caller->bounding) || (uid == 0 && (all & ~caller->permitted)))
         return refuse(why,
                       "the caller has given up rights that its container has, and the engine would "
                       "give its command all of them",

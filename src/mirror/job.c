@@ -151,9 +151,10 @@ void job_kill_tree(struct job *j)
 
 static void signal_all(struct job *j, int signo)
 {
-    if (signo == SIGKILL)
+    if (signo == SIGKILL) {
+        j->shot = true;
         job_kill_tree(j);
-    else if (j->by_engine && j->cgroup < 0)
+    } else if (j->by_engine && j->cgroup < 0)
         byengine_signal(j, signo, true);
     else if (j->cgroup >= 0)
         cgroup_signal(j->cgroup, signo);
@@ -165,7 +166,7 @@ void job_hang_up(struct job *j)
 {
     if (j->caller_gone)
         return;
-    j->caller_gone = true;
+    j->caller_gone = j->shot = true;
     job_kill_tree(j);
 }
 

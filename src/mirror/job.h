@@ -40,6 +40,7 @@ struct job {
     bool reuse;       /* this worker may be used again */
     bool killed;      /* by the warden: what is left at the end dies too */
     bool caller_gone; /* it hung up, or spoke nonsense */
+    bool shot;        /* it was killed by SIGKILL of ours */
     bool spent;       /* something was killed in the cgroup */
     bool ended;       /* reported */
     struct helper_end end;

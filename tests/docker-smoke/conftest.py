@@ -52,20 +52,21 @@ def pytest_configure(config):
 
 
 class Engine:
-    def __init__(self):
+    def __init__(self, config=None, prelude=""):
+        self.config, self.prelude = config or {}, prelude
         # On the disk: overlayfs does not go on every file system, and images are large.
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="clawrden-docker-", dir="/var/tmp"))
         self.socket = self.dir / "docker.sock"
         self.process = None
 
     def start(self):
-        (self.dir / "daemon.json").write_text("{}")
-        command = ("ip link set lo up; exec dockerd --data-root {0}/data --exec-root {0}/exec --pidfile {0}/pid "
+        (self.dir / "daemon.json").write_text(json.dumps(self.config))
+        command = self.prelude + ("ip link set lo up; exec dockerd --data-root {0}/data --exec-root {0}/exec --pidfile {0}/pid "
                    "-H unix://{0}/docker.sock --bridge=none --iptables=false --ip6tables=false "
                    "--config-file {0}/daemon.json").format(self.dir)
         with open(self.dir / "log", "ab") as log:
             # A network namespace of its own: with --bridge=none it would remove the host's docker0.
-            self.process = subprocess.Popen(["unshare", "--net", "sh", "-c", command], stdout=log, stderr=log,
+            self.process = subprocess.Popen(["unshare", "--net", *(["--mount"] if self.prelude else []), "sh", "-c", command], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, start_new_session=True)
         wait_for(self.answers, 60, "dockerd answers")
         return self
@@ -96,6 +97,10 @@ class Engine:
         os.kill(int((self.dir / "pid").read_text()), signal.SIGKILL)
         self.process.wait()
         (self.dir / "pid").unlink(missing_ok=True)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
 
     def close(self):
         ids = self.docker("ps", "-aq", check=False).stdout.decode().split()
