@@ -24,6 +24,7 @@ build libyaml-dev pkg-config:yaml-0.1
 build libpcre2-dev pkg-config:libpcre2-8
 build libssl-dev pkg-config:libcrypto
 build libargon2-dev pkg-config:libargon2
+build zlib1g-dev pkg-config:zlib
 build libsqlite3-dev pkg-config:sqlite3
 build libwslay-dev file:/usr/include/wslay/wslay.h
 build libcmocka-dev pkg-config:cmocka
@@ -52,6 +53,9 @@ check bzip2 bzip2
 check busybox busybox
 check xz-utils xz
 check sudo sudo
+check nginx-light file:/usr/sbin/nginx
+check caddy caddy
+check openssl openssl
 check strace strace
 check prometheus promtool
 check systemd systemd-analyze

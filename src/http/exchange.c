@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "http/entity.h"
 #include "http/exchange_mhd.h"
 #include "http/gate.h"
 #include "http/router.h"
@@ -156,10 +157,39 @@ static bool exchange_has_header(const struct exchange *x, const char *name)
     return false;
 }
 
+/* What a caller has already is not sent again, and what it can unpack is packed. Changes `body` and
+ * the headers; returns the status. */
+static unsigned exchange_condense(struct exchange *x, struct buf *body)
+{
+    char tag[ENTITY_TAG_SIZE];
+    entity_tag(buf_str(body), body->len, tag);
+    if (tag[0])
+        exchange_add_header(x, "ETag", tag);
+    exchange_add_header(x, "Vary", "Accept-Encoding");
+    if (entity_matches(exchange_header(x, "If-None-Match"), tag)) {
+        buf_clear(body);
+        return 304;
+    }
+    if (!entity_takes_gzip(exchange_header(x, "Accept-Encoding")))
+        return 200;
+    struct buf packed = BUF_INIT(body->len);
+    if (entity_gzip(buf_str(body), body->len, &packed) == 0) {
+        exchange_add_header(x, "Content-Encoding", "gzip");
+        buf_done(body);
+        *body = packed;
+    } else {
+        buf_done(&packed);
+    }
+    return 200;
+}
+
 void exchange_reply(struct exchange *x, unsigned status, const char *content_type, struct buf *body)
 {
     if (exchange_replied(x))
         return;
+    if (status == 200 && body && body->len > 0 && !str_eq(x->method, "POST") &&
+        !str_eq(x->method, "DELETE"))
+        status = exchange_condense(x, body);
     size_t n = body ? body->len : 0;
     char *data = body ? buf_steal(body) : mem_strdup("");
     x->response = MHD_create_response_from_buffer(n, data, MHD_RESPMEM_MUST_FREE);

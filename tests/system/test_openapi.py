@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """docs/openapi.yaml against the running server: the same paths and methods as the route table, every answer as
 its schema says, and no refusal with a code that the file does not know."""
+import gzip
 import re
 
 import jsonschema
@@ -173,6 +174,18 @@ def test_every_answer_is_as_the_file_says(warden):
     for path in ("/login", "/login.css", "/login.js"):
         ok("GET", path)
     assert done == {(m, p) for m, p, _ in operations()}  # and so: nothing was left out
+
+
+def test_what_is_known_is_not_sent_again_and_what_is_long_is_packed(warden):
+    for path in ("/healthz", "/api/policy", "/api/queue", "/login"):
+        a = get(warden, path)
+        again = get(warden, path, headers=[f"If-None-Match: {a.headers['etag']}"])
+        assert (again.status, again.body) == (304, b"") and "304" in SPEC["paths"][path]["get"]["responses"]
+    plain = get(warden, "/metrics").body
+    packed = get(warden, "/metrics", headers=["Accept-Encoding: br, gzip"])
+    assert packed.headers["content-encoding"] == "gzip" and packed.headers["vary"] == "Accept-Encoding"
+    assert len(packed.body) < len(plain) / 2 and gzip.decompress(packed.body).startswith(plain[:200])
+    assert "content-encoding" not in post(warden, "/api/tokens", {"role": "viewer"}, headers=["Accept-Encoding: gzip"]).headers
 
 
 def test_a_long_command_is_the_short_form_of_the_file(warden):
