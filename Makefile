@@ -55,7 +55,7 @@ check-long: ## check, and what takes long: sanitizers, lint of every file, sanit
 test: all ## unit tests and corpora only: no root, under a minute
 	@meson test -C $(BUILD)/dynamic --no-rebuild --suite unit --suite fuzz --print-errorlogs
 
-floods: all ## what 26 floods cost another caller, against a control
+floods: all ## what 25 floods cost another caller, against a control
 	@$(PYTHON) -B tests/system/floods.py --rounds $(or $(ROUNDS),5)
 
 attack: all ## races against the gate, 1,000 rounds each (ROUNDS): what is denied never runs

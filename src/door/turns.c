@@ -15,7 +15,7 @@
 #define LOOK_AGAIN_MS 5                /* while all that stand in line have to pay first */
 
 /* Measured on the loop, in ns, generously. */
-#define COST_BYTE 3
+#define COST_BYTE 6
 #define COST_STRING 80
 #define COST_FREE (100 * UINT64_C(1000)) /* an ordinary command is not counted */
 

@@ -14,10 +14,15 @@
 #include "store/record.h"
 #include "store/walk.h"
 
+/* A walk through the log may have read the decision already that comes behind this row. */
 int queue_rows_put(struct sqlite3 *db, const struct queue_row *row, struct err *err)
 {
+    char id[UUID_TEXT_SIZE];
     sqlite3_stmt *s = NULL;
-    int r = db_prepare(db, "INSERT OR REPLACE INTO queue VALUES (?, ?, ?, ?, ?, ?, ?)", &s, err);
+    int r = db_prepare(db,
+                       "INSERT OR REPLACE INTO queue SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 "
+                       "WHERE NOT EXISTS (SELECT 1 FROM requests WHERE id = ?8)",
+                       &s, err);
     if (r < 0)
         return r;
     const char *summary = row->summary ? row->summary : "";
@@ -29,6 +34,8 @@ int queue_rows_put(struct sqlite3 *db, const struct queue_row *row, struct err *
     (void)sqlite3_bind_int64(s, 5, (int64_t)row->waiting_at);
     (void)sqlite3_bind_int64(s, 6, (int64_t)row->deadline);
     (void)sqlite3_bind_text(s, 7, summary, -1, SQLITE_STATIC);
+    uuid_format(row->id, id);
+    (void)sqlite3_bind_text(s, 8, id, -1, SQLITE_STATIC);
     r = db_run(s, err);
     (void)sqlite3_finalize(s);
     return r;

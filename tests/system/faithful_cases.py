@@ -130,6 +130,7 @@ CASES = [
     # streams, once more
     ("stdin is a socket", "python3 -c '\nimport socket, subprocess\na, b = socket.socketpair(); b.sendall(b\"by socket\\n\"); b.shutdown(socket.SHUT_WR)\nprint(subprocess.run([\"cat\"], stdin=a, capture_output=True))'"),
     ("stdout and stderr are a socket", "python3 -c '\nimport socket, subprocess\na, b = socket.socketpair()\np = subprocess.Popen([\"sh\", \"-c\", \"echo out; echo err >&2; echo out2\"], stdin=subprocess.DEVNULL, stdout=a, stderr=a); a.close(); p.wait()\nprint(b.recv(100))'"),
+    # Not `yes`: one that blocks in write(2) when the reader goes gets ECONNRESET, one that does not EPIPE.
     ("the reader of a socket goes away", "python3 -c '\nimport socket, subprocess\na, b = socket.socketpair()\np = subprocess.Popen([\"sh\", \"-c\", \"while :; do echo y; sleep 0.02; done\"], stdin=subprocess.DEVNULL, stdout=a, stderr=subprocess.DEVNULL); a.close(); b.recv(10); b.close()\nprint(p.wait())'"),
     ("stdout is /dev/full, status of the tool", "ls > /dev/full; echo $?; echo x | tee /dev/full; echo ${PIPESTATUS[1]}; cat /etc/hostname > /dev/full; echo $?"),
     ("stdout is closed early by its reader", "seq 1 100000 | sed 2q; echo ${PIPESTATUS[@]}"),
@@ -171,6 +172,8 @@ CASES = [
     ("setsid without waiting", "setsid sh -c 'sleep 0.2; echo apart > f'; sleep 0.8; cat f"),
     ("trap EXIT and children", "bash -c 'trap \"echo bye\" EXIT; true'; sh -c 'trap \"echo bye\" 0; exit 5'; echo $?"),
     # arguments, limits
+    ("1 GiB through", "head -c 1G /dev/zero | cat | tail -c +1 | wc -c"),
+    ("arguments of 1.8 MiB", "a=$(head -c 130000 /dev/zero | tr '\\0' x); sh -c 'echo $# ${#1} ${#14}' x $(for i in $(seq 14); do echo $a; done)"),
     ("100,000 arguments", "seq 1 100000 | xargs -n 100000 sh -c 'echo $#; echo ${100000}' x"),
     ("2 MiB less a little of arguments and environment", "x=$(head -c 100000 /dev/zero | tr '\\0' y); printf '%s\\n' $x $x $x $x $x $x $x $x $x $x $x $x $x $x $x $x $x $x | sha256sum; printenv LC_ALL"),
     ("more than the kernel takes is the shell's error", "ls $(seq 1 400000) 2>/dev/null; echo $?"),

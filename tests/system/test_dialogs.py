@@ -122,7 +122,7 @@ DIALOGS = {
     "two jobs change places": [line("sleep 5 &"), see(READY), line("cat"), pause(0.3), key("\x1a"), see("Stopped"), see(READY),
                                line("fg %1"), see("sleep 5"), pause(0.2), key("\x03"), see(READY), line("fg"), see("cat"),
                                pause(0.3), key("\x04"), see(READY)],
-    "a job is killed while stopped": [line("cat"), pause(0.3), key("\x1a"), see("Stopped"), see(READY), line("kill -9 %1"), pause(0.4), line(""),
+    "a job is killed while stopped": [line("cat"), pause(0.3), key("\x1a"), see("Stopped"), see(READY), line("kill -9 %1; while kill -0 %1 2>/dev/null; do sleep 0.05; done"),
                                       see("Killed"), see(READY), *shows("jobs; echo over", "over\r\n")],
     "an interrupted loop stops": [line("for i in 1 2 3; do sleep 10; done; echo not $?"), pause(0.4), key("\x03"), see(READY),
                                   *shows("echo code $?", "code 130")],

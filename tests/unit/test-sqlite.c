@@ -818,6 +818,20 @@ static void what_is_decided_waits_no_more(void **state)
     assert_int_equal(number(f, "SELECT count(*) FROM queue"), 0);
 }
 
+/* The index walks the log while more is written: it may read a decision before it takes the row. */
+static void a_row_behind_its_decision_does_not_wait(void **state)
+{
+    struct fixture *f = *state;
+    open_both(f);
+    decide(f, 1, "withdrawn", "git", 1, NULL);
+    settle(f);
+    put_row_of(f, 1);
+    put_row_of(f, 2);
+    decide(f, 3, "allow", "git", 1, NULL);
+    settle(f);
+    assert_int_equal(number(f, "SELECT count(*) FROM queue"), 1);
+}
+
 /* The warden was killed between the record of a decision and the index's reading of it. */
 static void a_decision_that_the_index_missed_counts_at_the_next_start(void **state)
 {
@@ -960,6 +974,7 @@ int main(void)
         TEST(the_file_is_for_its_owner_only),
         TEST(what_waited_is_there_after_a_restart),
         TEST(what_is_decided_waits_no_more),
+        TEST(a_row_behind_its_decision_does_not_wait),
         TEST(a_decision_that_the_index_missed_counts_at_the_next_start),
         TEST(who_waits_hears_when_its_row_is_safe),
         TEST(who_waits_hears_of_a_row_that_cannot_be_written),
