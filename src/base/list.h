@@ -40,6 +40,18 @@ static inline void list_remove(struct list *item)
     item->prev = item->next = item;
 }
 
+/* Moves all of `from` to the end of `head`. */
+static inline void list_append_all(struct list *head, struct list *from)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = head->prev;
+    head->prev->next = from->next;
+    from->prev->next = head;
+    head->prev = from->prev;
+    list_init(from);
+}
+
 #define list_item(l, type, member) container_of(l, type, member)
 
 /* `it` is a struct list *; the current item may be removed inside the loop. */

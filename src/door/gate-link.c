@@ -11,6 +11,7 @@
 #include "base/list.h"
 
 #define CHUNK (256u << 10)
+#define CHUNK_FIRST (16u << 10) /* most messages are small, and room is zeroed */
 #define OUT_MAX (16u << 20)
 #define RIGHTS_MAX 253 /* SCM_MAX_FD in the kernel's include/net/scm.h */
 
@@ -83,10 +84,11 @@ int gate_link_read(struct gate_link *l, struct err *err)
         char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(RIGHTS_MAX * sizeof(int))];
         struct cmsghdr align;
     } control;
-    char *p = buf_reserve(&l->in, CHUNK);
+    size_t room = l->in.len < CHUNK_FIRST ? CHUNK_FIRST : CHUNK;
+    char *p = buf_reserve(&l->in, room);
     if (!p)
         return err_set(err, -EBADMSG, "the gate sends more than a message may have");
-    struct iovec iov = {.iov_base = p, .iov_len = CHUNK};
+    struct iovec iov = {.iov_base = p, .iov_len = room};
     struct msghdr m = {.msg_iov = &iov,
                        .msg_iovlen = 1,
                        .msg_control = &control,

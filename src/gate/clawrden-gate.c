@@ -56,6 +56,10 @@ static int watch_job(int pidfd, uint64_t job)
 /* Finders come and go; their sockets are few. */
 static void watch_finders(void)
 {
+    static unsigned watched;
+    if (watched == finders_started())
+        return;
+    watched = finders_started();
     for (int i = 0; i < FINDERS_MAX; i++)
         if (finders_fd(i) >= 0)
             (void)watch(finders_fd(i), EPOLLIN, TAG(KIND_FINDER, i));

@@ -34,6 +34,7 @@ struct packet {
 };
 
 static struct finder finders[FINDERS_MAX];
+static unsigned started;
 static uint8_t answer[HALF];
 
 /* ---- in the finder ---- */
@@ -112,6 +113,7 @@ static int start(struct finder *f)
     }
     f->sock = pair[0];
     f->pid = pid;
+    started++;
     f->job = 0;
     return 0;
 }
@@ -182,6 +184,11 @@ void finders_drop(int finder)
 int finders_fd(int finder)
 {
     return finders[finder].sock;
+}
+
+unsigned finders_started(void)
+{
+    return started;
 }
 
 uint64_t finders_take(int finder, const uint8_t **ret_body, size_t *ret_len)

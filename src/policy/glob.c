@@ -125,10 +125,18 @@ bool glob_match_path(const char *pattern, const char *path, uint64_t *budget)
     return glob_match(dir, path, budget);
 }
 
+/* Most patterns of a list differ in their first byte already. */
+static bool may_match(const char *pattern, const char *text)
+{
+    char c = *pattern;
+    return c == text[0] || c == '*' || c == '?' || c == '[' || c == '\\';
+}
+
 bool glob_match_any(const char *const *patterns, size_t count, const char *text, uint64_t *budget)
 {
+    size_t n = strlen(text);
     for (size_t i = 0; i < count; i++)
-        if (glob_match(patterns[i], text, budget))
+        if (may_match(patterns[i], text) && glob_match_n(patterns[i], text, n, budget))
             return true;
     return false;
 }

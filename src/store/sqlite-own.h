@@ -13,9 +13,10 @@
 struct sqlite3;
 
 /* Lines come together for a moment, or until there are so many: a transaction for each would cost
- * more than everything else about a command. */
-#define SQLITE_GATHER_NS (10 * CLOCK_NS_PER_MS)
-#define SQLITE_GATHER_LINES 256
+ * more than everything else about a command. Who asks does not wait for that. */
+#define SQLITE_GATHER_NS (100 * CLOCK_NS_PER_MS)
+#define SQLITE_GATHER_LINES 1024
+#define SQLITE_WRITER_NICE 19 /* commands come first: what it is late with stands in the log */
 
 enum job_kind { JOB_LINE, JOB_PUT };
 

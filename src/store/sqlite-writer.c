@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -54,11 +55,7 @@ static void drop_lines(struct writer *w)
 static void take_jobs(struct writer *w)
 {
     struct sqlite *s = w->s;
-    list_foreach(it, &s->jobs)
-    {
-        list_remove(it);
-        list_append(&w->todo, it);
-    }
+    list_append_all(&w->todo, &s->jobs);
     s->jobs_count = s->jobs_bytes = 0;
     w->taken = s->came;
     w->behind |= s->behind;
@@ -445,6 +442,7 @@ void *sqlite_writer(void *arg)
     struct writer w = {.s = arg, .behind = true};
     struct err err = {0};
     list_init(&w.todo);
+    (void)setpriority(PRIO_PROCESS, 0, SQLITE_WRITER_NICE); /* 0: this thread alone, on Linux */
     if (w.s->first_db && use_db(&w, w.s->first_db, &err) < 0)
         log_warn(NULL, "index: %s", err.text);
     while (!w.stopping) {
