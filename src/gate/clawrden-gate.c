@@ -24,6 +24,7 @@
 #include "gate/options.h"
 #include "gate/procfs.h"
 #include "gate/speak.h"
+#include "gate/steady.h"
 #include "gate/talk.h"
 #include "gate/tracer.h"
 #include "gate/upstream.h"
@@ -298,6 +299,7 @@ static pid_t prepare(const struct options *o, int *ret_sock)
     int r = finders_init();
     if (r < 0)
         speak_cannot(r == -ENOTSUP ? "/proc is not the kernel's" : "cannot look at /proc", r);
+    steady_init();
     tracer_init(listener, agent);
     upstream_greet(wall | (getpid() == 1 ? GATEWIRE_TREE_PID1 : 0));
     forward_signals();
@@ -327,6 +329,7 @@ int main(int argc, char **argv)
         speak("the governed tree was ended: ", why);
         return SPEAK_EXIT_CANNOT;
     }
+    (void)talk_flush_late();
     (void)talk_flush();
     last_words(o.status_fd, tracer_status());
     return leave_as(tracer_status());

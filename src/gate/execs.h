@@ -29,7 +29,7 @@ struct exec {
     uint64_t job;
     uint64_t notif; /* of the kernel */
     enum exec_state state;
-    pid_t tid, tgid, parent;
+    pid_t tid, tgid;
     uint32_t umask;
     bool continued;  /* the kernel was told to go on: it is on the accounts */
     bool held;       /* a person is asked */

@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "gate/steady.h"
 #include "mirror/compat.h"
 #include "mirror/hash.h"
 #include "mirror/phrase.h"
@@ -24,6 +25,7 @@
 #define STATUS_MAX (16u << 10)
 #define GROUPS_MAX 1024
 #define DIGEST_BYTES_MAX (256u << 20)
+#define HERE_BYTES_MAX (1u << 20) /* that the tracing thread reads of a file */
 #define NAMES_MAX 4
 
 static int proc = -1; /* the /proc of before the agent */
@@ -42,6 +44,7 @@ static struct {
     char cmdline[CMDLINE_MAX];
     struct helper_strings args;
     bool args_cut;
+    bool straight; /* the executable's path was walked, is trusted, and had no link on it */
     int exe, cwd_fd;
     struct compat_statx exe_st;
     char path[WAY_PATH_MAX];
@@ -206,10 +209,13 @@ void facts_walled(const char *dirs)
 
 static int read_ids(void)
 {
-    ssize_t n = read_proc("status", l.status, sizeof(l.status) - 1);
-    if (n < 0)
+    ssize_t n = 0;
+    if (l.ask->status && strlen(l.ask->status) < sizeof(l.status))
+        memcpy(l.status, l.ask->status, strlen(l.ask->status) + 1);
+    else if ((n = read_proc("status", l.status, sizeof(l.status) - 1)) < 0)
         return fail((int)-n, "its ids cannot be read");
-    l.status[n] = 0;
+    else
+        l.status[n] = 0;
     l.peer = (struct helper_peer){.pid = (uint32_t)l.ask->pid, .groups = l.groups};
     const char *p = line("Groups:");
     if (!fourth(line("Uid:"), &l.peer.uid) || !fourth(line("Gid:"), &l.peer.gid) || !p)
@@ -263,6 +269,16 @@ static int read_cwd(void)
 
 static int read_args(void)
 {
+    const struct pack_strings *all = l.ask->args;
+    if (all && all->count > 0) {
+        const char *p = all->packed;
+        l.args = (struct helper_strings){.packed = p};
+        for (; l.args.count < all->count && l.args.count < HELPER_ARGS_MAX; l.args.count++)
+            p = pack_next(p);
+        l.args.size = (size_t)(p - all->packed);
+        l.args_cut = l.args.count < all->count;
+        return 0;
+    }
     ssize_t n = read_proc("cmdline", l.cmdline, sizeof(l.cmdline));
     if (n <= 0)
         return fail(n < 0 ? (int)-n : EBADMSG, "its arguments cannot be read");
@@ -299,8 +315,19 @@ static int reopen(int fd, unsigned mode)
     return (mode & S_IFMT) == S_IFREG ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 }
 
+/* Here nothing is read that the agent may be writing, which can make a reader wait; nor much. */
+static bool may_read(const struct compat_statx *st, bool trusted)
+{
+    if (!way_may_touch || (trusted && l.peer.uid != 0 && st->size <= HERE_BYTES_MAX))
+        return true;
+    way_barred = true;
+    return false;
+}
+
 static size_t read_head(const struct way *w)
 {
+    if (!may_read(&w->st, w->trusted))
+        return 0;
     int fd = reopen(w->fd, w->st.mode);
     size_t n = 0;
     ssize_t r;
@@ -311,9 +338,11 @@ static size_t read_head(const struct way *w)
     return n;
 }
 
-static void hash(int path_fd, unsigned mode)
+static void hash(int path_fd, const struct compat_statx *st, bool trusted)
 {
-    int fd = reopen(path_fd, mode);
+    if (!may_read(st, trusted))
+        return;
+    int fd = reopen(path_fd, st->mode);
     if (fd >= 0 && hash_fd(fd, DIGEST_BYTES_MAX, l.digest) == 0)
         l.f.digest = l.digest;
     if (fd >= 0)
@@ -327,9 +356,18 @@ static bool same_file(const struct compat_statx *a, const struct compat_statx *b
 
 enum { NOT_THERE = -1, IS_ANOTHER, IS_IT };
 
-/* Whether DIR/name is this very file, and nobody could have made it so. */
-static int is_in(const char *dir, size_t n, const char *name, const struct compat_statx *file)
+static bool is_program(const struct compat_statx *st)
 {
+    return (st->mode & S_IFMT) == S_IFREG && (st->mode & 0111);
+}
+
+/* Whether DIR/name is this very file, and nobody could have made it so. `ours`: the directory is of
+ * the system, so that a name in it can be asked for without walking there; what a link in it leads
+ * to is walked step by step all the same. */
+static int is_in(const char *dir, size_t n, const char *name, const struct compat_statx *file,
+                 bool ours)
+{
+    bool known = false;
     static char path[WAY_PATH_MAX];
     struct compat_statx st;
     if (dir[0] != '/' || n > WAY_PATH_MAX - 300)
@@ -340,13 +378,23 @@ static int is_in(const char *dir, size_t n, const char *name, const struct compa
     p.len = n;
     phrase_add(&p, "/");
     phrase_add(&p, name);
-    if (way_stat(AT_FDCWD, path, 0, &st) < 0 || (st.mode & S_IFMT) != S_IFREG || !(st.mode & 0111))
-        return NOT_THERE;
-    if (!same_file(&st, file) || way_walk(&l.caller, -1, "/", path, false, &l.other) < 0)
-        return IS_ANOTHER;
-    bool ok = l.other.trusted && same_file(&l.other.st, file);
+    if (ours || !way_may_touch) {
+        if (way_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st) < 0)
+            return NOT_THERE;
+        known = (st.mode & S_IFMT) != S_IFLNK;
+        if (known && !is_program(&st))
+            return NOT_THERE;
+        if (l.straight && strcmp(path, l.path) == 0)
+            return same_file(&st, file) && same_file(&st, &l.exe_st) ? IS_IT : IS_ANOTHER;
+    }
+    if (way_walk(&l.caller, -1, "/", path, false, &l.other) < 0)
+        return known ? IS_ANOTHER : NOT_THERE;
+    bool program = is_program(&l.other.st);
+    bool ok = program && l.other.trusted && same_file(&l.other.st, file);
     way_done(&l.other);
-    return ok ? IS_IT : IS_ANOTHER;
+    if (ok)
+        return IS_IT;
+    return known || program ? IS_ANOTHER : NOT_THERE;
 }
 
 /* The first executable of that name in the trusted directories, or in those of the person's own
@@ -359,13 +407,13 @@ static bool leads_to(const char *name, const struct compat_statx *file)
         !strcmp(name, ".."))
         return false;
     for (uint32_t i = 0; i < l.ask->search.count && r == NOT_THERE; i++, dir = pack_next(dir))
-        r = is_in(dir, strlen(dir), name, file);
+        r = is_in(dir, strlen(dir), name, file, true);
     if (r == IS_IT)
         return true;
     r = NOT_THERE;
     for (const char *p = person_path; *p && r == NOT_THERE; p += p[0] == ':') {
         size_t n = strcspn(p, ":");
-        r = is_in(p, n, name, file);
+        r = is_in(p, n, name, file, false);
         p += n;
     }
     return r == IS_IT;
@@ -425,6 +473,8 @@ static int find_program(void)
         unknown("", "another file is where it was started from");
     else if (!l.way.trusted)
         unknown("", l.way.why);
+    else
+        l.straight = strcmp(l.way.real, l.path) == 0;
     way_done(&l.way);
     return 0;
 }
@@ -514,7 +564,7 @@ static void take_script(const char *called, const char *name, bool searched)
     l.f.script_trust = script.trusted ? GATEWIRE_TRUSTED : GATEWIRE_UNKNOWN;
     if (!script.trusted)
         because("its script: ", script.why);
-    hash(script.fd, script.st.mode);
+    hash(script.fd, &script.st, script.trusted);
     way_done(&script);
     if (l.f.script_trust == GATEWIRE_TRUSTED && l.f.trust == GATEWIRE_TRUSTED && !loader())
         name_by_script(called, name, &script.st);
@@ -524,6 +574,8 @@ static void take_script(const char *called, const char *name, bool searched)
 static bool called_a_script(const char *called)
 {
     struct script_line ignored;
+    if (l.straight && strcmp(called, l.path) == 0)
+        return false;
     if (!called[0] || (!l.cwd[0] && called[0] != '/') ||
         way_walk(&l.caller, l.cwd_fd, l.cwd[0] ? l.cwd : "/", called, false, &l.other) < 0)
         return false;
@@ -583,7 +635,7 @@ static void find(void)
         find_names(called, l.path, &l.exe_st);
     find_script(called);
     if (l.f.trust == GATEWIRE_UNKNOWN && !l.f.digest)
-        hash(l.exe, l.exe_st.mode);
+        hash(l.exe, &l.exe_st, false);
     find_operands();
 }
 
@@ -592,6 +644,7 @@ size_t facts_find(const struct facts_ask *ask, uint8_t *out, size_t size)
     l.ask = ask;
     l.f = (struct gatewire_facts){.script = ""};
     l.exe = l.cwd_fd = -1;
+    l.straight = false;
     l.why[0] = l.words[0] = l.cwd[0] = l.path[0] = l.script[0] = l.digest[0] = 0;
     l.way.fd = l.other.fd = -1;
     find();
@@ -604,4 +657,13 @@ size_t facts_find(const struct facts_ask *ask, uint8_t *out, size_t size)
     if (l.cwd_fd >= 0)
         close(l.cwd_fd);
     return gatewire_facts_encode(&l.f, out, size);
+}
+
+size_t facts_find_here(const struct facts_ask *ask, uint8_t *out, size_t size)
+{
+    way_barred = false;
+    way_may_touch = steady_has;
+    size_t n = facts_find(ask, out, size);
+    way_may_touch = NULL;
+    return way_barred ? 0 : n;
 }

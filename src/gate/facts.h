@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a stopped image is: which file the kernel opened, by which names the trusted directories
  * lead to it, which script it will read, where its operands lead, and whether the agent could have
- * made or changed any of it. Touches the agent's files, which may hang: only finders call it. */
+ * made or changed any of it. Touches the agent's files, which may hang: finders
+ * call it, and the tracing thread for what lies where nothing hangs. */
 #pragma once
 
 #include <stddef.h>
@@ -15,6 +16,8 @@ struct facts_ask {
     const char *execfn;           /* the path as it was called */
     struct pack_strings search;   /* trusted directories */
     struct pack_strings operands; /* paths to resolve */
+    const char *status;           /* of /proc/PID; NULL: to be read */
+    const struct pack_strings *args; /* NULL: to be read */
 };
 
 /* Opens what is to be compared with later; before the agent runs. 0 or a negative errno: /proc is
@@ -28,3 +31,6 @@ void facts_walled(const char *dirs);
 
 /* Writes a GATEWIRE facts body; its size. What cannot be found out is an error in it. */
 size_t facts_find(const struct facts_ask *ask, uint8_t *out, size_t size);
+/* The same, for a thread that must not wait: 0 when that would mean to touch a file system that may
+ * hang, or to read what the agent can write. Then a finder has to do it. */
+size_t facts_find_here(const struct facts_ask *ask, uint8_t *out, size_t size);

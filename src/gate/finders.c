@@ -42,7 +42,7 @@ static uint8_t answer[HALF];
 static size_t serve(const uint8_t *in, size_t len, uint8_t *out)
 {
     static uint8_t copy[HALF];
-    struct facts_ask ask;
+    struct facts_ask ask = {.pid = 0}; /* its /proc is read here */
     if (len > HALF)
         return 0;
     memcpy(copy, in, len);
@@ -79,10 +79,14 @@ _Noreturn static void run(int sock, uint8_t *shared)
 
 /* ---- in the gate ---- */
 
-/* The rest of what the gate has is not for it: descriptors of the warden and of the kernel. */
+/* The rest of what the gate has is not for it: descriptors of the warden and of the kernel, and the
+ * streams of the agent, whose readers would wait for a finder that hangs. */
 static void close_others(int sock)
 {
-    int keep = fcntl(sock, F_DUPFD, 3);
+    int keep = fcntl(sock, F_DUPFD, 3), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int i = 0; i < 3; i++)
+        if (null < 0 || dup2(null, i) < 0)
+            close(i);
     if (keep != 3)
         (void)dup2(keep, 3);
     (void)syscall(SYS_close_range, 4u, ~0u, 0u);

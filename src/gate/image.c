@@ -22,6 +22,8 @@
 #define CS_64 0x33    /* __USER_CS */
 /* The kernel has at least this much stack below the strings (setup_arg_pages()). */
 #define SCRATCH (32u << 10)
+#define SPARE_SIZE (64ul << 10)
+#define SPARE_MAX 16
 
 /* ---- memory ---- */
 
@@ -68,9 +70,18 @@ static int write_mem(pid_t pid, const struct image *m, uint64_t at, const void *
 
 /* ---- reading ---- */
 
+/* Copies of common size are kept for the next image: mapping each anew costs more than reading it.
+ */
+static uint8_t *spares[SPARE_MAX];
+static unsigned spares_count;
+
 static int map_copy(struct image *m, size_t n)
 {
-    m->copy_size = (n + PAGE - 1) & ~(PAGE - 1);
+    m->copy_size = n <= SPARE_SIZE ? SPARE_SIZE : (n + PAGE - 1) & ~(PAGE - 1);
+    if (m->copy_size == SPARE_SIZE && spares_count > 0) {
+        m->copy = spares[--spares_count];
+        return 0;
+    }
     void *p = mmap(NULL, m->copy_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return -ENOMEM;
@@ -88,8 +99,9 @@ static uint64_t word_at(const uint8_t *p)
 /* The stack's words from argc to the end of the auxiliary vector. A window that grows: mostly one
  * read. Sets argc, envc, table_size; *ret_execfn is an address. */
 struct table {
-    uint8_t *words;
+    uint8_t *words; /* `first`, or owned (mmap) */
     size_t have, size;
+    uint8_t first[PAGE];
 };
 
 static int grow(const struct image *m, struct table *t, size_t want)
@@ -102,11 +114,15 @@ static int grow(const struct image *m, struct table *t, size_t want)
     if (next < want)
         next = want;
     next = (next + PAGE - 1) & ~(PAGE - 1);
-    void *p = t->words
-                  ? mremap(t->words, t->size, next, MREMAP_MAYMOVE)
-                  : mmap(NULL, next, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p = t->first;
+    if (t->size > sizeof(t->first))
+        p = mremap(t->words, t->size, next, MREMAP_MAYMOVE);
+    else if (next > sizeof(t->first))
+        p = mmap(NULL, next, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return -ENOMEM;
+    if (t->size == sizeof(t->first) && p != t->first)
+        memcpy(p, t->first, t->have);
     t->words = p;
     t->size = next;
     /* The stack may end within the window: what was asked for counts. */
@@ -208,14 +224,13 @@ static int read_strings(struct image *m, const struct table *t, uint64_t execfn)
         return r;
     memcpy(m->copy, t->words, m->table_size);
     uint8_t *s = m->copy + m->table_size;
-    size_t have = 0;
-    while (have < most) {
+    size_t have = 0, at = (size_t)(execfn - m->strings);
+    while (have < most && !(have > at && memchr(s + at, 0, have - at))) {
         ssize_t n = pread(m->mem, s + have, most - have, (off_t)(m->strings + have));
         if (n <= 0)
             break;
         have += (size_t)n;
     }
-    size_t at = (size_t)(execfn - m->strings);
     const uint8_t *end = have > at ? memchr(s + at, 0, have - at) : NULL;
     if (!end)
         return -EBADMSG;
@@ -241,8 +256,10 @@ static int open_mem(pid_t pid)
 int image_read(pid_t pid, struct image *ret)
 {
     struct user_regs_struct regs;
-    struct table t = {0};
+    struct table t;
     uint64_t execfn = 0;
+    t.words = NULL;
+    t.have = t.size = 0;
     *ret = (struct image){.mem = -1, .execfn = ""};
     if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
         return -errno;
@@ -256,7 +273,7 @@ int image_read(pid_t pid, struct image *ret)
     int r = read_table(ret, &t, &execfn);
     if (r == 0)
         r = read_strings(ret, &t, execfn);
-    if (t.words)
+    if (t.size > sizeof(t.first))
         munmap(t.words, t.size);
     return r;
 }
@@ -265,7 +282,9 @@ void image_done(struct image *m)
 {
     if (m->mem >= 0)
         close(m->mem);
-    if (m->copy)
+    if (m->copy && m->copy_size == SPARE_SIZE && spares_count < SPARE_MAX)
+        spares[spares_count++] = m->copy;
+    else if (m->copy)
         munmap(m->copy, m->copy_size);
     *m = (struct image){.mem = -1, .execfn = ""};
 }

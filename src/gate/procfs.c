@@ -13,7 +13,6 @@
 #include "gate/uapi.h"
 #include "mirror/phrase.h"
 
-#define TEXT_MAX 16384 /* groups may be many, and what is needed stands behind them */
 #define DESCENDANTS_MAX 65536
 #define TRIES 64
 #define EXIT_CODE_FIELD 52 /* of /proc/PID/stat, proc(5) */
@@ -69,8 +68,13 @@ static uint32_t octal(const char *p)
 
 int procfs_status(pid_t pid, struct procfs_status *ret)
 {
-    static char text[TEXT_MAX];
-    int r = read_file(pid, "/status", text, sizeof(text));
+    static char text[PROCFS_STATUS_MAX];
+    return procfs_status_text(pid, ret, text);
+}
+
+int procfs_status_text(pid_t pid, struct procfs_status *ret, char text[PROCFS_STATUS_MAX])
+{
+    int r = read_file(pid, "/status", text, PROCFS_STATUS_MAX);
     if (r < 0)
         return r;
     const char *tgid = value(text, "\nTgid:"), *ppid = value(text, "\nPPid:");

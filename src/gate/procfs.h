@@ -13,6 +13,9 @@ struct procfs_status {
 };
 /* 0, or a negative errno: it is gone. */
 int procfs_status(pid_t pid, struct procfs_status *ret);
+/* Gives the file's text too. */
+#define PROCFS_STATUS_MAX 16384 /* groups may be many, and what is needed stands behind them */
+int procfs_status_text(pid_t pid, struct procfs_status *ret, char text[PROCFS_STATUS_MAX]);
 
 /* A signal is pending that will end it as soon as it may go on. */
 bool procfs_has_fatal_signal(pid_t pid);

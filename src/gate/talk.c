@@ -9,9 +9,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "gate/clock.h"
 #include "gate/uapi.h"
 
 #define PENDING_MAX (64u << 20)
+#define LATE_ROOM 4096u
 #define ROOM (GATEWIRE_HEAD_SIZE + GATEWIRE_BODY_MAX)
 
 /* A message that the socket did not take at once. */
@@ -25,7 +27,11 @@ struct pending {
 static int sock = -1;
 static struct pending *first, **last = &first;
 static size_t pending_bytes;
-static uint8_t out[ROOM]; /* pages are touched as messages need them */
+static uint8_t room[LATE_ROOM + ROOM];    /* pages are touched as messages need them */
+static uint8_t *const out = room + LATE_ROOM; /* what is late is put in front of it */
+static uint8_t late[LATE_ROOM];
+static size_t late_len;
+static uint64_t late_due;
 static uint8_t in[ROOM + 65536];
 static size_t in_len, in_at;
 
@@ -78,7 +84,7 @@ void talk_close(void)
     if (sock >= 0)
         close(sock);
     sock = -1;
-    in_len = in_at = 0;
+    in_len = in_at = late_len = 0;
 }
 
 int talk_fd(void)
@@ -179,7 +185,38 @@ int talk_send(enum gatewire_type type, size_t len, int fd)
     if (len > GATEWIRE_BODY_MAX)
         return -E2BIG;
     gatewire_head_encode((uint8_t)type, (uint32_t)len, out);
-    return send_bytes(out, GATEWIRE_HEAD_SIZE + len, fd);
+    size_t before = late_len;
+    memcpy(out - before, late, before);
+    late_len = 0;
+    return send_bytes(out - before, before + GATEWIRE_HEAD_SIZE + len, fd);
+}
+
+int talk_send_late(enum gatewire_type type, size_t len)
+{
+    size_t n = GATEWIRE_HEAD_SIZE + len;
+    if (n > TALK_LATE_SIZE)
+        return talk_send(type, len, -1);
+    if (sock < 0)
+        return -EPIPE;
+    int r = late_len + n > sizeof(late) ? talk_flush_late() : 0;
+    gatewire_head_encode((uint8_t)type, (uint32_t)len, out);
+    if (late_len == 0)
+        late_due = clock_ms() + TALK_LATE_MS;
+    memcpy(late + late_len, out, n);
+    late_len += n;
+    return r;
+}
+
+uint64_t talk_late_due(void)
+{
+    return late_len > 0 ? late_due : UINT64_MAX;
+}
+
+int talk_flush_late(void)
+{
+    size_t n = late_len;
+    late_len = 0;
+    return n > 0 ? send_bytes(late, n, -1) : 0;
 }
 
 int talk_magic(void)

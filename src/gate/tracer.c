@@ -14,14 +14,17 @@
 #include <unistd.h>
 
 #include "gate/execs.h"
+#include "gate/facts.h"
 #include "gate/finders.h"
 #include "gate/procfs.h"
+#include "gate/steady.h"
 #include "gate/talk.h"
 #include "gate/uapi.h"
 #include "gate/verdict.h"
 #include "mirror/phrase.h"
 
 #define OPTIONS (PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL)
+#define FACTS_MAX (2u << 20) /* 256 operands of 4 KiB, and what else there is */
 
 int (*tracer_watch)(int pidfd, uint64_t job);
 
@@ -51,6 +54,7 @@ void tracer_search(const struct pack_strings *s)
         search.size += n;
         search.count++;
     }
+    steady_add(&search);
 }
 
 bool tracer_can_take(void)
@@ -127,6 +131,14 @@ static void go_on(pid_t tgid)
         go(e);
 }
 
+/* There is a pidfd of the first thread of a process only: it tells that one without a look at its
+ * /proc. Whether the number is still the same thread's is asked of the notification in go(). */
+static pid_t process_of_thread(pid_t tid)
+{
+    struct procfs_status st;
+    return procfs_status(tid, &st) == 0 ? st.tgid : -1;
+}
+
 int tracer_notified(const char **ret_why)
 {
     struct uapi_seccomp_notif n;
@@ -137,25 +149,47 @@ int tracer_notified(const char **ret_why)
         *ret_why = "the kernel does not report programs any more";
         return -errno;
     }
-    struct procfs_status st;
-    struct exec *e =
-        procfs_status((pid_t)n.pid, &st) == 0 && st.tgid > 0 ? execs_new(EXEC_QUEUED) : NULL;
+    int pidfd = (int)syscall(UAPI_SYS_PIDFD_OPEN, (pid_t)n.pid, 0u);
+    pid_t tgid = pidfd >= 0 ? (pid_t)n.pid : process_of_thread((pid_t)n.pid);
+    struct exec *e = tgid > 0 ? execs_new(EXEC_QUEUED) : NULL;
     if (!e) {
+        if (pidfd >= 0)
+            close(pidfd);
         (void)answer_notification(n.id, -EACCES, 0);
         return 0;
     }
     e->notif = n.id;
     e->tid = (pid_t)n.pid;
-    e->tgid = st.tgid;
-    e->parent = st.ppid;
-    e->umask = st.umask;
+    e->tgid = tgid;
+    e->pidfd = pidfd;
     go_on(e->tgid);
     return 0;
 }
 
 /* ---- a stop ---- */
 
-void tracer_find(struct exec *e)
+/* What lies on file systems that cannot hang is looked at here and now: that saves waking another
+ * process, twice. `status` (NULL: not read) is of its /proc. False: a finder has to do it. */
+static bool find_here(struct exec *e, const char *status)
+{
+    static uint8_t body[FACTS_MAX];
+    struct gatewire_facts f;
+    const struct facts_ask a = {.pid = e->tgid,
+                                .execfn = e->image.execfn,
+                                .search = search,
+                                .operands = {.packed = e->operands ? e->operands : "",
+                                             .size = e->operands_size,
+                                             .count = e->operands_count},
+                                .status = status,
+                                .args = &e->image.argv};
+    size_t n = facts_find_here(&a, body, sizeof(body));
+    if (n == 0 || n > sizeof(body) || gatewire_facts_decode(body, n, &f) < 0)
+        return false;
+    verdict_facts(e, &f);
+    return true;
+}
+
+static void give(struct exec *e)
 {
     const struct finders_job j = {.job = e->job,
                                   .pid = e->tgid,
@@ -167,11 +201,17 @@ void tracer_find(struct exec *e)
     e->finder = finders_give(&j);
 }
 
+void tracer_find(struct exec *e)
+{
+    if (!find_here(e, NULL))
+        give(e);
+}
+
 static void find_waiting(void)
 {
     for (struct exec *e = execs_next(NULL); e && finders_idle(); e = execs_next(e))
         if (e->finder < 0 && !e->unread && (e->state == EXEC_FINDING || e->state == EXEC_LOOKING))
-            tracer_find(e);
+            give(e);
 }
 
 /* What ran in this process until now has ended, by being replaced. */
@@ -203,19 +243,23 @@ static uint64_t find_above(pid_t pid)
 
 static void stopped_in_exec(struct exec *e)
 {
+    static char status[PROCFS_STATUS_MAX];
+    struct procfs_status st = {.ppid = 0};
+    pid_t tgid = e->tgid;
     execs_account.stopped++;
     e->continued = false;
-    e->tid = e->tgid;
+    e->tid = tgid;
     execs_set(e, EXEC_FINDING);
+    bool alive = procfs_status_text(tgid, &st, status) == 0;
+    e->umask = st.umask;
     replace_running(e);
     if (!e->above)
-        e->above = find_above(e->parent);
-    int r = image_read(e->tgid, &e->image);
-    pid_t tgid = e->tgid;
+        e->above = find_above(st.ppid);
+    int r = image_read(tgid, &e->image);
     if (r < 0)
         verdict_ask_unread(e, r);
-    else if (!verdict_alone(e))
-        tracer_find(e);
+    else if (!verdict_alone(e) && !find_here(e, alive ? status : NULL))
+        give(e);
     go_on(tgid); /* threads that are gone with the old image answer ESRCH */
 }
 
@@ -364,10 +408,13 @@ void tracer_tick(uint64_t now)
     }
     find_waiting();
     verdict_tick(now);
+    if (now >= talk_late_due())
+        (void)talk_flush_late(); /* that the warden is gone is heard where it speaks */
 }
 
 uint64_t tracer_next(void)
 {
-    uint64_t finder = finders_next();
-    return finder < verdict_next() ? finder : verdict_next();
+    uint64_t next = finders_next(), late = talk_late_due();
+    next = next < verdict_next() ? next : verdict_next();
+    return next < late ? next : late;
 }

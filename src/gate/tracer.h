@@ -29,7 +29,7 @@ int tracer_status(void); /* of wait(2) */
 /* The first exec was refused by the kernel: words, or NULL. */
 const char *tracer_obstacle(void);
 
-/* Has a finder look at it, at once or when one is free. */
+/* Looks at its files, or has a finder do it, at once or when one is free. */
 void tracer_find(struct exec *e);
 
 /* Called back: watch this pidfd for input, and call tracer_ended(). */

@@ -34,7 +34,7 @@ void verdict_end(const struct exec *e, enum gatewire_end_kind kind, int value, c
     uint8_t *body = talk_body(&size);
     const struct gatewire_end m = {
         .job = e->job, .kind = kind, .value = (uint32_t)value & 255, .text = text};
-    (void)talk_send(GATEWIRE_END, gatewire_end_encode(&m, body, size), -1);
+    (void)talk_send_late(GATEWIRE_END, gatewire_end_encode(&m, body, size));
 }
 
 void verdict_withdraw(const struct exec *e, const char *why)
@@ -51,7 +51,7 @@ static void tell_started(const struct exec *e)
     uint8_t *body = talk_body(&size);
     struct pack_writer w = {.p = body, .size = size};
     pack_put_u64(&w, e->job);
-    (void)talk_send(GATEWIRE_STARTED, w.len, -1);
+    (void)talk_send_late(GATEWIRE_STARTED, w.len);
 }
 
 bool verdict_expected(const struct exec *e)
@@ -121,7 +121,8 @@ static void ask(struct exec *e, const struct gatewire_facts *facts)
         m.env.packed = "";
     remember_program(e, facts);
     describe_parents(e, parents, sizeof(parents), &m.parents);
-    e->pidfd = (int)syscall(UAPI_SYS_PIDFD_OPEN, e->tgid, 0u);
+    if (e->pidfd < 0) /* another thread than the first called execve */
+        e->pidfd = (int)syscall(UAPI_SYS_PIDFD_OPEN, e->tgid, 0u);
     size_t size;
     uint8_t *body = talk_body(&size);
     size_t n = gatewire_request_encode(&m, body, size);

@@ -41,6 +41,10 @@ extern bool way_denied;
 /* Where our own descriptors are: "/proc/self/fd/". A worker stands in the host's /proc and says
  * "self/fd/", which is right in every root directory. */
 extern const char *way_own_fds;
+/* NULL: every file system. Else asked about the device of each file that a walk meets, before it is
+ * asked anything else: where the answer is no, way_barred is set and the walk fails. */
+extern bool (*way_may_touch)(uint64_t dev);
+extern bool way_barred;
 /* The next walk may be in another root directory. */
 void way_forget_root(void);
 int way_stat(int fd, const char *name, int flags, struct compat_statx *ret);

@@ -56,7 +56,8 @@ def open_door(make_warden, policy=EVERYTHING, **options):
 
 
 # A file system whose files can be opened, read and written, but not closed: FLUSH gets no answer, and the
-# kernel waits for it, deaf to SIGKILL, until the server goes. argv: mount point.
+# kernel waits for it, deaf to SIGKILL, until the server goes. argv: mount point, and "silent": then no name can even
+# be looked up.
 BAD_FUSE = r'''
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -77,6 +78,8 @@ while True:
         break
     size, op, unique, node = struct.unpack_from("<IIQQ", request)
     if op in (25, 18, 29, 2, 42):  # FLUSH, RELEASE, RELEASEDIR, FORGET, BATCH_FORGET
+        continue
+    if op in (1, 17) and sys.argv[2:] == ["silent"]:  # LOOKUP, STATFS
         continue
     if op == 26:  # INIT
         body = struct.pack("<IIIIHHIIHHI", 7, 31, 65536, 0, 16, 12, 65536, 1, 16, 0, 0) + bytes(28)
@@ -100,12 +103,12 @@ while True:
 class BadFuse:
     """BAD_FUSE on `there`. Its end lets go whoever hangs in it."""
 
-    def __init__(self, there):
-        self.there = there
+    def __init__(self, there, *how):
+        self.there, self.how = there, how
         there.mkdir(exist_ok=True)
 
     def __enter__(self):
-        self.server = subprocess.Popen([sys.executable, "-B", "-c", BAD_FUSE, str(self.there)], stdout=subprocess.PIPE,
+        self.server = subprocess.Popen([sys.executable, "-B", "-c", BAD_FUSE, str(self.there), *self.how], stdout=subprocess.PIPE,
                                        text=True)
         assert self.server.stdout.readline() == "mounted\n"
         return self

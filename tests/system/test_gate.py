@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import hostile
 from conftest import AGENT_UID, BIN, needs_root, wait_for
 from gate_case import GATE, POLICY, REFUSED, both_users, environment, popen, run, sh
 
@@ -218,6 +219,15 @@ def test_a_hold_blocks_nobody_else(w):
             "a.kill(); print(a.wait())\n")
     done = run(w, "python3", "-c", code, uid=AGENT_UID)
     assert done.stdout == "timed out True\n-9\n", done.stderr
+
+
+def test_a_file_system_that_does_not_answer_holds_up_nobody_else(w):
+    """The thread that traces never looks at a file there itself: who does is killed when its time is up."""
+    with hostile.BadFuse(w.work / "fuse", "silent"):
+        done = sh(w, "sh fuse/script & p=$!; i=0; while [ $i -lt 20 ]; do /bin/true || exit; i=$((i + 1)); done; "
+                     "echo 20 ran; kill -0 $p && echo it still hangs; wait $p; echo $?", uid=AGENT_UID, timeout=40)
+    assert done.stdout.splitlines()[:2] == ["20 ran", "it still hangs"], (done.stdout, done.stderr)
+    assert done.stdout.splitlines()[2] in ("125", "126") and "did not answer in time" in done.stderr, done.stderr
 
 
 def test_a_script_swapped_while_it_waits_does_not_run(make_warden):
