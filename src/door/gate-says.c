@@ -101,8 +101,9 @@ static int describe_peer(struct gate *g, int pidfd, struct peer *ret, struct err
     int r = peer_pinned(pidfd, ret, err);
     if (r < 0)
         return r;
-    r = peer_descends(ret->pid, g->pid);
-    if (r > 0 && ret->pid != g->pid)
+    /* From its parent on, which is known already. */
+    r = ret->pid != g->pid ? peer_descends(ret->ppid, g->pid) : 0;
+    if (r > 0)
         return 0;
     return err_set(err, -EPERM, "process %d does not descend from the gate that speaks for it",
                    (int)ret->pid);

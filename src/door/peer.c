@@ -392,11 +392,14 @@ int peer_describe(struct peer_creds *c, int fd, struct peer *ret, struct err *er
 
 /* ---- a process that somebody else spoke for ---- */
 
-/* The number that a pidfd pins, as /proc/self/fdinfo of our own pid namespace has it. */
+/* The number that a pidfd pins, in our own pid namespace; before Linux 6.13 from /proc. */
 static pid_t pid_of(int pidfd)
 {
     char path[64], text[1024];
     int64_t pid = -1;
+    struct kernel_pidfd_info info = {.mask = KERNEL_PIDFD_INFO_PID};
+    if (ioctl(pidfd, KERNEL_PIDFD_GET_INFO, &info) == 0 && (info.mask & KERNEL_PIDFD_INFO_PID))
+        return info.pid > 0 && info.pid == info.tgid ? (pid_t)info.pid : -1;
     (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
@@ -417,10 +420,10 @@ static void choose_ids(const struct peer_status *st, struct peer *p)
             p->uid = 0;
 }
 
-static int read_pinned(pid_t pid, struct peer *p, struct err *err)
+static int read_pinned(pid_t pid, int pidfd, struct peer *p, struct err *err)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(PROC_TEXT_MAX);
-    struct peer_creds c = {.pid = pid, .pidfd = -1};
+    struct peer_creds c = {.pid = pid, .pidfd = pidfd}; /* which stays the caller's */
     struct peer_status st = {.groups = NULL};
     int r = read_stat(&c, p, err);
     if (r < 0)
@@ -442,7 +445,7 @@ int peer_pinned(int pidfd, struct peer *ret, struct err *err)
     struct peer p = {.pid = pid, .pidfd = -1};
     if (pid <= 0)
         return err_set(err, -EBADF, "the gate sent something that names no process we can see");
-    int r = read_pinned(pid, &p, err);
+    int r = read_pinned(pid, pidfd, &p, err);
     if (r == 0 && !pidfd_alive(pidfd))
         r = err_set(err, -ESRCH, "process %d went away while it was asked about", (int)pid);
     if (r < 0) {

@@ -13,10 +13,10 @@
 
 struct facts_ask {
     pid_t pid;
-    const char *execfn;           /* the path as it was called */
-    struct pack_strings search;   /* trusted directories */
-    struct pack_strings operands; /* paths to resolve */
-    const char *status;           /* of /proc/PID; NULL: to be read */
+    const char *execfn;              /* the path as it was called */
+    struct pack_strings search;      /* trusted directories */
+    struct pack_strings operands;    /* paths to resolve */
+    const char *status;              /* of /proc/PID; NULL: to be read */
     const struct pack_strings *args; /* NULL: to be read */
 };
 

@@ -31,7 +31,7 @@ int finders_give(const struct finders_job *j);
 /* The answer is not wanted any more. */
 void finders_drop(int finder);
 
-int finders_fd(int finder); /* to poll for input; -1 none */
+int finders_fd(int finder);     /* to poll for input; -1 none */
 unsigned finders_started(void); /* how many in all: another number means other descriptors */
 /* Takes an answer: the job, and *ret_body of *ret_len bytes until the next call; 0: none is there;
  * the body is NULL when the finder was lost. */

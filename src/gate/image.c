@@ -172,7 +172,7 @@ static int find_execfn(const struct image *m, struct table *t, size_t at, uint64
 
 static int read_table(struct image *m, struct table *t, uint64_t *ret_execfn)
 {
-    uint64_t argc, first;
+    uint64_t argc = 0, first = 0;
     size_t at = 1;
     int r = get_word(m, t, 0, &argc);
     if (r < 0 || (r = count_pointers(m, t, &at, &m->argc)) < 0 ||
@@ -378,7 +378,7 @@ int image_scrub(pid_t pid, struct image *m, const struct pack_strings *names, ui
     int r = 0;
     if (*ret_count > 0) {
         if ((*ret_count & 1) && spare)
-            memcpy(strings + first_gone, "_=", 2);
+            strings[first_gone] = '_', strings[first_gone + 1] = '=';
         if (!spare) /* only names without '=' and of one letter: nothing to point to but themselves
                      */
             spare = m->strings + m->argv.size;

@@ -50,9 +50,8 @@ static void add(const char *path)
 
 void steady_init(void)
 {
-    static const char *const usual[] = {"/",     "/usr",  "/usr/local", "/etc", "/opt",
-                                        "/home", "/root", "/tmp",       "/var", "/var/tmp",
-                                        "/nix",  "."};
+    static const char *const usual[] = {"/",     "/usr", "/usr/local", "/etc",     "/opt", "/home",
+                                        "/root", "/tmp", "/var",       "/var/tmp", "/nix", "."};
     for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
         add(usual[i]);
     add(getenv("HOME"));

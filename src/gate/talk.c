@@ -27,7 +27,7 @@ struct pending {
 static int sock = -1;
 static struct pending *first, **last = &first;
 static size_t pending_bytes;
-static uint8_t room[LATE_ROOM + ROOM];    /* pages are touched as messages need them */
+static uint8_t room[LATE_ROOM + ROOM];        /* pages are touched as messages need them */
 static uint8_t *const out = room + LATE_ROOM; /* what is late is put in front of it */
 static uint8_t late[LATE_ROOM];
 static size_t late_len;

@@ -453,7 +453,13 @@ int policy_environment(const struct policy *p, const struct policy_decision *d,
 static int take_in_place(struct environment *e, const struct policy_request *q, const char *entry)
 {
     size_t n = strcspn(entry, "=");
-    _cleanup_free_ char *name = mem_strndup(entry, n);
+    char few[ENV_NAME_MAX];
+    _cleanup_free_ char *many = n < sizeof(few) ? NULL : mem_strndup(entry, n);
+    char *name = many ? many : few;
+    if (!many) {
+        memcpy(few, entry, n);
+        few[n] = '\0';
+    }
     bool good = entry[n] && n > 0;
     if (good && passes_in_place(e, q, name, entry + n + 1)) {
         (void)buf_append(e->env, entry, strlen(entry) + 1);

@@ -42,7 +42,7 @@ static const struct column decision_columns[] = {
     {"executor", NULL, COLUMN_TEXT},  {"error", NULL, COLUMN_TEXT},
 };
 
-/* Of an end. id, seq and time are put in by hand, in front. Those of an index come last. */
+/* Of an end. id, seq and time are put in by hand, in front. */
 static const struct column end_columns[] = {
     {"executor", NULL, COLUMN_TEXT},
     {"exit_code", NULL, COLUMN_INT},
@@ -52,14 +52,13 @@ static const struct column end_columns[] = {
     {"killed_by", NULL, COLUMN_TEXT},
     {"error", NULL, COLUMN_TEXT},
     {"decision", NULL, COLUMN_TEXT}, /* "interrupted", or absent */
-    {"command", NULL, COLUMN_TEXT},  /* as in the decision, where there is one */
+    {"command", NULL, COLUMN_TEXT},
 };
-#define END_COLUMNS_INDEXED 2
 
 struct ingest {
     struct sqlite3 *db; /* borrowed */
     struct search *search;
-    sqlite3_stmt *decision, *end, *end_otherwise, *end_alone, *unqueue, *mark;
+    sqlite3_stmt *decision, *end, *end_alone, *unqueue, *mark;
     uint64_t last_seq;
     char last_hash[RECORD_HASH_SIZE];
 };
@@ -93,26 +92,19 @@ static int prepare_decision(struct ingest *g, struct err *err)
     return db_prepare(g->db, buf_str(&sql), &g->decision, err);
 }
 
-static int prepare_update(struct ingest *g, size_t n, sqlite3_stmt **ret, struct err *err)
+static int prepare_end(struct ingest *g, struct err *err)
 {
     _cleanup_buf_ struct buf sql = BUF_INIT(16384);
+    size_t n = ARRAY_LEN(end_columns);
     (void)buf_append_str(&sql, "UPDATE requests SET end_seq = ?2, end_time = ?3");
     for (size_t i = 0; i < n; i++)
         (void)buf_printf(&sql, ", %s = coalesce(?%zu, %s)", end_columns[i].name, i + 4,
                          end_columns[i].name);
     (void)buf_append_str(&sql, " WHERE id = ?1 RETURNING seq");
-    return db_prepare(g->db, buf_str(&sql), ret, err);
-}
-
-static int prepare_end(struct ingest *g, struct err *err)
-{
-    _cleanup_buf_ struct buf sql = BUF_INIT(16384);
-    size_t n = ARRAY_LEN(end_columns);
-    int r = prepare_update(g, n - END_COLUMNS_INDEXED, &g->end, err);
-    if (r == 0)
-        r = prepare_update(g, n, &g->end_otherwise, err);
+    int r = db_prepare(g->db, buf_str(&sql), &g->end, err);
     if (r < 0)
         return r;
+    buf_clear(&sql);
     (void)buf_append_str(&sql, "INSERT OR IGNORE INTO requests (seq, time, id, end_seq, end_time");
     list_columns(&sql, end_columns, n, "@");
     (void)buf_append_str(&sql, ") VALUES (?2, ?3, ?1, ?2, ?3");
@@ -149,7 +141,6 @@ struct ingest *ingest_free(struct ingest *g)
         return NULL;
     (void)sqlite3_finalize(g->decision);
     (void)sqlite3_finalize(g->end);
-    (void)sqlite3_finalize(g->end_otherwise);
     (void)sqlite3_finalize(g->end_alone);
     (void)sqlite3_finalize(g->unqueue);
     (void)sqlite3_finalize(g->mark);
@@ -316,30 +307,26 @@ static int remove_from_queue(struct ingest *g, const struct json *root, struct e
 
 /* 1, or 0 when there is no row of this request. */
 static int run_end(struct ingest *g, sqlite3_stmt *s, const struct json *root,
-                   const struct record *rec, size_t n, struct err *err)
+                   const struct record *rec, struct err *err)
 {
     bind_text(s, 1, json_get(root, "id"));
     (void)sqlite3_bind_int64(s, 2, (int64_t)rec->seq);
     bind_time(s, 3, json_get(root, "time"));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < ARRAY_LEN(end_columns); i++)
         bind_column(s, (int)i + 4, &end_columns[i], root, rec);
     int64_t seq = 0;
     int r = db_run_returning(s, &seq, err);
     if (r > 0)
-        search_touch(g->search, seq, s != g->end_alone);
+        search_touch(g->search, seq, s == g->end);
     return r;
 }
 
 static int put_end(struct ingest *g, const struct json *root, const struct record *rec,
                    struct err *err)
 {
-    const size_t all = ARRAY_LEN(end_columns);
-    /* Only where the decision becomes another one its place in the table's indexes is touched. */
-    int r = json_get(root, "decision")
-                ? run_end(g, g->end_otherwise, root, rec, all, err)
-                : run_end(g, g->end, root, rec, all - END_COLUMNS_INDEXED, err);
+    int r = run_end(g, g->end, root, rec, err);
     if (r == 0) /* its decision was pruned */
-        r = run_end(g, g->end_alone, root, rec, all, err);
+        r = run_end(g, g->end_alone, root, rec, err);
     return r < 0 ? r : 0;
 }
 
