@@ -39,6 +39,7 @@ static int read_mem(const struct image *m, uint64_t at, void *to, size_t n)
     return 0;
 }
 
+/* NOLINTBEGIN(performance-no-int-to-ptr): ptrace(2) wants addresses and words of another process */
 static int poke(pid_t pid, uint64_t at, const void *from, size_t n)
 {
     const uint8_t *p = from;
@@ -55,6 +56,7 @@ static int poke(pid_t pid, uint64_t at, const void *from, size_t n)
     }
     return 0;
 }
+/* NOLINTEND(performance-no-int-to-ptr) */
 
 static int write_mem(pid_t pid, const struct image *m, uint64_t at, const void *from, size_t n)
 {
@@ -146,7 +148,7 @@ static int get_word(const struct image *m, struct table *t, size_t i, uint64_t *
 /* Pointers up to a NULL; *at is the index behind it. */
 static int count_pointers(const struct image *m, struct table *t, size_t *at, uint32_t *ret)
 {
-    uint64_t p;
+    uint64_t p = 0;
     int r;
     for (*ret = 0; (r = get_word(m, t, (*at)++, &p)) == 0 && p; ++*ret)
         ;
@@ -155,7 +157,7 @@ static int count_pointers(const struct image *m, struct table *t, size_t *at, ui
 
 static int find_execfn(const struct image *m, struct table *t, size_t at, uint64_t *ret)
 {
-    uint64_t type, value;
+    uint64_t type = 0, value = 0;
     for (int i = 0; i < AUXV_MAX; i++, at += 2) {
         int r = get_word(m, t, at, &type);
         if (r < 0 || (r = get_word(m, t, at + 1, &value)) < 0)
