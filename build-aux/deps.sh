@@ -58,6 +58,8 @@ check caddy caddy
 check openssl openssl
 check strace strace
 check prometheus promtool
+check gdb gdb
+check rsync rsync
 check systemd systemd-analyze
 check libclang-rt-14-dev rt:libclang-rt-14-dev
 TABLE

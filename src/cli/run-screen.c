@@ -85,7 +85,9 @@ static void end_keeper(struct run_screen *s)
 
 static bool in_foreground(const struct run_screen *s)
 {
-    return tcgetpgrp(s->real) == getpgrp();
+    pid_t group = tcgetpgrp(s->real);
+    /* A terminal that is not the controlling one ("su -c" takes that away) has no background. */
+    return group == getpgrp() || (group < 0 && errno == ENOTTY);
 }
 
 static void make_raw(struct run_screen *s)

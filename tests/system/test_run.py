@@ -3,7 +3,9 @@
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import shutil
 import signal
 import socket
@@ -134,6 +136,23 @@ def test_ask_tty_asks_at_the_real_terminal(any_run, make_terminal):
     t.expect(b"second 128")
     assert t.wait() == 0
     assert [d["decision"] for d in any_run.decisions() if d["command"] == "git"] == ["ask-denied", "ask-approved"]
+
+
+def test_a_terminal_that_is_not_the_controlling_one_works(any_run):
+    """As behind `su -c`, which starts a session without one."""
+    master, slave = pty.openpty()
+    p = any_run.popen("bash", "--norc", "--noprofile", "-i", env={"TERM": "xterm", "PS1": "ready> "}, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    out = b""
+    for see, keys in ((b"ready> ", b"echo $((6*7))\r"), (b"\n42\r", b"exit 3\r")):
+        end = time.monotonic() + 20
+        while see not in out:
+            assert time.monotonic() < end, out
+            if select.select([master], [], [], 0.2)[0]:
+                out += os.read(master, 65536)
+        os.write(master, keys)
+    assert p.wait(20) == 3
+    os.close(master)
 
 
 def test_what_was_typed_before_the_question_is_no_answer(any_run, make_terminal):

@@ -290,21 +290,44 @@ static void many_variables_cost_little(void **state)
 static void in_place_all_passes_but_what_acts_inside_a_program(void **state)
 {
     (void)state;
-    static const char *const env[] = {"PATH=/x",          "MAKEFLAGS=-j",
-                                      "EDITOR=vi",        "ODD-NAME=1",
-                                      "npm_config_a=1",   "A=",
-                                      "LD_PRELOAD=/x",    "GIT_DIR=/x",
-                                      "NODE_OPTIONS=-r",  "PYTHONPATH=/x",
-                                      "BASH_ENV=/x",      "PERL5OPT=-M",
-                                      "PAGER=x",          "GIT_SSH=/x",
-                                      "F=() { x; }",      "BASH_FUNC_f%%=() { x; }",
-                                      "GLIBC_TUNABLES=x", "PYTHONUTF8=1",
-                                      "NOVALUE",          "=x"};
+    static const char *const env[] = {"PATH=/x",
+                                      "MAKEFLAGS=-j",
+                                      "EDITOR=vi",
+                                      "ODD-NAME=1",
+                                      "npm_config_a=1",
+                                      "A=",
+                                      "LD_PRELOAD=/x",
+                                      "GIT_DIR=/x",
+                                      "NODE_OPTIONS=-r",
+                                      "PYTHONPATH=/x",
+                                      "BASH_ENV=/x",
+                                      "PERL5OPT=-M",
+                                      "PAGER=x",
+                                      "GIT_SSH=/x",
+                                      "F=() { x; }",
+                                      "BASH_FUNC_f%%=() { x; }",
+                                      "GLIBC_TUNABLES=x",
+                                      "PYTHONUTF8=1",
+                                      "NOVALUE",
+                                      "=x",
+                                      "GIT_EDITOR=true",
+                                      "GIT_PAGER=cat",
+                                      "GIT_CONFIG_GLOBAL=/dev/null",
+                                      "GIT_CONFIG_SYSTEM=/x",
+                                      "LD_TRACE_LOADED_OBJECTS=1"};
     struct got g = make_in_place("default_action: allow\n", env, ARRAY_LEN(env), NULL);
     assert_int_equal(g.r, 0);
-    static const char *const stay[] = {
-        "PATH=/x",        "MAKEFLAGS=-j", "EDITOR=vi",   "ODD-NAME=1",
-        "npm_config_a=1", "A=",           "PYTHONUTF8=1"};
+    static const char *const stay[] = {"PATH=/x",
+                                       "MAKEFLAGS=-j",
+                                       "EDITOR=vi",
+                                       "ODD-NAME=1",
+                                       "npm_config_a=1",
+                                       "A=",
+                                       "PYTHONUTF8=1",
+                                       "GIT_EDITOR=true",
+                                       "GIT_PAGER=cat",
+                                       "GIT_CONFIG_GLOBAL=/dev/null",
+                                       "LD_TRACE_LOADED_OBJECTS=1"};
     for (size_t i = 0; i < ARRAY_LEN(stay); i++)
         assert_true(has(&g.env, stay[i]));
     assert_int_equal(g.count, ARRAY_LEN(stay));
