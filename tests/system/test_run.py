@@ -144,7 +144,7 @@ def test_a_terminal_that_is_not_the_controlling_one_works(any_run):
     p = any_run.popen("bash", "--norc", "--noprofile", "-i", env={"TERM": "xterm", "PS1": "ready> "}, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     out = b""
-    for see, keys in ((b"ready> ", b"echo $((6*7))\r"), (b"\n42\r", b"exit 3\r")):
+    for see, keys in ((b"ready> ", b"echo $((6*7))\r"), (b"\r42\r", b"exit 3\r")):
         end = time.monotonic() + 20
         while see not in out:
             assert time.monotonic() < end, out
