@@ -55,6 +55,7 @@ check xz-utils xz
 check sudo sudo
 check nginx-light file:/usr/sbin/nginx
 check caddy caddy
+check jose jose
 check openssl openssl
 check strace strace
 check prometheus promtool

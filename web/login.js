@@ -33,6 +33,9 @@ document.getElementById("by-token").addEventListener("submit", (event) => {
   event.preventDefault();
   login({token: event.target.elements.token.value.trim()});
 });
+fetch("/api/login").then((a) => a.json()).then((said) => {
+  document.getElementById("sso").hidden = !said.ways.includes("oidc");
+}).catch(() => {});
 const link = location.hash.slice(1);
 if (link) {
   history.replaceState(null, "", "/login"); // or it would stay in the browser's history

@@ -14,6 +14,7 @@ route_fn kill_requests;                                                   /* kil
 route_fn rules_show, rules_reload;                                        /* rules.c */
 route_fn why_explain;                                                     /* why.c */
 route_fn bearers_list, bearers_create, bearers_revoke;                    /* bearers.c */
+route_fn sso_there, sso_back, sso_ways;                                   /* sso.c */
 route_fn users_list, users_create, users_change, users_delete;            /* users.c */
 route_fn websessions_list, websessions_revoke;                            /* websessions.c */
 route_fn signin_login, signin_link, signin_show, signin_logout;           /* signin.c */

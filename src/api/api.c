@@ -16,6 +16,7 @@
 #include "api/login.h"
 #include "api/role.h"
 #include "api/signin.h"
+#include "api/sso.h"
 #include "api/websessions.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -54,7 +55,10 @@ static const struct route api_routes[] = {
     {"DELETE", "/api/users/{}", API_ROLE_ADMIN, users_delete},
     {"GET", "/api/sessions", API_ROLE_ADMIN, websessions_list},
     {"DELETE", "/api/sessions/{}", API_ROLE_ADMIN, websessions_revoke},
+    {"GET", "/api/login", API_ROLE_NONE, sso_ways},
     {"POST", "/api/login", API_ROLE_NONE, signin_login},
+    {"GET", "/login/oidc", API_ROLE_NONE, sso_there},
+    {"GET", "/login/oidc/callback", API_ROLE_NONE, sso_back},
     {"GET", "/api/session", API_ROLE_VIEWER, signin_show},
     {"DELETE", "/api/session", API_ROLE_VIEWER, signin_logout},
     {"POST", "/api/links", API_ROLE_VIEWER, signin_link},
@@ -279,6 +283,8 @@ int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_con
         a->url = n ? mem_strndup(a->origins, n) : mem_strdup(*ret_url);
         (void)snprintf(a->port, sizeof(a->port), "%s", strrchr(*ret_url, ':') + 1);
     }
+    if (r == 0 && config->oidc)
+        r = sso_new(loop, a, config->oidc, &a->sso, err);
     if (r < 0) {
         api_stop(a, NULL, NULL);
         return r;
@@ -293,11 +299,12 @@ void api_stop(struct api *a, void (*gone)(void *arg), void *arg)
     a->gone_arg = arg;
     feed_close(TAKE_PTR(a->feed));
     server_close(a->server, api_gone, a);
+    sso_close(TAKE_PTR(a->sso));
     if (a->passwords)
         passwords_close(TAKE_PTR(a->passwords), api_gone, a);
 }
 
 char *api_make_link(struct api *a, const char *who)
 {
-    return a->url ? signin_make_link(a, a->url, who, API_ROLE_ADMIN) : NULL;
+    return a->url ? signin_make_link(a, a->url, who, API_ROLE_ADMIN, "link") : NULL;
 }

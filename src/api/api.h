@@ -100,6 +100,15 @@ struct api_token {
     enum api_role role;
 };
 
+/* An OpenID provider. */
+struct api_oidc {
+    const char *issuer, *client_id;
+    const char *client_secret; /* NULL: a public client */
+    const char *scope, *groups_claim;
+    const char *roles; /* "GROUP=ROLE;..." */
+    const char *ca;    /* PEM file that vouches for it; NULL: the system's */
+};
+
 struct api_config {
     const char *socket_path;   /* STATE/api.sock; NULL: none */
     const char *address;       /* "127.0.0.1:9099", port 0 picks one; NULL: no TCP */
@@ -110,6 +119,7 @@ struct api_config {
     bool anywhere;                  /* TCP that others can reach is taken without TLS */
     const char *origins; /* "https://HOST[:PORT];...": where a proxy shows it; NULL: none */
     uint64_t session_idle, session_max; /* ns */
+    const struct api_oidc *oidc;        /* NULL: none */
     const struct api_token *tokens;     /* further ones */
     size_t tokens_count;
     struct front_config front; /* limits; from api_config_default() */

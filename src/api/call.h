@@ -19,6 +19,7 @@ struct api {
     struct passwords *passwords; /* owned, all of them */
     char *url;                   /* owned: where browsers find it, or NULL */
     char port[8];                /* of it, or "" */
+    struct sso *sso;             /* owned; NULL: no provider */
     char *tls_cert, *tls_key;    /* owned; NULL: none */
     const char *origins;         /* owned: further "https://HOST[:PORT]", separated by ';' */
     unsigned holds;              /* the server, and work that will come back */

@@ -23,7 +23,8 @@ struct signin_links {
         unsigned char hash[AUTH_HASH_SIZE];
         char who[AUTH_NAME_MAX + 1];
         enum api_role role;
-        uint64_t until; /* monotonic; 0: used, or none */
+        const char *method; /* a literal */
+        uint64_t until;     /* monotonic; 0: used, or none */
     } rows[SIGNIN_LINKS_MAX];
 };
 
@@ -39,7 +40,8 @@ struct signin_links *signin_links_free(struct signin_links *l)
 }
 
 /* The secret stands behind '#': browsers send it to nobody, and no log has it. */
-char *signin_make_link(struct api *a, const char *base, const char *who, enum api_role role)
+char *signin_make_link(struct api *a, const char *base, const char *who, enum api_role role,
+                       const char *method)
 {
     char secret[AUTH_TOKEN_SIZE];
     struct signin_links *l = a->links;
@@ -52,6 +54,7 @@ char *signin_make_link(struct api *a, const char *base, const char *who, enum ap
         return NULL;
     (void)snprintf(l->rows[oldest].who, sizeof(l->rows[oldest].who), "%s", who);
     l->rows[oldest].role = role;
+    l->rows[oldest].method = method;
     l->rows[oldest].until = a->deps.clock->monotonic(a->deps.clock) + SIGNIN_LINK_FOR;
     char *link = mem_printf("%s/login#%s", base, secret);
     explicit_bzero(secret, sizeof(secret));
@@ -72,6 +75,7 @@ static bool signin_take_link(struct call *c, const char *secret)
         l->rows[i].until = 0;
         (void)snprintf(c->who, sizeof(c->who), "%s", l->rows[i].who);
         c->role = l->rows[i].role;
+        c->method = l->rows[i].method;
         return true;
     }
     return false;
@@ -89,7 +93,7 @@ void signin_link(void *arg, struct exchange *x, const char *param)
                    "this warden listens on its socket only: a browser cannot reach it");
         return;
     }
-    _cleanup_free_ char *link = signin_make_link(c->api, c->api->url, c->who, c->role);
+    _cleanup_free_ char *link = signin_make_link(c->api, c->api->url, c->who, c->role, "link");
     if (!link) {
         call_error(x, 500, "internal", NULL, "no random bytes");
         return;
@@ -200,7 +204,7 @@ void signin_login(void *arg, struct exchange *x, const char *param)
     else if (token)
         signin_by_token(c, token);
     else if (signin_take_link(c, link))
-        signin_begin(c, "link", NULL, false);
+        signin_begin(c, c->method, NULL, false);
     else
         login_wrong_counted(c);
 }

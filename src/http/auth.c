@@ -129,7 +129,7 @@ void auth_header_done(struct auth_header *h)
     OPENSSL_cleanse(h->password, sizeof(h->password));
 }
 
-bool auth_cookie(const char *header, const char *name, char out[AUTH_TOKEN_SIZE])
+bool auth_cookie_value(const char *header, const char *name, char *out, size_t size)
 {
     size_t n = strlen(name);
     bool found = false;
@@ -137,18 +137,24 @@ bool auth_cookie(const char *header, const char *name, char out[AUTH_TOKEN_SIZE]
         s += strspn(s, "; \t");
         size_t len = strcspn(s, ";");
         if (len > n && strncmp(s, name, n) == 0 && s[n] == '=') {
-            size_t size = len - n - 1;
-            while (size > 0 && (s[n + size] == ' ' || s[n + size] == '\t'))
-                size--;
-            if (found || size != AUTH_TOKEN_SIZE - 1)
+            size_t k = len - n - 1;
+            while (k > 0 && (s[n + k] == ' ' || s[n + k] == '\t'))
+                k--;
+            if (found || k >= size)
                 return false;
-            memcpy(out, s + n + 1, size);
-            out[size] = '\0';
+            memcpy(out, s + n + 1, k);
+            out[k] = '\0';
             found = true;
         }
         s += len;
     }
-    return found && auth_token_valid(out, AUTH_TOKEN_SIZE - 1);
+    return found;
+}
+
+bool auth_cookie(const char *header, const char *name, char out[AUTH_TOKEN_SIZE])
+{
+    return auth_cookie_value(header, name, out, AUTH_TOKEN_SIZE) &&
+           auth_token_valid(out, strlen(out));
 }
 
 /* ---- failures ---- */

@@ -56,6 +56,9 @@ void auth_header_done(struct auth_header *h);
 /* The token in the cookie `name` of a Cookie header; false: there is none, or more than one. */
 bool auth_cookie(const char *header, const char *name, char out[AUTH_TOKEN_SIZE]);
 
+/* The same for a value of any form that fits. */
+bool auth_cookie_value(const char *header, const char *name, char *out, size_t size);
+
 /* ---- failures ---- */
 
 struct auth; /* who was wrong how often */

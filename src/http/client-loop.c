@@ -17,10 +17,12 @@
 
 #define BODY_MAX (16u << 20)
 #define LINE_MAX_ (1u << 20)
+#define WEB_BODY_MAX (1u << 20)
 
 struct client_loop {
     uv_loop_t *loop; /* borrowed */
-    char *path;      /* owned */
+    char *path;      /* owned; NULL: servers of the web */
+    char *ca;        /* owned; NULL: the system's */
     CURLM *multi;
     uv_timer_t timer;
     uv_timer_t kick; /* curl takes no new exchange while it is calling us */
@@ -194,19 +196,24 @@ static size_t take(char *p, size_t size, size_t n, void *arg)
     return size * n;
 }
 
-static struct call *call_new(struct client_loop *l, const char *method, const char *path,
-                             const char *body, long timeout_ms)
+static struct call *call_new(struct client_loop *l, const char *method, const char *url,
+                             const char *body, const char *type, long timeout_ms)
 {
     struct call *c = mem_new(struct call);
-    _cleanup_free_ char *url = mem_printf("http://localhost%s", path);
+    _cleanup_free_ char *type_line =
+        mem_printf("Content-Type:%s%s", body ? " " : "", body ? type : "");
     *c = (struct call){.l = l, .easy = curl_easy_init()};
     list_append(&l->calls, &c->link);
     if (!c->easy)
         abort(); /* no memory for a small object */
     c->headers = curl_slist_append(NULL, "Expect:");
-    c->headers =
-        curl_slist_append(c->headers, body ? "Content-Type: application/json" : "Content-Type:");
-    (void)curl_easy_setopt(c->easy, CURLOPT_UNIX_SOCKET_PATH, l->path);
+    c->headers = curl_slist_append(c->headers, type_line);
+    if (l->path)
+        (void)curl_easy_setopt(c->easy, CURLOPT_UNIX_SOCKET_PATH, l->path);
+    if (l->ca)
+        (void)curl_easy_setopt(c->easy, CURLOPT_CAINFO, l->ca);
+    (void)curl_easy_setopt(c->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(c->easy, CURLOPT_FOLLOWLOCATION, 0L);
     (void)curl_easy_setopt(c->easy, CURLOPT_URL, url);
     (void)curl_easy_setopt(c->easy, CURLOPT_PROXY, "");
     (void)curl_easy_setopt(c->easy, CURLOPT_NOSIGNAL, 1L);
@@ -248,8 +255,25 @@ static void begin(struct client_loop *l)
 void client_loop_request(struct client_loop *l, const char *method, const char *path,
                          const char *body, unsigned timeout_ms, client_loop_done *done, void *arg)
 {
-    struct call *c = call_new(l, method, path, body, (long)timeout_ms);
+    _cleanup_free_ char *url = mem_printf("http://localhost%s", path);
+    struct call *c = call_new(l, method, url, body, "application/json", (long)timeout_ms);
     buf_init(&c->in, BODY_MAX);
+    c->done = done;
+    c->arg = arg;
+    begin(l);
+}
+
+void client_loop_fetch(struct client_loop *l, const char *url, const char *authorization,
+                       const char *form, unsigned timeout_ms, client_loop_done *done, void *arg)
+{
+    struct call *c = call_new(l, form ? "POST" : "GET", url, form,
+                              "application/x-www-form-urlencoded", (long)timeout_ms);
+    if (authorization) {
+        _cleanup_free_ char *line = mem_printf("Authorization: %s", authorization);
+        c->headers = curl_slist_append(c->headers, line);
+    }
+    (void)curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers);
+    buf_init(&c->in, WEB_BODY_MAX);
     c->done = done;
     c->arg = arg;
     begin(l);
@@ -258,7 +282,8 @@ void client_loop_request(struct client_loop *l, const char *method, const char *
 void client_loop_follow(struct client_loop *l, const char *path, client_loop_line *line,
                         client_loop_end *end, void *arg)
 {
-    struct call *c = call_new(l, "GET", path, NULL, 0);
+    _cleanup_free_ char *url = mem_printf("http://localhost%s", path);
+    struct call *c = call_new(l, "GET", url, NULL, NULL, 0);
     buf_init(&c->in, LINE_MAX_);
     c->line = line;
     c->end = end;
@@ -268,14 +293,17 @@ void client_loop_follow(struct client_loop *l, const char *path, client_loop_lin
 
 /* ---- life ---- */
 
-int client_loop_new(uv_loop_t *loop, const char *socket_path, struct client_loop **ret,
-                    struct err *err)
+static int loop_new(uv_loop_t *loop, const char *socket_path, const char *ca,
+                    struct client_loop **ret, struct err *err)
 {
     struct client_loop *l = mem_new(struct client_loop);
-    *l = (struct client_loop){
-        .loop = loop, .path = mem_strdup(socket_path), .multi = curl_multi_init()};
+    *l = (struct client_loop){.loop = loop,
+                              .path = mem_strdup(socket_path),
+                              .ca = mem_strdup(ca),
+                              .multi = curl_multi_init()};
     list_init(&l->calls);
     if (!l->multi) {
+        free(l->ca);
         free(l->path);
         free(l);
         return err_set(err, -ENOMEM, "cannot set up the HTTP client");
@@ -291,6 +319,17 @@ int client_loop_new(uv_loop_t *loop, const char *socket_path, struct client_loop
     return 0;
 }
 
+int client_loop_new(uv_loop_t *loop, const char *socket_path, struct client_loop **ret,
+                    struct err *err)
+{
+    return loop_new(loop, socket_path, NULL, ret, err);
+}
+
+int client_loop_new_web(uv_loop_t *loop, const char *ca, struct client_loop **ret, struct err *err)
+{
+    return loop_new(loop, NULL, ca, ret, err);
+}
+
 static void timer_closed(uv_handle_t *h)
 {
     struct client_loop *l = h->data;
@@ -298,6 +337,7 @@ static void timer_closed(uv_handle_t *h)
         l->timer_closed = true;
         return;
     }
+    free(l->ca);
     free(l->path);
     free(l);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -197,6 +198,24 @@ static int print_url(const struct apiside *a, bool first, struct err *err)
     return r < 0 ? err_errno(err, r, "cannot print the API's address") : 0;
 }
 
+/* The first line of the file; "" without one. */
+static int read_secret(const char *path, struct buf *out, struct err *err)
+{
+    struct stat st;
+    if (!path[0])
+        return 0;
+    if (stat(path, &st) == 0 && (st.st_mode & S_IRWXO))
+        return err_set(err, -EACCES,
+                       "oidc-client-secret-file: everybody may use '%s'; chmod 600 it", path);
+    int r = fd_read_file(path, out->limit, out, err);
+    if (r < 0)
+        return err_prefix(err, r, "oidc-client-secret-file");
+    size_t n = strcspn(buf_str(out), "\r\n");
+    if (n < out->len)
+        out->data[n] = '\0';
+    return n ? 0 : err_set(err, -EINVAL, "oidc-client-secret-file: '%s' is empty", path);
+}
+
 static int start(struct apiside *a, const char *token, bool first, const char *socket_path,
                  struct err *err)
 {
@@ -226,7 +245,19 @@ static int start(struct apiside *a, const char *token, bool first, const char *s
     x.origins = c->api_origins;
     x.session_idle = c->session_idle;
     x.session_max = c->session_max;
-    int r = api_start(a->parts.loop, &deps, &x, &a->api, &a->url, err);
+    _cleanup_buf_ struct buf secret = BUF_INIT(4096);
+    struct api_oidc oidc = {.issuer = c->oidc_issuer,
+                            .client_id = c->oidc_client_id,
+                            .scope = c->oidc_scope,
+                            .groups_claim = c->oidc_groups_claim,
+                            .roles = c->oidc_roles,
+                            .ca = c->oidc_ca[0] ? c->oidc_ca : NULL};
+    int r = read_secret(c->oidc_client_secret_file, &secret, err);
+    if (r < 0)
+        return r;
+    oidc.client_secret = secret.len ? buf_str(&secret) : NULL;
+    x.oidc = c->oidc_issuer[0] ? &oidc : NULL;
+    r = api_start(a->parts.loop, &deps, &x, &a->api, &a->url, err);
     return r < 0 || !a->url ? r : print_url(a, first, err);
 }
 

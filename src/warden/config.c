@@ -56,6 +56,19 @@ static const struct option options[] = {
      "a browser's session ends when nothing was asked for this long"},
     {"session-max", OPTION_DURATION, AT(session_max), "TIME", "12h",
      "and this long after its login, whatever was asked"},
+    {"oidc-issuer", OPTION_TEXT, AT(oidc_issuer), "URL", "",
+     "an OpenID provider at which people log in: its issuer, https://HOST/..."},
+    {"oidc-client-id", OPTION_TEXT, AT(oidc_client_id), "ID", "", "what the provider calls us"},
+    {"oidc-client-secret-file", OPTION_PATH, AT(oidc_client_secret_file), "FILE", "",
+     "holds the secret that it knows us by; empty: a public client"},
+    {"oidc-role", OPTION_LIST, AT(oidc_roles), "GROUP=ROLE", "",
+     "the role of a group of the provider's; once for each. The highest one counts"},
+    {"oidc-groups-claim", OPTION_TEXT, AT(oidc_groups_claim), "NAME", "groups",
+     "the claim of its tokens that names groups"},
+    {"oidc-scope", OPTION_TEXT, AT(oidc_scope), "WORDS", "openid profile email",
+     "what is asked of it"},
+    {"oidc-ca", OPTION_PATH, AT(oidc_ca), "FILE", "",
+     "certificates (PEM) that vouch for it; empty: the system's"},
     {"state", OPTION_PATH, AT(state), "DIR", "@state", "everything else the warden keeps"},
     {"config", OPTION_PATH, AT(config), "FILE", "@config/clawrden.yaml",
      "options of this table as \"key: value\""},
@@ -451,6 +464,8 @@ static int check(const struct config *c, struct err *err)
         return err_set(err, -EINVAL, "a maximum of 0 would let nobody in");
     if (!c->api_cert[0] != !c->api_key[0])
         return err_set(err, -EINVAL, "api-cert and api-key belong together");
+    if (c->oidc_issuer[0] && (!c->oidc_client_id[0] || !c->oidc_roles[0]))
+        return err_set(err, -EINVAL, "oidc-issuer needs oidc-client-id and oidc-role too");
     if (c->session_idle == 0 || c->session_max == 0)
         return err_set(err, -EINVAL, "session-idle and session-max must be more than 0s");
     if (c->priority > 20)

@@ -17,7 +17,9 @@ struct config {
     char *config, *policy, *socket, *audit, *state, *audit_key, *mirror_binary;
     char *api_cert, *api_key; /* PEM files; "": no TLS */
     char *api_insecure;       /* "no" or "yes" */
-    char *api_origins;        /* ORIGIN;... */
+    char *oidc_issuer, *oidc_client_id, *oidc_client_secret_file, *oidc_scope, *oidc_groups_claim;
+    char *oidc_roles, *oidc_ca;
+    char *api_origins; /* ORIGIN;... */
     uint64_t session_idle, session_max;
     char *api;          /* "HOST:PORT" or "none" */
     char *mirror;       /* "auto", "native" or "docker" */
