@@ -61,6 +61,8 @@ check strace strace
 check prometheus promtool
 check gdb gdb
 check rsync rsync
+check zsh zsh
+check fish fish
 check systemd systemd-analyze
 check libclang-rt-14-dev rt:libclang-rt-14-dev
 TABLE

@@ -24,6 +24,9 @@ rows() { # mode source destination
         [ -e "$build/man/$b" ] && echo "644 $build/man/$b /share/man/man${b##*.}/$b"
     done
     echo "644 $build/clawrden-warden.service /lib/systemd/system/clawrden-warden.service"
+    for f in bash-completion/completions/clawrden zsh/site-functions/_clawrden fish/vendor_completions.d/clawrden.fish; do
+        echo "644 $build/completions/$f /share/$f"
+    done
     echo "644 packaging/prometheus/clawrden-alerts.yml /share/clawrden/prometheus/clawrden-alerts.yml"
     echo "644 packaging/grafana/clawrden.json /share/clawrden/grafana/clawrden.json"
     for f in LICENSE README.md NEWS.md SECURITY.md docs/*.md docs/openapi.yaml; do echo "644 $f /share/doc/clawrden/$(basename "$f")"; done
@@ -38,9 +41,18 @@ unit() {
     mkdir -p "$build"
     sed "s|@SBINDIR@|${prefix:-/usr/local}/sbin|" packaging/systemd/clawrden-warden.service.in >"$build/clawrden-warden.service"
 }
+# What the program knows itself.
+completions() {
+    mkdir -p "$build/completions/bash-completion/completions" "$build/completions/zsh/site-functions" \
+        "$build/completions/fish/vendor_completions.d"
+    "$build/dynamic/src/cli/clawrden" completion bash >"$build/completions/bash-completion/completions/clawrden"
+    "$build/dynamic/src/cli/clawrden" completion zsh >"$build/completions/zsh/site-functions/_clawrden"
+    "$build/dynamic/src/cli/clawrden" completion fish >"$build/completions/fish/vendor_completions.d/clawrden.fish"
+}
 do_install() {
     man_pages
     unit
+    completions
     rows | while read -r mode source destination; do put "$mode" "$source" "$destination"; done
     ln -sf clawrden "$root/bin/clawrden-cli"
 }
@@ -71,6 +83,9 @@ case ${1:-} in
         "$root/bin/clawrden" policy check "$root/share/clawrden/policies/strict.yaml"
         for page in clawrden.1 clawrden-policy.5 clawrden-warden.8 clawrden-shim.8 clawrden-mirror.8 clawrden-gate.8; do
             [ -s "$(find "$root/share/man" -name "$page")" ] || { echo "no man page $page"; exit 1; }
+        done
+        for f in bash-completion/completions/clawrden zsh/site-functions/_clawrden fish/vendor_completions.d/clawrden.fish; do
+            grep -q history "$root/share/$f" || { echo "no completion $f"; exit 1; }
         done
         grep -qx "ExecStart=/usr/sbin/clawrden-warden" "$root/lib/systemd/system/clawrden-warden.service"
         do_uninstall

@@ -34,7 +34,7 @@ struct cli_option {
     const char *help;
 };
 
-#define CLI_OPTIONS_MAX 16 /* of one command */
+#define CLI_OPTIONS_MAX 24 /* of one command */
 
 /* One parsed command line: values of the command's own options, and its words. */
 struct args {

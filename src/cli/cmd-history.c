@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* clawrden history: what was asked, what was decided, how it ended; newest first, page by page. */
+/* clawrden history: what was asked, what was decided, how it ended; newest first, page by page, or
+ * all of it as a file. */
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,28 +78,84 @@ static void print_table(const struct json *list)
     table_print(t, stdout, table_terminal_width());
 }
 
+/* A user by name or number, as a number. */
+static int add_user(struct buf *path, const char *value)
+{
+    uint64_t uid;
+    char text[24];
+    if (!value)
+        return CLI_OK;
+    if (str_parse_u64(value, UINT32_MAX, &uid) < 0) {
+        const struct passwd *pw = getpwnam(value);
+        if (!pw)
+            return cli_fail(CLI_USAGE, "--user: there is no user '%s' on this host", value);
+        uid = pw->pw_uid;
+    }
+    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)uid);
+    add_parameter(path, "uid", text);
+    return CLI_OK;
+}
+
+static int add_filters(struct buf *path, const struct args *a)
+{
+    static const char *const plain[][2] = {
+        {"command", "command"}, {"decision", "decision"}, {"container", "container"},
+        {"rule", "rule"},       {"approver", "approver"}, {"exit-code", "exit_code"},
+        {"signal", "signal"},   {"arg", "arg"},           {"text", "text"}};
+    for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+        add_parameter(path, plain[i][1], args_value(a, plain[i][0]));
+    const char *user = args_value(a, "user");
+    if (user && args_value(a, "uid"))
+        return cli_fail(CLI_USAGE, "either --user or --uid");
+    int r = add_user(path, user ? user : args_value(a, "uid"));
+    if (r == CLI_OK)
+        r = add_time(path, "since", args_value(a, "since"));
+    if (r == CLI_OK)
+        r = add_time(path, "until", args_value(a, "until"));
+    if (r == CLI_OK && path->failed)
+        r = cli_fail(CLI_USAGE, "the filters are too long");
+    return r;
+}
+
+/* ---- export ---- */
+
+static bool write_out(void *arg, const char *p, size_t n)
+{
+    return fwrite(p, 1, n, stdout) == n;
+}
+
+static int export(struct cli *c, const struct args *a, const char *format)
+{
+    _cleanup_buf_ struct buf path = BUF_INIT(PATH_MAX_BYTES);
+    if (c->json || args_value(a, "limit") || args_value(a, "before"))
+        return cli_fail(CLI_USAGE, "--export takes all that fits: no --json, --limit, --before");
+    if (!str_eq(format, "csv") && !str_eq(format, "json") && !str_eq(format, "jsonl"))
+        return cli_fail(CLI_USAGE, "--export: csv, json or jsonl");
+    (void)buf_append_str(&path, "/api/history/export");
+    add_parameter(&path, "format", format);
+    int r = add_filters(&path, a);
+    return r == CLI_OK ? remote_stream(c, buf_str(&path), write_out, NULL) : r;
+}
+
 int cmd_history(struct cli *c, const struct args *a)
 {
     uint64_t limit;
-    const char *limit_text = args_value(a, "limit");
+    const char *limit_text = args_value(a, "limit"), *format = args_value(a, "export");
+    if (format)
+        return export(c, a, format);
     if (limit_text && (str_parse_u64(limit_text, 1000, &limit) < 0 || limit == 0))
         return cli_fail(CLI_USAGE, "--limit: a number from 1 to 1000");
     _cleanup_buf_ struct buf path = BUF_INIT(PATH_MAX_BYTES);
     (void)buf_append_str(&path, "/api/history");
     add_parameter(&path, "limit", limit_text ? limit_text : LIMIT_DEFAULT);
-    add_parameter(&path, "command", args_value(a, "command"));
-    add_parameter(&path, "decision", args_value(a, "decision"));
-    add_parameter(&path, "uid", args_value(a, "uid"));
     add_parameter(&path, "before", args_value(a, "before"));
-    if (add_time(&path, "since", args_value(a, "since")) != CLI_OK ||
-        add_time(&path, "until", args_value(a, "until")) != CLI_OK)
-        return CLI_USAGE;
-    if (path.failed)
-        return cli_fail(CLI_USAGE, "the filters are too long");
+    int r = add_filters(&path, a);
+    if (r != CLI_OK)
+        return r;
 
     _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
     const struct json *list;
-    int r = remote_get_list(c, buf_str(&path), "history", &answer, &list);
+    r = remote_get_list(c, buf_str(&path), "history", &answer, &list);
     if (r != CLI_OK)
         return r;
     if (c->json)
@@ -110,4 +168,15 @@ int cmd_history(struct cli *c, const struct args *a)
     if (!c->json && next[0])
         printf("more: --before %s\n", next);
     return CLI_OK;
+}
+
+int cmd_audit_reindex(struct cli *c, const struct args *a)
+{
+    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
+    int r = remote_ask(c, "POST", "/api/history/rebuild", NULL, &answer);
+    if (r == CLI_OK && !c->json)
+        printf("the history is made anew from the log; 'clawrden status' says when it is done\n");
+    else if (r == CLI_OK)
+        show_json_line(answer.root);
+    return r;
 }

@@ -37,3 +37,5 @@ int cmd_context_use(struct cli *c, const struct args *a);
 int cmd_audit_verify(struct cli *c, const struct args *a);
 int cmd_audit_tail(struct cli *c, const struct args *a);
 int cmd_audit_export(struct cli *c, const struct args *a);
+int cmd_audit_reindex(struct cli *c, const struct args *a);
+int cmd_completion(struct cli *c, const struct args *a);

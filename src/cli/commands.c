@@ -26,10 +26,19 @@ static const struct cli_option history_options[] = {
     {"limit", 'n', "N", "show the newest N (50)"},
     {"command", 'c', "NAME", "only this command"},
     {"decision", 'd', "WORD", "only allow, deny, ask-approved, ask-denied, ask-expired ..."},
-    {"uid", 'u', "N", "only this user id"},
+    {"user", 'u', "USER", "only this user, by name or number"},
+    {"uid", 0, "N", "the same, by number"},
+    {"container", 0, "NAME", "only this container (\"\": this host)"},
+    {"rule", 'r', "NAME", "only what this rule decided"},
+    {"approver", 0, "NAME", "only what this person answered"},
+    {"exit-code", 'x', "N", "only what ended so"},
+    {"signal", 0, "N", "only what this signal ended"},
+    {"arg", 0, "TEXT", "one of the arguments is this"},
+    {"text", 't', "WORDS", "all these words stand in the command line; wor* is a beginning"},
     {"since", 0, "WHEN", "not older: 2h, or 2026-01-31T08:00:00Z"},
     {"until", 0, "WHEN", "not newer"},
     {"before", 0, "CURSOR", "the page behind one that ended with this cursor"},
+    {"export", 0, "FORMAT", "all that fits, as csv, json or jsonl, to stdout"},
     {0},
 };
 
@@ -153,8 +162,9 @@ const struct command commands[] = {
      UINT_MAX, false, cmd_deny},
     {"running", "", "show what runs now", NULL, NULL, 0, 0, false, cmd_running},
     {"history", "[OPTION]...", "show what was asked, decided and how it ended",
-     "Newest first. A full page ends with the cursor for the next one.", history_options, 0, 0,
-     false, cmd_history},
+     "Newest first; all filters that are given must fit. A full page ends with the cursor for the\n"
+     "next one. An export that is not complete ends with another status than 0.",
+     history_options, 0, 0, false, cmd_history},
     {"kill", "[--signal NAME] [--yes] ID|all [REASON]...", "end a running or waiting command",
      ID_HELP " \"all\" is everything that runs.\nKILL ends every process of the command; REASON is "
              "recorded.",
@@ -206,6 +216,14 @@ const struct command commands[] = {
      "write records for other programs",
      "A JSON array of the records of all files, or CSV. " AUDIT_HELP, audit_export_options, 0, 1,
      false, cmd_audit_export},
+    {"audit reindex", "", "make the history anew from the audit log",
+     "The warden forgets the index behind 'clawrden history' and reads its log again, in the "
+     "background.\n"
+     "Log and queue are not touched.",
+     NULL, 0, 0, false, cmd_audit_reindex},
+    {"completion", "bash|zsh|fish", "print what completes this command line in a shell",
+     "make install puts it where the shells look. By hand: eval \"$(clawrden completion bash)\".",
+     NULL, 1, 1, false, cmd_completion},
     {"policy check", "FILE", "check a policy file",
      "Prints one line and exits with 0, or FILE:LINE:COLUMN and what is wrong, and exits with 1.",
      NULL, 1, 1, false, cmd_policy_check},

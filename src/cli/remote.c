@@ -193,6 +193,56 @@ static int ask_one(struct cli *c, const struct targets *t, size_t i, const char 
     return take_answer(&response, ret);
 }
 
+/* ---- long answers ---- */
+
+static int stream_one(struct cli *c, const char *address, const char *how, const char *path,
+                      bool (*take)(void *arg, const char *p, size_t n), void *arg)
+{
+    _cleanup_free_ char *token = NULL;
+    int r = find_token(c, &token);
+    if (r != CLI_OK)
+        return r;
+    struct client_target target = {
+        .address = address, .token = token, .take = take, .take_arg = arg};
+    _cleanup_client_response_ struct client_response response = CLIENT_RESPONSE_INIT;
+    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
+    struct err err = {0};
+    r = client_request(&target, "GET", path, NULL, 0, &response, &err);
+    if (r == -EPIPE)
+        return CLI_REFUSED; /* main() says why nothing can be written */
+    if (r < 0)
+        return unreachable(c, r, how, &err);
+    if (response.status / 100 == 2)
+        return CLI_OK;
+    r = take_answer(&response, &answer);
+    return r == CLI_OK ? remote_refused(&answer) : r;
+}
+
+static int refuse_several(const struct targets *t);
+
+int remote_stream(struct cli *c, const char *path, bool (*take)(void *arg, const char *p, size_t n),
+                  void *arg)
+{
+    _cleanup_targets_ struct targets t = {0};
+    find_targets(c, &t);
+    if (t.count != 1)
+        return refuse_several(&t);
+    return stream_one(c, t.addresses[0], t.how, path, take, arg);
+}
+
+size_t remote_targets(const struct cli *c, struct remote_target *ret, size_t max)
+{
+    _cleanup_targets_ struct targets t = {0};
+    size_t n = 0;
+    find_targets(c, &t);
+    for (; n < t.count && n < max; n++) {
+        ret[n] = (struct remote_target){.address = mem_strdup(t.addresses[n])};
+        if (find_token(c, &ret[n].token) != CLI_OK)
+            ret[n].token = NULL;
+    }
+    return n;
+}
+
 /* ---- several wardens ---- */
 
 static bool is_list(const char *path)

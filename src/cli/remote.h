@@ -23,6 +23,17 @@ int remote_call(struct cli *c, const char *method, const char *path, const struc
 /* remote_call() where every refusal is the end: 0 only for 2xx. */
 int remote_ask(struct cli *c, const char *method, const char *path, const struct buf *body,
                struct remote_answer *ret) MUST_CHECK;
+/* GET where the answer is long: `take` gets it piece by piece. 0 when it came whole and was a
+ * success; else an enum cli_exit with the words out. */
+int remote_stream(struct cli *c, const char *path, bool (*take)(void *arg, const char *p, size_t n),
+                  void *arg) MUST_CHECK;
+/* Each warden that remote_call() would ask, up to `max`: its address, and the token (NULL: none).
+ * Both owned by the caller. Returns how many. */
+struct remote_target {
+    char *address, *token;
+};
+size_t remote_targets(const struct cli *c, struct remote_target *ret, size_t max);
+
 /* Prints the refusal in `a`; returns its enum cli_exit. */
 int remote_refused(const struct remote_answer *a);
 

@@ -14,15 +14,18 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/news.h"
 #include "cli/remote.h"
 #include "cli/reply.h"
 #include "cli/show.h"
 #include "cli/table.h"
 
-#define POLL_MS 1000
+#define LOOK_MS 1000          /* ages go on; and the queue is asked for, where there is no feed */
+#define LOOK_ANYWAY_MS 15000  /* also where there is one */
 #define SCREEN_MAX (4u << 20) /* bytes of one picture */
 #define DETAIL_LINES 4        /* around the selected command */
 
@@ -35,13 +38,47 @@ struct screen {
     bool away;                   /* the last look failed */
     char said[512];              /* the bottom line */
     size_t rows, columns;
+    int news; /* readable when something happened; -1: none */
+    uint64_t looked_at;
 };
 
-static volatile sig_atomic_t stop;
+static volatile sig_atomic_t stop, resumed;
+static struct termios before, raw;
 
 static void on_signal(int signo)
 {
     stop = 1;
+}
+
+/* Stopped by others and back again: the shell has the terminal as it wants it. */
+static void on_resume(int signo)
+{
+    resumed = 1;
+}
+
+static void on_size(int signo)
+{
+    /* it ends poll(), and the picture is drawn anew */
+}
+
+static void enter(void)
+{
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+    (void)fd_write_all(STDOUT_FILENO, "\033[?1049h\033[?25l", 14); /* other screen, no cursor */
+}
+
+static void leave(void)
+{
+    (void)fd_write_all(STDOUT_FILENO, "\033[?25h\033[?1049l", 14);
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &before);
+}
+
+/* For signals that say that we are broken: async-signal-safe, then they do what they do. */
+static void on_fault(int signo)
+{
+    (void)!write(STDOUT_FILENO, "\033[?25h\033[?1049l", 14);
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &before);
+    (void)raise(signo); /* SA_RESETHAND */
 }
 
 static const char *id_of(const struct json *o)
@@ -154,6 +191,7 @@ static void refresh(struct screen *w)
 {
     struct remote_answer next = REMOTE_ANSWER_INIT;
     int r = remote_call(w->c, "GET", "/api/queue", NULL, &next);
+    w->looked_at = clock_monotonic();
     remote_answer_done(&w->answer);
     w->answer = next;
     w->list = r == CLI_OK && next.status / 100 == 2 ? remote_list(&w->answer, "queue") : NULL;
@@ -221,15 +259,30 @@ static void key(struct screen *w, char k)
     }
 }
 
-/* Waits for a key, a signal or the next look. */
+static bool is_stale(const struct screen *w)
+{
+    uint64_t ms = (clock_monotonic() - w->looked_at) / CLOCK_NS_PER_MS;
+    return ms >= (news_all_heard() && !w->away ? LOOK_ANYWAY_MS : LOOK_MS);
+}
+
+/* Waits for a key, news, a signal or the next second. */
 static void step(struct screen *w)
 {
-    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                          {.fd = w->news, .events = POLLIN}};
     char k;
-    int n = poll(&p, 1, POLL_MS);
-    if (n == 0)
+    int n = poll(p, 2, LOOK_MS);
+    if (resumed) {
+        resumed = 0;
+        enter();
+    }
+    if (n > 0 && p[1].revents) {
+        news_taken(w->news);
         refresh(w);
-    if (n <= 0)
+    } else if (is_stale(w)) {
+        refresh(w);
+    }
+    if (n <= 0 || !p[0].revents)
         return; /* a signal: the caller looks at `stop`, a new size is drawn */
     if (read(STDIN_FILENO, &k, 1) == 1)
         key(w, k);
@@ -237,31 +290,42 @@ static void step(struct screen *w)
         stop = 1;
 }
 
+static void hear_signals(void)
+{
+    static const struct {
+        int signo;
+        void (*fn)(int);
+    } rows[] = {{SIGTERM, on_signal}, {SIGHUP, on_signal}, {SIGINT, on_signal},
+                {SIGQUIT, on_signal}, {SIGPIPE, SIG_IGN},  {SIGCONT, on_resume},
+                {SIGWINCH, on_size},  {SIGABRT, on_fault}, {SIGSEGV, on_fault},
+                {SIGBUS, on_fault}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct sigaction sa = {.sa_handler = rows[i].fn};
+        sa.sa_flags = rows[i].fn == on_fault ? (int)SA_RESETHAND : 0;
+        (void)sigaction(rows[i].signo, &sa, NULL);
+    }
+}
+
 static int run_screen(struct screen *w)
 {
-    struct termios before, raw;
     if (tcgetattr(STDIN_FILENO, &before) < 0)
         return cli_fail(CLI_USAGE, "--watch needs a terminal to read keys from");
     raw = before;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG);
-    (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    struct sigaction sa = {.sa_handler = on_signal};
-    (void)sigaction(SIGTERM, &sa, NULL);
-    (void)sigaction(SIGHUP, &sa, NULL);
-    (void)sigaction(SIGINT, &sa, NULL);
-    (void)fd_write_all(STDOUT_FILENO, "\033[?1049h\033[?25l", 14); /* other screen, no cursor */
+    hear_signals();
+    enter();
+    (void)atexit(leave); /* also when memory ends the program */
+    w->news = news_open(w->c);
     while (!stop) {
         draw(w);
         step(w);
     }
-    (void)fd_write_all(STDOUT_FILENO, "\033[?25h\033[?1049l", 14);
-    (void)tcsetattr(STDIN_FILENO, TCSANOW, &before);
     return CLI_OK;
 }
 
 int screen_run(struct cli *c)
 {
-    struct screen w = {.c = c};
+    struct screen w = {.c = c, .news = -1};
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return cli_fail(CLI_USAGE,
                         "--watch needs a terminal; clawrden queue --json is for programs");

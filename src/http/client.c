@@ -15,6 +15,7 @@
 #include "base/str.h"
 
 #define CLIENT_TIMEOUT_MS 30000
+#define CLIENT_SILENCE_S 40L /* a feed says something every 15 s */
 #define CLIENT_JSON_NODES_MAX 1000
 
 void client_response_done(struct client_response *r)
@@ -38,10 +39,24 @@ int client_encode(struct buf *out, const char *s, size_t n)
 
 /* ---- the exchange ---- */
 
+struct client_reader {
+    CURL *curl;
+    const struct client_target *target;
+    struct client_response *response;
+    bool refused; /* target->take wants no more */
+};
+
 static size_t client_take(char *p, size_t size, size_t n, void *arg)
 {
-    struct client_response *r = arg;
-    return buf_append(&r->body, p, size * n) < 0 ? 0 : size * n; /* 0 ends the transfer */
+    struct client_reader *r = arg;
+    long status = 0;
+    if (r->target->take)
+        (void)curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status / 100 == 2) {
+        r->refused = !r->target->take(r->target->take_arg, p, size * n);
+        return r->refused ? 0 : size * n; /* 0 ends the transfer */
+    }
+    return buf_append(&r->response->body, p, size * n) < 0 ? 0 : size * n;
 }
 
 /* curl's own sockets would be inherited by programs that we start. */
@@ -113,7 +128,11 @@ static void client_set_limits(CURL *c, const struct client_target *t)
     (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
     (void)curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, ms);
+    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, t->take ? 0L : ms);
+    if (t->take) {
+        (void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        (void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, CLIENT_SILENCE_S);
+    }
     (void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, ms);
     (void)curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, client_socket);
     (void)curl_easy_setopt(c, CURLOPT_USERAGENT, "clawrden/" CLAWRDEN_VERSION);
@@ -159,9 +178,12 @@ static int client_failed(CURL *c, CURLcode code, const struct client_target *t, 
 static int client_perform(CURL *c, const struct client_target *t, struct client_response *ret,
                           struct err *err)
 {
+    struct client_reader reader = {c, t, ret, false};
     (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, client_take);
-    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, ret);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, &reader);
     CURLcode code = curl_easy_perform(c);
+    if (reader.refused)
+        return err_set(err, -EPIPE, "%s: nobody takes the answer", t->address);
     if (code != CURLE_OK)
         return client_failed(c, code, t, err);
     const char *type = NULL;

@@ -3,6 +3,7 @@
  * never a redirect. Not for the loop thread. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -15,6 +16,10 @@ struct client_target {
     const char *token;   /* sent as Bearer; NULL: none */
     const char *ca;      /* PEM file that vouches for an https address; NULL: the system's */
     unsigned timeout_ms; /* of the whole exchange; 0: 30 s */
+    /* Takes the body of an answer of 2xx piece by piece, instead of response.body: then there is no
+     * bound on its length nor on its time, only on its silence (40 s). False ends it (-EPIPE). */
+    bool (*take)(void *arg, const char *p, size_t n);
+    void *take_arg;
 };
 
 struct client_response {
