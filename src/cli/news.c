@@ -41,8 +41,11 @@ static void *news_listen(void *arg)
     const struct remote_target *t = arg;
     for (;;) {
         bool open = false;
-        struct client_target target = {
-            .address = t->address, .token = t->token, .take = news_came, .take_arg = &open};
+        struct client_target target = {.address = t->address,
+                                       .token = t->token,
+                                       .ca = t->ca,
+                                       .take = news_came,
+                                       .take_arg = &open};
         struct client_response response = CLIENT_RESPONSE_INIT;
         struct err err = {0};
         int r = client_request(&target, "GET", NEWS_PATH, NULL, 0, &response, &err);

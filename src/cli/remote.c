@@ -169,21 +169,26 @@ static int take_answer(const struct client_response *r, struct remote_answer *re
     return CLI_OK;
 }
 
+/* Which authority vouches; NULL: the system's. */
+static const char *find_ca(const struct cli *c, const struct targets *t)
+{
+    const char *env = getenv("CLAWRDEN_CA");
+    if (c->ca)
+        return c->ca;
+    return t->ca ? t->ca : env && env[0] ? env : NULL;
+}
+
 /* The `i`th of them. */
 static int ask_one(struct cli *c, const struct targets *t, size_t i, const char *method,
                    const char *path, const struct buf *body, struct remote_answer *ret)
 {
     _cleanup_free_ char *token = NULL;
-    const char *ca = getenv("CLAWRDEN_CA"), *how = t->how;
+    const char *how = t->how;
     int r = remote_token(c, &token);
     if (r != CLI_OK)
         return r;
-    struct client_target target = {.address = t->addresses[i],
-                                   .token = token ? token : t->token,
-                                   .ca = c->ca         ? c->ca
-                                         : t->ca       ? t->ca
-                                         : ca && ca[0] ? ca
-                                                       : NULL};
+    struct client_target target = {
+        .address = t->addresses[i], .token = token ? token : t->token, .ca = find_ca(c, t)};
     _cleanup_client_response_ struct client_response response = CLIENT_RESPONSE_INIT;
     struct err err = {0};
     r = client_request(&target, method, path, body ? buf_str(body) : NULL, body ? body->len : 0,
@@ -195,15 +200,18 @@ static int ask_one(struct cli *c, const struct targets *t, size_t i, const char 
 
 /* ---- long answers ---- */
 
-static int stream_one(struct cli *c, const char *address, const char *how, const char *path,
+static int stream_one(struct cli *c, const struct targets *t, const char *path,
                       bool (*take)(void *arg, const char *p, size_t n), void *arg)
 {
     _cleanup_free_ char *token = NULL;
-    int r = find_token(c, &token);
+    int r = remote_token(c, &token);
     if (r != CLI_OK)
         return r;
-    struct client_target target = {
-        .address = address, .token = token, .take = take, .take_arg = arg};
+    struct client_target target = {.address = t->addresses[0],
+                                   .token = token ? token : t->token,
+                                   .ca = find_ca(c, t),
+                                   .take = take,
+                                   .take_arg = arg};
     _cleanup_client_response_ struct client_response response = CLIENT_RESPONSE_INIT;
     _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
     struct err err = {0};
@@ -211,7 +219,7 @@ static int stream_one(struct cli *c, const char *address, const char *how, const
     if (r == -EPIPE)
         return CLI_REFUSED; /* main() says why nothing can be written */
     if (r < 0)
-        return unreachable(c, r, how, &err);
+        return unreachable(c, r, t->how, &err);
     if (response.status / 100 == 2)
         return CLI_OK;
     r = take_answer(&response, &answer);
@@ -224,21 +232,25 @@ int remote_stream(struct cli *c, const char *path, bool (*take)(void *arg, const
                   void *arg)
 {
     _cleanup_targets_ struct targets t = {0};
-    find_targets(c, &t);
-    if (t.count != 1)
-        return refuse_several(&t);
-    return stream_one(c, t.addresses[0], t.how, path, take, arg);
+    int r = find_targets(c, &t);
+    if (r != CLI_OK)
+        return r;
+    return t.count == 1 ? stream_one(c, &t, path, take, arg) : refuse_several(&t);
 }
 
 size_t remote_targets(const struct cli *c, struct remote_target *ret, size_t max)
 {
     _cleanup_targets_ struct targets t = {0};
     size_t n = 0;
-    find_targets(c, &t);
+    if (find_targets(c, &t) != CLI_OK)
+        return 0;
     for (; n < t.count && n < max; n++) {
-        ret[n] = (struct remote_target){.address = mem_strdup(t.addresses[n])};
-        if (find_token(c, &ret[n].token) != CLI_OK)
+        ret[n] = (struct remote_target){.address = mem_strdup(t.addresses[n]),
+                                        .ca = mem_strdup(find_ca(c, &t))};
+        if (remote_token(c, &ret[n].token) != CLI_OK)
             ret[n].token = NULL;
+        if (!ret[n].token)
+            ret[n].token = mem_strdup(t.token);
     }
     return n;
 }

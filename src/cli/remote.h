@@ -27,10 +27,10 @@ int remote_ask(struct cli *c, const char *method, const char *path, const struct
  * success; else an enum cli_exit with the words out. */
 int remote_stream(struct cli *c, const char *path, bool (*take)(void *arg, const char *p, size_t n),
                   void *arg) MUST_CHECK;
-/* Each warden that remote_call() would ask, up to `max`: its address, and the token (NULL: none).
- * Both owned by the caller. Returns how many. */
+/* Each warden that remote_call() would ask, up to `max`: its address, token and authority (NULL:
+ * none). All owned by the caller. Returns how many. */
 struct remote_target {
-    char *address, *token;
+    char *address, *token, *ca;
 };
 size_t remote_targets(const struct cli *c, struct remote_target *ret, size_t max);
 
