@@ -25,7 +25,7 @@ static void put_quoted(const char *s)
 static bool begins_group(const struct command *c, size_t *ret_len)
 {
     size_t n = *ret_len = strcspn(c->name, " ");
-    for (const struct command *b = commands; b != c; b++)
+    for (const struct command *b = commands; b != c && b->name; b++)
         if (strcspn(b->name, " ") == n && strncmp(b->name, c->name, n) == 0)
             return false;
     return true;
