@@ -38,6 +38,7 @@ struct quota {
 /* Whose turn it is: door/turns.c. */
 struct turns {
     uint64_t turn;          /* that goes on */
+    unsigned served;        /* in this turn */
     struct list lines;      /* quotas with somebody in line, the next first */
     struct company company; /* uids that were read */
     uv_prepare_t prepare;

@@ -12,7 +12,9 @@
 #include "door/session.h"
 
 #define OTHERS_WITHIN CLOCK_NS_PER_SEC /* who was read so lately may come again */
-#define LOOK_AGAIN_MS 5                /* while all that stand in line have to pay first */
+#define SERVED_MAX                                                                                 \
+    8 /* in a turn: who has many uids (root in a container) is no flood at other doors */
+#define LOOK_AGAIN_MS 5 /* while all that stand in line have to pay first */
 
 /* Measured on the loop, in ns, generously. */
 #define COST_BYTE 6
@@ -59,9 +61,10 @@ static bool may_go(struct session *s, uint64_t now)
 {
     struct turns *t = &s->room->turns;
     struct quota *q = s->quota;
-    if (q->turn == t->turn || (must_pay(t, q, now) && !urgent(s)))
+    if (q->turn == t->turn || t->served >= SERVED_MAX || (must_pay(t, q, now) && !urgent(s)))
         return false;
     q->turn = t->turn;
+    t->served++;
     company_note(&t->company, q->uid, now);
     return true;
 }
@@ -106,7 +109,8 @@ static bool serve_lines(struct turns *t)
 {
     uint64_t now = clock_monotonic();
     bool any = false;
-    for (size_t n = count_lines(t); n > 0 && !list_empty(&t->lines); n--) {
+    for (size_t n = count_lines(t); n > 0 && !list_empty(&t->lines) && t->served < SERVED_MAX;
+         n--) {
         struct quota *q = list_item(t->lines.next, struct quota, in_lines);
         list_remove(&q->in_lines);
         list_append(&t->lines, &q->in_lines);
@@ -135,6 +139,7 @@ static void turn_begins(uv_prepare_t *p)
 {
     struct turns *t = p->data;
     t->turn++;
+    t->served = 0;
     if (list_empty(&t->lines)) {
         (void)uv_idle_stop(&t->idle);
         return;
