@@ -74,47 +74,50 @@ static int read_answer(struct asking *q, const char *id, char *line, size_t size
     }
 }
 
-static void answer(struct asking *q, const struct json *request, enum reply_kind kind,
-                   const char *comment)
+/* True when it was taken. */
+static bool answer(struct asking *q, const struct json *request, enum reply_kind kind,
+                   bool remember, const char *comment)
 {
     _cleanup_remote_ struct remote_answer a = REMOTE_ANSWER_INIT;
-    int r = reply_send(&q->cli, request, kind, comment, false, &a);
-    if (r == CLI_OK && a.status / 100 != 2)
-        (void)fprintf(q->out, "clawrden: %s\r\n", a.message);
-    else
-        (void)fprintf(q->out, "clawrden: %s\r\n",
-                      r != CLI_OK             ? "no answer from the warden"
-                      : kind == REPLY_APPROVE ? "approved"
-                                              : "denied");
+    int r = reply_send(&q->cli, request, kind, comment, remember, &a);
+    bool taken = r == CLI_OK && a.status / 100 == 2;
+    (void)fprintf(q->out, "clawrden: %s\r\n",
+                  r != CLI_OK             ? "no answer from the warden"
+                  : !taken                ? a.message
+                  : kind == REPLY_APPROVE ? "approved"
+                                          : "denied");
+    return taken;
 }
 
-/* "y", "n" and "n why": anything else asks again. */
+/* "y", "r", "n" and "n why": anything else is asked again. */
+static bool take_line(struct asking *q, const struct json *request, const char *line)
+{
+    if (str_eq(line, "y") || str_eq(line, "yes") || str_eq(line, "r"))
+        return answer(q, request, REPLY_APPROVE, line[0] == 'r', NULL);
+    if (str_eq(line, "n") || str_eq(line, "no") || str_starts(line, "n "))
+        return answer(q, request, REPLY_DENY, false,
+                      line[0] == 'n' && line[1] == ' ' ? line + 2 : NULL);
+    return false;
+}
+
 static void put_question(struct asking *q, const struct json *request, const char *id)
 {
     char line[512];
     (void)fprintf(q->out, "%sclawrden: the agent asks to run this\n", CLEAR_STATE);
     request_text_print(request, q->out);
-    for (;;) {
+    do {
         /* What was typed before the question stands there whole is no answer to it. */
         (void)fprintf(q->out, "clawrden: let it run? ");
         (void)fflush(q->out);
         (void)tcflush(q->real, TCIFLUSH);
-        (void)fprintf(q->out, "[y/n, or n and why] ");
+        (void)fprintf(q->out, "[y/n, r to remember the yes, or n and why] ");
         (void)fflush(q->out);
         if (read_answer(q, id, line, sizeof(line)) < 0) {
             (void)fprintf(q->out, "\nclawrden: it does not wait any more\n");
             break;
         }
         line[strcspn(line, "\r\n")] = '\0';
-        if (str_eq(line, "y") || str_eq(line, "yes")) {
-            answer(q, request, REPLY_APPROVE, NULL);
-            break;
-        }
-        if (str_eq(line, "n") || str_eq(line, "no") || str_starts(line, "n ")) {
-            answer(q, request, REPLY_DENY, line[0] == 'n' && line[1] == ' ' ? line + 2 : NULL);
-            break;
-        }
-    }
+    } while (!take_line(q, request, line) && still_waits(q, id));
     (void)fflush(q->out);
 }
 

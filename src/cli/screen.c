@@ -171,8 +171,8 @@ static void draw(struct screen *w)
     size_t room = at == SIZE_MAX ? w->rows - 3 : (w->rows - 3) / 2;
     size_t first = at != SIZE_MAX && at >= room ? at - room + 1 : 0;
     (void)buf_append_str(&out, "\033[H\033[2J");
-    _cleanup_free_ char *head =
-        mem_printf("%zu waiting    j/k select   a approve   d deny   q quit", n);
+    _cleanup_free_ char *head = mem_printf(
+        "%zu waiting    j/k select   a approve   r approve and remember   d deny   q quit", n);
     put_line(&out, head, w->columns);
     for (size_t i = first; i < n && i < first + room; i++)
         put_row(w, &out, json_at(w->list, i), i == at);
@@ -207,7 +207,8 @@ static void refresh(struct screen *w)
     }
 }
 
-static void answer(struct screen *w, enum reply_kind kind)
+/* `remember`: an unknown program passes from then on, by path and content. */
+static void answer(struct screen *w, enum reply_kind kind, bool remember)
 {
     size_t at = selected_row(w);
     const struct json *o = at == SIZE_MAX ? NULL : json_at(w->list, at);
@@ -222,7 +223,7 @@ static void answer(struct screen *w, enum reply_kind kind)
     }
     _cleanup_remote_ struct remote_answer a = REMOTE_ANSWER_INIT;
     const char *word = kind == REPLY_APPROVE ? "approved" : "denied";
-    int r = reply_send(w->c, o, kind, NULL, false, &a);
+    int r = reply_send(w->c, o, kind, NULL, remember, &a);
     if (r == CLI_OK && a.status / 100 == 2)
         (void)snprintf(w->said, sizeof(w->said), "%s %s", word, id_of(o));
     else
@@ -246,10 +247,13 @@ static void key(struct screen *w, char k)
             select_row(w, at == SIZE_MAX ? n - 1 : at > 0 ? at - 1 : 0);
         return;
     case 'a':
-        answer(w, REPLY_APPROVE);
+        answer(w, REPLY_APPROVE, false);
+        return;
+    case 'r':
+        answer(w, REPLY_APPROVE, true);
         return;
     case 'd':
-        answer(w, REPLY_DENY);
+        answer(w, REPLY_DENY, false);
         return;
     case 'q':
     case 3: /* Ctrl-C */

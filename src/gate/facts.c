@@ -32,7 +32,9 @@ static int proc = -1; /* the /proc of before the agent */
 static struct stat our_root, our_mounts;
 static uint32_t others_uid; /* whose files count like root's, beside 0 */
 static bool walled;
-static const char *person_path = "";
+static const char *person_path = "", *home = "/nowhere";
+#define NOT_A_TOOL                                                                                 \
+    "it lies where an agent may have worked before: not on your PATH, nor in a hidden directory"
 
 static struct {
     const struct facts_ask *ask;
@@ -203,8 +205,32 @@ static bool fourth(const char *p, uint32_t *ret)
 
 void facts_walled(const char *dirs)
 {
+    const char *h = getenv("HOME");
     walled = true;
     person_path = dirs;
+    home = h && h[0] == '/' && h[1] ? h : "/nowhere";
+}
+
+static bool is_below(const char *path, const char *dir, size_t n)
+{
+    return n > 1 && strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+/* Tools of the person's own lie on the search path or in a hidden directory of the home. What lies
+ * elsewhere in it may be another workspace, in which an agent wrote yesterday what is read-only
+ * today. */
+static bool is_a_tools(const struct way *w)
+{
+    size_t n = strlen(home);
+    if (!w->by_walls || (is_below(w->real, home, n) && w->real[n + 1] == '.'))
+        return true;
+    for (const char *p = person_path; *p; p += p[0] == ':') {
+        n = strcspn(p, ":");
+        if (is_below(w->real, p, n))
+            return true;
+        p += n;
+    }
+    return false;
 }
 
 static int read_ids(void)
@@ -473,6 +499,8 @@ static int find_program(void)
         unknown("", "another file is where it was started from");
     else if (!l.way.trusted)
         unknown("", l.way.why);
+    else if (!is_a_tools(&l.way))
+        unknown("", NOT_A_TOOL);
     else
         l.straight = strcmp(l.way.real, l.path) == 0;
     way_done(&l.way);
@@ -561,9 +589,10 @@ static void take_script(const char *called, const char *name, bool searched)
     }
     memcpy(l.script, script.real, sizeof(l.script));
     l.f.script = l.script;
-    l.f.script_trust = script.trusted ? GATEWIRE_TRUSTED : GATEWIRE_UNKNOWN;
-    if (!script.trusted)
-        because("its script: ", script.why);
+    bool trusted = script.trusted && is_a_tools(&script);
+    l.f.script_trust = trusted ? GATEWIRE_TRUSTED : GATEWIRE_UNKNOWN;
+    if (!trusted)
+        because("its script: ", script.trusted ? NOT_A_TOOL : script.why);
     hash(script.fd, &script.st, script.trusted);
     way_done(&script);
     if (l.f.script_trust == GATEWIRE_TRUSTED && l.f.trust == GATEWIRE_TRUSTED && !loader())

@@ -151,6 +151,7 @@ static bool judge_fixed(const struct way_caller *c, struct way *w, int fd,
         distrust(w, "another user owns it or a directory on its way");
     else if (st->mode & S_IWOTH)
         distrust(w, "it or a directory on its way is writable by everybody");
+    w->by_walls = w->by_walls || (st->uid != 0 && st->uid == c->peer->uid);
     return true;
 }
 
@@ -417,6 +418,7 @@ static void judge_whole(const struct state *s)
     bool by_root = s->c->peer->uid == 0;
     if (by_root && is_systems(s->c, s->w))
         return;
+    s->w->by_walls = s->w->by_walls || by_root;
     if (by_root && !s->fixed)
         distrust(s->w, "the caller is root, and it is not in a directory of the system");
     else if (s->fixed && s->st.uid == s->c->peer->uid && has_names_elsewhere(s))

@@ -19,6 +19,7 @@ struct way {
     struct compat_statx st;  /* when fd >= 0 */
     bool trusted;
     const char *why; /* when not trusted: words, constant */
+    bool by_walls;   /* trusted only because of read_only_counts: the caller owns some of it */
 };
 
 struct way_caller {

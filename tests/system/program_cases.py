@@ -48,7 +48,7 @@ CASES = {
     "tar": ("tar gzip", "mkdir d; seq 100 > d/f; ln -s f d/l; tar czf t.tgz d; tar tzf t.tgz; rm -r d; tar xzf t.tgz; ls -1 d; tar cf - d | tar xf - -C . ; echo $?; tar cf t.tar --to-command='cat' d 2>/dev/null; tar xf t.tar -O d/f | tail -1; tar xf none; echo $?"),
     "compressors": ("bzip2 xz", "seq 1000 > f; for c in gzip bzip2 xz; do $c -k f; done; ls f.*; tar cJf t f; tar cjf u f; tar tf t u; zcat f.gz | tail -1; xzcat f.xz | wc -l; gunzip -t f.xz; echo $?"),
     "zip": ("zip unzip", "seq 10 > f; zip -q z f; rm f; unzip -qo z; tail -1 f; zip -T z | tail -1"),
-    "cpio": ("cpio", "seq 5 > f; echo f | cpio -o --quiet > a; rm f; cpio -i --quiet < a; cat f"),
+    "cpio": ("cpio", "seq 5 > f; echo f | cpio -o --quiet > a; rm f; cpio -i --quiet < a; cat f; rm a"),
     "rsync": ("rsync", "mkdir a; seq 9 > a/f; rsync -a a/ b; rsync -ani --delete a/ b | wc -l; cat b/f | tail -1; rsync none c 2>/dev/null; echo $?"),
     # ---- git ----
     "git": ("git", GIT + "echo two >> f; git diff --stat; git commit -qam two; git log --format='%s %an'; git show --stat --format=%s; git blame -s f | cut -c 10-; git status --short; git push; echo $?"),

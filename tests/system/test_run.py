@@ -138,6 +138,27 @@ def test_ask_tty_asks_at_the_real_terminal(any_run, make_terminal):
     assert [d["decision"] for d in any_run.decisions() if d["command"] == "git"] == ["ask-denied", "ask-approved"]
 
 
+def test_a_yes_at_the_terminal_is_remembered(any_run, make_terminal):
+    """For an unknown program, by path and content; for what a rule asks about it is not, and the question stays."""
+    (any_run.work / "own").write_bytes(pathlib.Path("/bin/true").read_bytes())
+    (any_run.work / "own").chmod(0o755)
+    any_run.policy.write_text(POLICY + "unknown_executable: ask\n")
+    any_run.own()
+    t = make_terminal(any_run, "sh", "-c", "for i in 1 2 3; do ./own; done; echo own $?; git push 2>/dev/null; echo push $?", options={"ask": "tty"})
+    t.expect(b"or n and why] ")
+    t.type(b"r\r")
+    t.expect(b"approved")
+    t.expect(b"own 0")
+    t.expect(b"or n and why] ")
+    t.type(b"r\r")
+    t.expect(b"only programs that are asked about because they are unknown")
+    t.expect(b"or n and why] ")
+    t.type(b"n\r")
+    t.expect(b"push 126")
+    assert t.wait() == 0
+    assert [d["rule"] for d in any_run.decisions() if d["command"] == "own"] == ["unknown_executable", "remembered", "remembered"]
+
+
 def test_a_terminal_that_is_not_the_controlling_one_works(any_run):
     """As behind `su -c`, which starts a session without one."""
     master, slave = pty.openpty()

@@ -167,9 +167,10 @@ def test_what_rules_name_they_also_mean_of_ones_own(newcomer):
 
 
 def test_what_the_tree_could_have_changed_stays_unknown(newcomer):
-    for path in ("work/bin/tool", ".cache/tool"):
+    # Also what an agent could have left in another workspace before.
+    for path in ("work/bin/tool", ".cache/tool", "other/node_modules/tool/tool"):
         tool = own_tool(newcomer, path)
-        d, done = judged(newcomer, [tool, "/"], env=with_path(tool.parent))
+        d, done = judged(newcomer, [tool, "/"], env=with_path(*([] if "other" in path else [tool.parent])))
         assert d["executable"]["trust"] == "unknown" and d["rule"] == "unknown_executable" and done.returncode == 126, path
 
 
