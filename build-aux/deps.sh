@@ -56,6 +56,7 @@ check sudo sudo
 check nginx-light file:/usr/sbin/nginx
 check caddy caddy
 check jose jose
+check npm npm
 check openssl openssl
 check strace strace
 check prometheus promtool

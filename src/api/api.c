@@ -306,5 +306,5 @@ void api_stop(struct api *a, void (*gone)(void *arg), void *arg)
 
 char *api_make_link(struct api *a, const char *who)
 {
-    return a->url ? signin_make_link(a, a->url, who, API_ROLE_ADMIN, "link") : NULL;
+    return a->url ? signin_make_link(a, a->url, who, API_ROLE_ADMIN, "link", "") : NULL;
 }

@@ -141,7 +141,11 @@ enum basic_result basic_check(struct call *c, const char *name, const char *pass
         return BASIC_OK;
     }
     (void)snprintf(c->who, sizeof(c->who), "%s", name); /* for the record of a refusal */
-    if (exchange_oversize(c->x)) {                      /* its answer cannot wait */
+    if (u && !try.has_mac) { /* it could never be known, and would be looked at for ever */
+        call_error(c->x, 500, "internal", NULL, "libcrypto makes no digest");
+        return BASIC_REFUSED;
+    }
+    if (exchange_oversize(c->x)) { /* its answer cannot wait */
         call_error(c->x, 413, "too_large", NULL, "the body is larger than is taken (64 KiB)");
         return BASIC_REFUSED;
     }

@@ -157,6 +157,16 @@ bool login_is_governed(struct call *c)
 
 /* ---- the ways ---- */
 
+void login_proof_token(char out[CALL_PROOF_SIZE], const struct account_token *t)
+{
+    (void)snprintf(out, CALL_PROOF_SIZE, LOGIN_PROOF_TOKEN "%s", t->id);
+}
+
+void login_proof_user(char out[CALL_PROOF_SIZE], const struct account_user *u)
+{
+    (void)snprintf(out, CALL_PROOF_SIZE, LOGIN_PROOF_USER "%" PRIu64 ":%s", u->changed, u->name);
+}
+
 /* The right token passes whatever went wrong before from its address, so nobody can lock its holder
  * out: guessing one is hopeless. */
 static bool login_by_token(struct call *c, const char *secret)
@@ -167,7 +177,7 @@ static bool login_by_token(struct call *c, const char *secret)
     if (!t)
         return login_wrong_counted(c);
     t->used = now;
-    (void)snprintf(c->proof, sizeof(c->proof), LOGIN_PROOF_TOKEN "%s", t->id);
+    login_proof_token(c->proof, t);
     return login_ok(c, t->name, t->role, "token");
 }
 
@@ -187,8 +197,7 @@ static bool login_by_password(struct call *c, const struct auth_header *h)
     struct account_user *u = NULL;
     if (basic_check(c, h->user, h->password, login_password_seen, &u) != BASIC_OK)
         return false;
-    (void)snprintf(c->proof, sizeof(c->proof), LOGIN_PROOF_USER "%" PRIu64 ":%s", u->changed,
-                   u->name);
+    login_proof_user(c->proof, u);
     return login_ok(c, u->name, u->role, "password");
 }
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "api/accounts.h"
 #include "api/call.h"
 
 /* The names of the users that may log in by peer credentials, read once: a name service may block.
@@ -22,6 +23,11 @@ bool login_is_governed(struct call *c);
 bool login_wrong(struct call *c);
 bool login_wrong_counted(struct call *c);
 bool login_too_many(struct call *c);
+
+/* What proves a login by a token, or by a user's password as it is now: for c->proof and what
+ * begins with it. */
+void login_proof_token(char out[CALL_PROOF_SIZE], const struct account_token *t);
+void login_proof_user(char out[CALL_PROOF_SIZE], const struct account_user *u);
 
 /* `why` goes on record with who, from where and what for; bounded (core/access.h). */
 void login_record_refusal(struct call *c, const char *why);

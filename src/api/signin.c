@@ -24,7 +24,8 @@ struct signin_links {
         char who[AUTH_NAME_MAX + 1];
         enum api_role role;
         const char *method; /* a literal */
-        uint64_t until;     /* monotonic; 0: used, or none */
+        char proof[CALL_PROOF_SIZE];
+        uint64_t until; /* monotonic; 0: used, or none */
     } rows[SIGNIN_LINKS_MAX];
 };
 
@@ -41,7 +42,7 @@ struct signin_links *signin_links_free(struct signin_links *l)
 
 /* The secret stands behind '#': browsers send it to nobody, and no log has it. */
 char *signin_make_link(struct api *a, const char *base, const char *who, enum api_role role,
-                       const char *method)
+                       const char *method, const char *proof)
 {
     char secret[AUTH_TOKEN_SIZE];
     struct signin_links *l = a->links;
@@ -55,6 +56,7 @@ char *signin_make_link(struct api *a, const char *base, const char *who, enum ap
     (void)snprintf(l->rows[oldest].who, sizeof(l->rows[oldest].who), "%s", who);
     l->rows[oldest].role = role;
     l->rows[oldest].method = method;
+    (void)snprintf(l->rows[oldest].proof, sizeof(l->rows[oldest].proof), "%s", proof);
     l->rows[oldest].until = a->deps.clock->monotonic(a->deps.clock) + SIGNIN_LINK_FOR;
     char *link = mem_printf("%s/login#%s", base, secret);
     explicit_bzero(secret, sizeof(secret));
@@ -76,6 +78,7 @@ static bool signin_take_link(struct call *c, const char *secret)
         (void)snprintf(c->who, sizeof(c->who), "%s", l->rows[i].who);
         c->role = l->rows[i].role;
         c->method = l->rows[i].method;
+        (void)snprintf(c->proof, sizeof(c->proof), "%s", l->rows[i].proof);
         return true;
     }
     return false;
@@ -88,12 +91,18 @@ void signin_link(void *arg, struct exchange *x, const char *param)
     char text[32];
     if (!call_only(c, keys))
         return;
+    if (c->session) { /* or it would go on for ever by ever new ones */
+        call_error(x, 403, "forbidden", NULL,
+                   "a session makes no links: ask with a token, or on the warden's host");
+        return;
+    }
     if (!c->api->url) {
         call_error(x, 409, "no_address", NULL,
                    "this warden listens on its socket only: a browser cannot reach it");
         return;
     }
-    _cleanup_free_ char *link = signin_make_link(c->api, c->api->url, c->who, c->role, "link");
+    _cleanup_free_ char *link =
+        signin_make_link(c->api, c->api->url, c->who, c->role, "link", c->proof);
     if (!link) {
         call_error(x, 500, "internal", NULL, "no random bytes");
         return;
@@ -122,11 +131,11 @@ static void signin_put(const struct call *c, struct json_writer *w)
                       s ? clock_format(websessions_expiry(c->api, s), text) : NULL);
 }
 
-/* c->who and c->role are proven by `method`. */
-static void signin_begin(struct call *c, const char *method, const char *token_id, bool of_user)
+/* c->who and c->role are proven by `method` and c->proof. */
+static void signin_begin(struct call *c, const char *method)
 {
     c->method = method;
-    c->session = websessions_begin(c, method, token_id, of_user);
+    c->session = websessions_begin(c, method, c->proof);
     if (!c->session) {
         call_error(c->x, 500, "internal", NULL, "no random bytes");
         return;
@@ -155,7 +164,8 @@ static void signin_password_seen(struct api *api, struct exchange *x, const stru
         return;
     }
     c.role = u->role;
-    signin_begin(&c, "password", NULL, true);
+    login_proof_user(c.proof, u);
+    signin_begin(&c, "password");
 }
 
 static void signin_by_password(struct call *c, const char *name, const char *password)
@@ -178,7 +188,8 @@ static void signin_by_token(struct call *c, const char *secret)
     t->used = now;
     (void)snprintf(c->who, sizeof(c->who), "%s", t->name);
     c->role = t->role;
-    signin_begin(c, "token", t->id, false);
+    login_proof_token(c->proof, t);
+    signin_begin(c, "token");
 }
 
 void signin_login(void *arg, struct exchange *x, const char *param)
@@ -204,7 +215,7 @@ void signin_login(void *arg, struct exchange *x, const char *param)
     else if (token)
         signin_by_token(c, token);
     else if (signin_take_link(c, link))
-        signin_begin(c, c->method, NULL, false);
+        signin_begin(c, c->method);
     else
         login_wrong_counted(c);
 }

@@ -10,7 +10,7 @@ struct signin_links;
 struct signin_links *signin_links_new(void);
 struct signin_links *signin_links_free(struct signin_links *l);
 
-/* A link that begins a session of `who` with `role` by `method` (a literal), once and within ten
- * minutes; owned by the caller. NULL: no random bytes. */
+/* A link that begins a session of `who` with `role` by `method` (a literal), which ends with
+ * `proof` (or ""), once and within ten minutes; owned by the caller. NULL: no random bytes. */
 char *signin_make_link(struct api *a, const char *base, const char *who, enum api_role role,
-                       const char *method);
+                       const char *method, const char *proof);

@@ -168,7 +168,7 @@ static void sso_came(void *arg, const char *name, const char *words)
     else if (l->role == API_ROLE_NONE)
         sso_refuse(l, name, "no group of this person has a role here");
     else {
-        _cleanup_free_ char *link = signin_make_link(a, "", name, l->role, "oidc");
+        _cleanup_free_ char *link = signin_make_link(a, "", name, l->role, "oidc", "");
         if (link)
             sso_redirect(l->x, link, "");
         else

@@ -10,7 +10,6 @@
 #include "api/call.h"
 #include "api/role.h"
 #include "api/saved.h"
-#include "api/websessions.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -105,7 +104,6 @@ static void users_alter(struct call *c, const struct users_change *ch, const cha
     u->changed = c->api->deps.clock->realtime(c->api->deps.clock);
     if (encoded)
         (void)snprintf(u->password, sizeof(u->password), "%s", encoded);
-    websessions_end_user(c->api, u->name);
     users_reply(c, u);
 }
 
@@ -216,7 +214,6 @@ void users_delete(void *arg, struct exchange *x, const char *name)
     _cleanup_buf_ struct buf b = BUF_INIT(8192);
     struct json_writer w = JSON_WRITER(&b);
     users_put(&w, u);
-    websessions_end_user(c->api, u->name);
     accounts_remove_user(c->api->accounts, u);
     saved_reply(c, &b);
 }

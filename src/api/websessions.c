@@ -59,13 +59,10 @@ static bool websessions_is_over(const struct websessions *s, const struct web_se
     return now - one->used_at >= s->idle || now - one->begun_at >= s->max;
 }
 
-/* The token that it began with was revoked or has expired. */
-static bool websessions_is_orphan(const struct api *a, const struct web_session *one)
+/* What it began with does not count any more. */
+static bool websessions_is_orphan(struct api *a, const struct web_session *one)
 {
-    const struct account_token *t =
-        one->token_id[0] ? accounts_find_token(a->accounts, one->token_id) : NULL;
-    return one->token_id[0] &&
-           (!t || (t->expires && a->deps.clock->realtime(a->deps.clock) >= t->expires));
+    return one->proof[0] && !login_still_valid(a, one->proof);
 }
 
 static void websessions_sweep(struct api *a)
@@ -139,8 +136,7 @@ static void websessions_make_room(struct websessions *s, const char *who)
         websessions_drop(s, list_item(s->all.next, struct web_session, link));
 }
 
-struct web_session *websessions_begin(struct call *c, const char *method, const char *token_id,
-                                      bool of_user)
+struct web_session *websessions_begin(struct call *c, const char *method, const char *proof)
 {
     struct api *a = c->api;
     struct web_session *s = mem_new(struct web_session);
@@ -153,12 +149,11 @@ struct web_session *websessions_begin(struct call *c, const char *method, const 
     websessions_sweep(a);
     websessions_make_room(a->websessions, c->who);
     (void)snprintf(s->who, sizeof(s->who), "%s", c->who);
-    (void)snprintf(s->token_id, sizeof(s->token_id), "%s", token_id ? token_id : "");
+    (void)snprintf(s->proof, sizeof(s->proof), "%s", proof);
     (void)snprintf(s->address, sizeof(s->address), "%s", exchange_peer(c->x)->address);
     (void)snprintf(s->agent, sizeof(s->agent), "%s", agent ? agent : "");
     s->role = c->role;
     s->method = method;
-    s->of_user = of_user;
     s->created = s->used = a->deps.clock->realtime(a->deps.clock);
     s->begun_at = s->used_at = websessions_now(a);
     list_append(&a->websessions->all, &s->link);
@@ -250,17 +245,7 @@ void websessions_end(struct call *c, struct web_session *s)
     websessions_drop(c->api->websessions, s);
 }
 
-void websessions_end_user(struct api *a, const char *name)
-{
-    list_foreach(it, &a->websessions->all)
-    {
-        struct web_session *s = list_item(it, struct web_session, link);
-        if (s->of_user && str_eq(s->who, name))
-            websessions_drop(a->websessions, s);
-    }
-}
-
-bool websessions_is_alive(const struct api *a, const char *id)
+bool websessions_is_alive(struct api *a, const char *id)
 {
     list_foreach(it, &a->websessions->all)
     {

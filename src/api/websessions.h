@@ -22,9 +22,8 @@ struct web_session {
     char csrf[WEBSESSIONS_CSRF_SIZE];
     char who[AUTH_NAME_MAX + 1];
     enum api_role role;
-    const char *method;              /* a literal: how it began */
-    char token_id[ACCOUNTS_ID_SIZE]; /* of the token that it began with, or "" */
-    bool of_user;                    /* began with a password */
+    const char *method;          /* a literal: how it began */
+    char proof[CALL_PROOF_SIZE]; /* what it began with and ends with, or "" (api/login.h) */
     char address[64], agent[128];
     uint64_t created, used;                 /* realtime ns */
     uint64_t begun_at, used_at, rotated_at; /* monotonic ns */
@@ -34,18 +33,15 @@ struct websessions;
 struct websessions *websessions_new(uint64_t idle, uint64_t max);
 struct websessions *websessions_free(struct websessions *s);
 
-/* Begins one for c->who with c->role, and puts its cookie into the answer. `token_id` may be NULL.
- * NULL: no random bytes. */
-struct web_session *websessions_begin(struct call *c, const char *method, const char *token_id,
-                                      bool of_user);
+/* Begins one for c->who with c->role, and puts its cookie into the answer. It ends with `proof`
+ * (login_still_valid()), when that is not "". NULL: no random bytes. */
+struct web_session *websessions_begin(struct call *c, const char *method, const char *proof);
 /* The session of the cookie, or NULL. Counts as its use; may put a new cookie into the answer. */
 struct web_session *websessions_find(struct call *c);
 /* True: the request changes nothing, or has the session's token against other pages. */
 bool websessions_may(const struct call *c, const struct web_session *s);
 /* Ends one and takes its cookie back, if it is the caller's own. */
 void websessions_end(struct call *c, struct web_session *s);
-/* Those that a user's password began. What a token began ends with the token by itself. */
-void websessions_end_user(struct api *a, const char *name);
-bool websessions_is_alive(const struct api *a, const char *id);
+bool websessions_is_alive(struct api *a, const char *id);
 /* When it ends, whatever happens; realtime ns. */
 uint64_t websessions_expiry(const struct api *a, const struct web_session *s);

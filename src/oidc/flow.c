@@ -354,7 +354,7 @@ struct flow *flow_free(struct flow *f)
     const char *const owned[] = {f->c.issuer,       f->c.client_id, f->c.client_secret,
                                  f->c.redirect_uri, f->c.scope,     f->c.groups_claim};
     for (size_t i = 0; i < ARRAY_LEN(owned); i++)
-        free((void *)(uintptr_t)owned[i]);
+        free((char *)owned[i]);
     free(f->authorize);
     free(f->token);
     free(f->keys_url);

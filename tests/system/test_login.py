@@ -313,6 +313,10 @@ def test_a_link_has_the_role_of_who_asked_for_it(warden):
     a = post(warden, "/api/links", token=made["token"])
     b = Browser(warden, link=a.json["link"].split("#")[1])
     assert (b.said["who"], b.said["role"]) == ("eve", "viewer")
+    assert b.ask("POST", "/api/links").status == 403  # or it would go on for ever
+    assert b.ask("GET", "/api/session").status == 200
+    ask(warden, "DELETE", f"/api/tokens/{made['id']}")
+    assert b.ask("GET", "/api/session").status == 401  # with what had asked for the link
 
 
 def test_pages_have_a_strict_policy_and_nothing_inline(warden):
@@ -322,7 +326,7 @@ def test_pages_have_a_strict_policy_and_nothing_inline(warden):
     assert "unsafe" not in policy and a.headers["x-frame-options"] == "DENY" and a.headers["referrer-policy"] == "no-referrer"
     text = a.body.decode()
     assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|https?://", text)
-    for name in set(re.findall(r'(?:src|href)="(/[^"]+)"', text)):
+    for name in set(re.findall(r'(?:src|href)="(/login\.[^"]+)"', text)):
         assert get(warden, name, token="").status == 200, name
     for path in ("/healthz", "/api/status", "/nothing"):
         assert "frame-ancestors 'none'" in get(warden, path, token="").headers["content-security-policy"]
