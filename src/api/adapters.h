@@ -10,7 +10,7 @@ route_fn queue_list, queue_one, queue_approve, queue_deny, queue_running; /* que
 route_fn feed_events, feed_socket;                                        /* feed.c */
 route_fn export_history;                                                  /* export.c */
 route_fn history_page, history_rebuild;                                   /* history.c */
-route_fn kill_requests;                                                   /* kill.c */
+route_fn kill_requests, kill_pause, kill_resume;                          /* kill.c */
 route_fn rules_show, rules_reload;                                        /* rules.c */
 route_fn why_explain;                                                     /* why.c */
 route_fn bearers_list, bearers_create, bearers_revoke;                    /* bearers.c */

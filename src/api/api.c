@@ -43,6 +43,8 @@ static const struct route api_routes[] = {
     {"GET", "/api/events", API_ROLE_VIEWER, feed_events},
     {"GET", "/api/ws", API_ROLE_VIEWER, feed_socket},
     {"POST", "/api/kill", API_ROLE_OPERATOR, kill_requests},
+    {"POST", "/api/pause", API_ROLE_OPERATOR, kill_pause},
+    {"POST", "/api/resume", API_ROLE_OPERATOR, kill_resume},
     {"GET", "/api/policy", API_ROLE_VIEWER, rules_show},
     {"POST", "/api/policy/explain", API_ROLE_VIEWER, why_explain},
     {"POST", "/api/policy/reload", API_ROLE_ADMIN, rules_reload},

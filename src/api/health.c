@@ -5,6 +5,7 @@
 #include "api/adapters.h"
 #include "api/call.h"
 #include "base/clock.h"
+#include "core/halt.h"
 
 /* Calls `fn` for each check that fails; returns how many do. */
 static size_t health_failing(struct api *a,
@@ -73,6 +74,16 @@ static void health_put_policy(struct json_writer *w, struct warden *warden)
     json_object_end(w);
 }
 
+static void health_put_paused(struct json_writer *w, const struct warden *warden)
+{
+    const struct holds *h = halt_holds(warden);
+    json_key(w, "paused");
+    json_array_begin(w);
+    for (size_t i = 0; i < holds_count(h); i++)
+        hold_put_json(holds_at(h, i), w);
+    json_array_end(w);
+}
+
 void health_status(void *arg, struct exchange *x, const char *param)
 {
     struct call *c = arg;
@@ -94,6 +105,7 @@ void health_status(void *arg, struct exchange *x, const char *param)
     json_object_begin(&f);
     bool ready = health_failing(a, health_put_why, &f) == 0;
     json_object_end(&f);
+    health_put_paused(&w, a->deps.warden);
     json_field_bool(&w, "ready", ready);
     json_key(&w, "not_ready");
     json_put_raw(&w, buf_str(&failing), failing.len);

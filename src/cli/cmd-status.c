@@ -20,6 +20,21 @@ static void print_member(const struct json *o, const char *key, const struct jso
         printf("%-20s %s\n", name, text);
 }
 
+/* "everything by ana since 2026-...: lunch" */
+static void print_paused(const struct json *list)
+{
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json *x = json_at(list, i);
+        _cleanup_free_ char *scope = show_text(x, "scope"), *name = show_text(x, "container");
+        _cleanup_free_ char *id = show_text(x, "id"), *by = show_text(x, "by");
+        _cleanup_free_ char *since = show_text(x, "since"), *until = show_text(x, "until");
+        _cleanup_free_ char *reason = show_text(x, "reason");
+        printf("%-20s %s%s%s by %s since %s%s%s%s%s\n", "paused",
+               str_eq(scope, "all") ? "everything" : scope, id[0] ? " " : "", name[0] ? name : id,
+               by, since, until[0] ? " until " : "", until, reason[0] ? ": " : "", reason);
+    }
+}
+
 /* Whatever the warden says of itself; an object in an object as lines "outer inner". */
 static void print_members(const struct json *o, const char *prefix)
 {
@@ -32,7 +47,9 @@ static void print_members(const struct json *o, const char *prefix)
         (void)snprintf(name, sizeof(name), "%s%s%.*s", prefix, *prefix ? " " : "", n, key);
         for (char *p = name; *p; p++)
             *p = *p == '_' ? ' ' : *p;
-        if (json_is_object(value))
+        if (str_eq(key, "paused") && json_is_array(value))
+            print_paused(value);
+        else if (json_is_object(value))
             print_members(value, name);
         else
             print_member(o, key, value, name);

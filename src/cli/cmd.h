@@ -11,7 +11,10 @@ int cmd_approve(struct cli *c, const struct args *a);
 int cmd_deny(struct cli *c, const struct args *a);
 int cmd_running(struct cli *c, const struct args *a);
 int cmd_history(struct cli *c, const struct args *a);
-int cmd_kill(struct cli *c, const struct args *a);
+int cmd_kill(struct cli *c, const struct args *a); /* cmd-kill.c: */
+int cmd_pause(struct cli *c, const struct args *a);
+int cmd_resume(struct cli *c, const struct args *a);
+int cmd_panic(struct cli *c, const struct args *a);
 int cmd_policy_check(struct cli *c, const struct args *a);
 int cmd_policy_explain(struct cli *c, const struct args *a);
 int cmd_policy_reload(struct cli *c, const struct args *a);

@@ -43,7 +43,34 @@ static const struct cli_option history_options[] = {
 };
 
 static const struct cli_option kill_options[] = {
-    {"signal", 's', "NAME", "KILL (all of it, the default), TERM, INT, HUP ..."},
+    {"container", 'c', "NAME", "a container, with all that runs and waits in it"},
+    {"all", 'a', NULL, "everything"},
+    {"signal", 's', "NAME", "TERM (KILL follows after the grace; the default), KILL, INT, HUP ..."},
+    {"reason", 'm', "TEXT", "words for the record and the agent"},
+    {"yes", 'y', NULL, "do not ask"},
+    {0},
+};
+
+static const struct cli_option pause_options[] = {
+    {"container", 'c', "NAME", "a container, with all that runs and waits in it"},
+    {"all", 'a', NULL, "everything"},
+    {"resume-after", 0, "TIME", "it goes on by itself after 90s, 15m, 2h ..."},
+    {"reason", 'm', "TEXT", "words for the record"},
+    {"yes", 'y', NULL, "do not ask"},
+    {0},
+};
+
+static const struct cli_option resume_options[] = {
+    {"container", 'c', "NAME", "a container"},
+    {"all", 'a', NULL, "everything that is paused"},
+    {"reason", 'm', "TEXT", "words for the record"},
+    {"yes", 'y', NULL, "do not ask"},
+    {0},
+};
+
+static const struct cli_option panic_options[] = {
+    {"resume-after", 0, "TIME", "it goes on by itself after 90s, 15m, 2h ..."},
+    {"reason", 'm', "TEXT", "words for the record"},
     {"yes", 'y', NULL, "do not ask"},
     {0},
 };
@@ -165,10 +192,20 @@ const struct command commands[] = {
      "Newest first; all filters that are given must fit. A full page ends with the cursor for the\n"
      "next one. An export that is not complete ends with another status than 0.",
      history_options, 0, 0, false, cmd_history},
-    {"kill", "[--signal NAME] [--yes] ID|all [REASON]...", "end a running or waiting command",
-     ID_HELP " \"all\" is everything that runs.\nKILL ends every process of the command; REASON is "
-             "recorded.",
-     kill_options, 1, UINT_MAX, false, cmd_kill},
+    {"kill", "[--signal NAME] [--reason TEXT] [--yes] ID | --container NAME | --all",
+     "end a command, a container, or everything",
+     ID_HELP "\nTERM goes to every process, and KILL to what is left of it after the grace; "
+             "--signal KILL at once.",
+     kill_options, 0, 1, false, cmd_kill},
+    {"pause", "[--resume-after TIME] [--reason TEXT] [--yes] ID | --container NAME | --all",
+     "let a command, a container, or everything stand still",
+     ID_HELP "\nNothing of it is started until it is resumed, also by another warden; its times "
+             "stand still.",
+     pause_options, 0, 1, false, cmd_pause},
+    {"resume", "[--reason TEXT] [--yes] ID | --container NAME | --all", "let it go on",
+     ID_HELP " --all ends every pause.", resume_options, 0, 1, false, cmd_resume},
+    {"panic", "[--resume-after TIME] [--reason TEXT] [--yes]", "pause everything",
+     "The same as 'clawrden pause --all'.", panic_options, 0, 0, false, cmd_panic},
     {"token create", "--role ROLE [--name NAME] [--expires TIME]", "make a token for the API",
      "Prints it once; only its hash is kept. ROLE is viewer, approver (answers), operator (kills, "
      "pauses)\nor admin (tokens, users, policy); TIME is like 12h or 30d.",

@@ -257,6 +257,13 @@ size_t remote_targets(const struct cli *c, struct remote_target *ret, size_t max
 
 /* ---- several wardens ---- */
 
+#define TAKE_ANSWER(a)                                                                             \
+    ({                                                                                             \
+        struct remote_answer take_ = (a);                                                          \
+        (a) = REMOTE_ANSWER_INIT;                                                                  \
+        take_;                                                                                     \
+    })
+
 static bool is_list(const char *path)
 {
     return str_eq(path, "/api/queue") || str_eq(path, "/api/running");
@@ -265,7 +272,8 @@ static bool is_list(const char *path)
 /* About one request, which one of them knows. */
 static bool is_about_one(const char *path)
 {
-    return str_starts(path, "/api/queue/") || str_eq(path, "/api/kill");
+    return str_starts(path, "/api/queue/") || str_eq(path, "/api/kill") ||
+           str_eq(path, "/api/pause") || str_eq(path, "/api/resume");
 }
 
 static int refuse_several(const struct targets *t)
@@ -388,4 +396,41 @@ int remote_get_list(struct cli *c, const char *path, const char *name, struct re
     if (!*ret_list) /* and not "nothing waits" */
         return cli_fail(CLI_UNREACHABLE, "what answers there is no warden of this version");
     return CLI_OK;
+}
+
+int remote_ask_each(struct cli *c, const char *method, const char *path, const struct buf *body,
+                    int (*fn)(void *arg, const struct remote_answer *a), void *arg)
+{
+    _cleanup_targets_ struct targets t = {0};
+    struct remote_answer refused = REMOTE_ANSWER_INIT;
+    size_t agreed = 0;
+    int result = CLI_OK, unreached = find_targets(c, &t);
+    if (unreached != CLI_OK)
+        return unreached;
+    bool quiet = c->quiet;
+    for (size_t i = 0; i < t.count; i++) {
+        struct remote_answer one = REMOTE_ANSWER_INIT;
+        c->quiet = quiet || t.count > 1;
+        int r = ask_one(c, &t, i, method, path, body, &one);
+        c->quiet = quiet;
+        if (r != CLI_OK) {
+            unreached = r;
+        } else if (one.status / 100 == 2) {
+            agreed++;
+            r = fn(arg, &one);
+            result = r == CLI_OK ? result : r;
+        } else {
+            remote_answer_done(&refused);
+            refused = TAKE_ANSWER(one);
+        }
+        remote_answer_done(&one);
+    }
+    if (agreed == 0 && refused.status)
+        result = remote_refused(&refused);
+    else if (agreed == 0 && t.count > 1)
+        result = cli_fail(unreached, "none of the %zu wardens that run here answers", t.count);
+    else if (agreed == 0)
+        result = unreached;
+    remote_answer_done(&refused);
+    return result;
 }

@@ -46,3 +46,7 @@ const struct json *remote_list(const struct remote_answer *a, const char *name);
 /* Asks for a list: 0 with *ret_list in `ret`, else an enum cli_exit with the words out. */
 int remote_get_list(struct cli *c, const char *path, const char *name, struct remote_answer *ret,
                     const struct json **ret_list) MUST_CHECK;
+/* The same question to every warden that runs here (or the one that was named): `fn` for each 2xx.
+ * 0 when all of it went well; what one refuses counts only when none agrees. */
+int remote_ask_each(struct cli *c, const char *method, const char *path, const struct buf *body,
+                    int (*fn)(void *arg, const struct remote_answer *a), void *arg) MUST_CHECK;

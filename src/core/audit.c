@@ -346,6 +346,27 @@ void audit_policy(const char *digest, const char *name, const char *who, const c
     field_text(&w, "error", error);
 }
 
+void audit_halt(const struct audit_halt *h, uint64_t realtime, struct buf *out)
+{
+    struct json_writer w = JSON_WRITER(out);
+    field_time(&w, "time", realtime);
+    json_field_string(&w, "event", h->event);
+    json_field_string(&w, "scope", h->scope);
+    json_field_string(&w, "request", h->request);
+    field_text(&w, "container_id", h->container_id);
+    field_text(&w, "container", h->container);
+    field_words(&w, "by", h->who);
+    field_words(&w, "reason", h->why);
+    if (h->signal)
+        json_field_string(&w, "signal", h->signal);
+    if (h->until)
+        field_time(&w, "until", h->until);
+    if (h->restored)
+        json_field_bool(&w, "restored", true);
+    if (h->error)
+        field_text(&w, "error", h->error);
+}
+
 void audit_event(const char *event, const char *words, uint64_t realtime, struct buf *out)
 {
     struct json_writer w = JSON_WRITER(out);

@@ -49,6 +49,18 @@ void audit_limited(const char *peer, uint64_t n, uint64_t realtime, struct buf *
 void audit_policy(const char *digest, const char *name, const char *who, const char *error,
                   uint64_t realtime, struct buf *out);
 
+/* event "kill", "pause" or "resume": an order, before it is carried out; with `error` what could
+ * not be done of it. Strings may be NULL. */
+struct audit_halt {
+    const char *event, *scope; /* "pause"; hold_scope_name() */
+    const char *request;       /* its id, or NULL */
+    const char *container_id, *container;
+    const char *who, *why, *signal, *error;
+    uint64_t until; /* realtime ns; 0: nobody said */
+    bool restored;  /* by a warden that was started again */
+};
+void audit_halt(const struct audit_halt *h, uint64_t realtime, struct buf *out);
+
 /* Any other event: "start", "stop", "recovered" ... with words (may be NULL). */
 void audit_event(const char *event, const char *words, uint64_t realtime, struct buf *out);
 

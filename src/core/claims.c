@@ -92,6 +92,16 @@ struct queue_row *claims_take_due(struct claims *c, uint64_t now)
     return p->until <= now ? release(c, p) : NULL;
 }
 
+void claims_later(struct claims *c, uint64_t until, uint64_t ns)
+{
+    list_foreach(it, &c->order)
+    {
+        struct place *p = list_item(it, struct place, link);
+        p->until = until;
+        p->row->deadline = p->row->deadline > UINT64_MAX - ns ? UINT64_MAX : p->row->deadline + ns;
+    }
+}
+
 uint64_t claims_next(const struct claims *c)
 {
     if (list_empty(&c->order))

@@ -26,6 +26,8 @@ struct queue_row *claims_take(struct claims *c, const uint8_t id[16], pid_t pid,
                               uint64_t start_time) MUST_CHECK;
 /* A place that nobody claimed in time, owned by the caller; NULL when there is none. */
 struct queue_row *claims_take_due(struct claims *c, uint64_t now) MUST_CHECK;
+/* All of them fall due at `until`, and their requests `ns` later: their time stood still. */
+void claims_later(struct claims *c, uint64_t until, uint64_t ns);
 /* When the next one falls due; UINT64_MAX when empty. */
 uint64_t claims_next(const struct claims *c);
 /* Whether `id` is kept. */

@@ -2,7 +2,9 @@
 #include "core/container.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
@@ -61,4 +63,19 @@ bool container_alive(const struct container *c)
 {
     struct pollfd p = {.fd = c->initfd, .events = POLLIN};
     return c->initfd >= 0 && poll(&p, 1, 0) == 0;
+}
+
+const char *container_key(const struct container *c, char out[CONTAINER_KEY_SIZE])
+{
+    /* A door knows its prisoner once for each of its pid namespaces: "door:NAME:PID". */
+    const char *pid = str_starts(c->id, "door:") ? strrchr(c->id + strlen("door:"), ':') : NULL;
+    size_t n = pid ? (size_t)(pid - c->id) : strlen(c->id);
+    (void)snprintf(out, CONTAINER_KEY_SIZE, "%.*s", (int)n, c->id);
+    return out;
+}
+
+bool container_is(const struct container *c, const char *key)
+{
+    char mine[CONTAINER_KEY_SIZE];
+    return str_eq(container_key(c, mine), key);
 }

@@ -31,6 +31,7 @@ static const struct transition table[STAGE_COUNT_][EV_COUNT_] =
             {
                 [EV_RESOLVED] = {STAGE_JUDGING, judging_judge},
                 [EV_UNRESOLVED] = {STAGE_REFUSING, outcome_fail},
+                [EV_HELD] = {STAGE_HELD, judging_hold_unknown},
                 [EV_WITHDRAWN] = {STAGE_REFUSING, outcome_withdraw_lookup},
                 [EV_STOPPING] = {STAGE_REFUSING, outcome_stop_lookup},
             },
@@ -40,6 +41,7 @@ static const struct transition table[STAGE_COUNT_][EV_COUNT_] =
                 [EV_POLICY_DENIES] = {STAGE_REFUSING, outcome_deny},
                 [EV_POLICY_ASKS] = {STAGE_WAITING, judging_wait},
                 [EV_POLICY_ALLOWS] = {STAGE_ALLOWING, outcome_allow_by_policy},
+                [EV_HELD] = {STAGE_HELD, judging_hold},
                 [EV_LIMITED] = {STAGE_REFUSING, outcome_limit},
                 [EV_IMPOSSIBLE] = {STAGE_REFUSING, outcome_impossible},
                 [EV_STOPPING] = {STAGE_REFUSING, outcome_stop},
@@ -47,6 +49,7 @@ static const struct transition table[STAGE_COUNT_][EV_COUNT_] =
         [STAGE_WAITING] =
             {
                 [EV_APPROVED] = {STAGE_CHECKING, judging_check},
+                [EV_HELD] = {STAGE_HELD, judging_hold_approved},
                 [EV_DENIED] = {STAGE_REFUSING, outcome_deny_by_person},
                 [EV_DEADLINE] = {STAGE_REFUSING, outcome_expire},
                 [EV_WITHDRAWN] = {STAGE_REFUSING, outcome_withdraw},
@@ -68,10 +71,20 @@ static const struct transition table[STAGE_COUNT_][EV_COUNT_] =
                 [EV_POLICY_DENIES] = {STAGE_REFUSING, outcome_deny},
                 [EV_POLICY_ASKS] = {STAGE_WAITING, judging_wait_again},
                 [EV_POLICY_ALLOWS] = {STAGE_ALLOWING, outcome_allow_by_policy},
+                [EV_HELD] = {STAGE_HELD, judging_hold},
                 [EV_IMPOSSIBLE] = {STAGE_REFUSING, outcome_impossible},
+            },
+        [STAGE_HELD] =
+            {
+                [EV_RESUMED] = {STAGE_RESOLVING, judging_resolve},
+                [EV_APPROVED] = {STAGE_CHECKING, judging_check},
+                [EV_DENIED] = {STAGE_REFUSING, outcome_deny_by_person},
+                [EV_WITHDRAWN] = {STAGE_REFUSING, outcome_withdraw},
+                [EV_STOPPING] = {STAGE_REFUSING, outcome_stop},
             },
         [STAGE_CHECKING] =
             {
+                [EV_HELD] = {STAGE_HELD, judging_hold_lookup},
                 [EV_RESOLVED] = {STAGE_COMPARING, judging_compare},
                 [EV_UNRESOLVED] = {STAGE_REFUSING, outcome_fail_lookup},
                 [EV_WITHDRAWN] = {STAGE_REFUSING, outcome_withdraw_lookup},
@@ -81,14 +94,22 @@ static const struct transition table[STAGE_COUNT_][EV_COUNT_] =
         [STAGE_COMPARING] =
             {
                 [EV_SAME] = {STAGE_ALLOWING, outcome_allow_by_person},
+                [EV_HELD] = {STAGE_HELD, judging_hold_approved},
                 [EV_CHANGED] = {STAGE_REFUSING, outcome_changed},
             },
         [STAGE_ALLOWING] =
             {
                 [EV_RECORDED] = {STAGE_LAUNCHED, outcome_launch},
+                [EV_HELD] = {STAGE_HELD_LATE, outcome_hold},
                 [EV_UNRECORDED] = {STAGE_DONE, outcome_not_recorded},
                 [EV_WITHDRAWN] = {STAGE_ALLOWING, outcome_caller_left},
                 [EV_KILLED] = {STAGE_ALLOWING, outcome_kill_later},
+            },
+        [STAGE_HELD_LATE] =
+            {
+                [EV_RESUMED] = {STAGE_LAUNCHED, outcome_launch},
+                [EV_WITHDRAWN] = {STAGE_HELD_LATE, outcome_caller_left_held},
+                [EV_KILLED] = {STAGE_HELD_LATE, outcome_kill_held},
             },
         [STAGE_LAUNCHED] =
             {
@@ -135,10 +156,12 @@ static enum request_state state_of(enum stage s)
     case STAGE_WAITING:
     case STAGE_REFRESHING:
     case STAGE_REJUDGING:
+    case STAGE_HELD:
         return REQUEST_WAITING;
     case STAGE_CHECKING:
     case STAGE_COMPARING:
     case STAGE_ALLOWING:
+    case STAGE_HELD_LATE:
     case STAGE_LAUNCHED:
         return REQUEST_STARTING;
     case STAGE_RUNNING:
@@ -181,6 +204,7 @@ static void clear_deadline(struct warden *w, struct request *r)
 {
     deadlines_clear(&w->deadlines, &r->track->deadline);
     r->deadline = 0;
+    r->track->left = 0;
 }
 
 static void set_stage(struct request *r, enum stage to)
@@ -263,6 +287,7 @@ void course_release(struct request *r)
     struct track *t = r->track;
     if (--t->holds > 0 || t->stage != STAGE_DONE)
         return;
+    halt_forget(t->w, r->id_text);
     if (t->claim)
         course_close_claim(t->w, TAKE_PTR(t->claim), "its caller came back, and it ended there");
     remember(t->w, r);
@@ -299,6 +324,12 @@ void course_set_deadline(struct warden *w, struct deadline *d, uint64_t at)
 
 void course_due(struct request *r, uint64_t at)
 {
+    /* After a TERM the grace goes on, whatever is paused. */
+    if (r->paused && !r->track->kill_sent) {
+        uint64_t now = course_monotonic(r->track->w);
+        r->track->left = at > now ? at - now : 1;
+        return;
+    }
     r->deadline = at;
     course_set_deadline(r->track->w, &r->track->deadline, at);
 }
@@ -343,6 +374,7 @@ void course_close_claim(struct warden *w, struct queue_row *row, const char *why
     audit_withdrawn_row(row, now, why, &members);
     course_note(w, &members);
     approvals_remember(w->answered, id, DECISION_WITHDRAWN, NULL, now);
+    halt_forget(w, id);
     claims_row_free(row);
 }
 
@@ -350,11 +382,14 @@ void course_kill(struct request *r, int signo)
 {
     struct track *t = r->track;
     struct warden *w = t->w;
+    bool first = !t->kill_sent;
+    t->kill_sent = true;
+    if (r->paused)
+        signo = SIGKILL;
     if (signo == SIGKILL)
         clear_deadline(w, r);
-    else if (!t->kill_sent)
+    else if (first)
         course_due(r, course_after(course_monotonic(w), w->config.kill_grace));
-    t->kill_sent = true;
     if (r->executor)
         r->executor->kill(r->executor, r, signo);
 }

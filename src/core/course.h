@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside of the warden: the course of one request, as one table of what may follow what. Included
- * by core/warden.c, core/access.c, core/course.c, core/judging.c and core/outcome.c only. */
+ * by core/warden.c, core/access.c, core/course.c, core/judging.c, core/outcome.c and core/halt.c
+ * only. */
 #pragma once
 
 #include "core/approvals.h"
 #include "core/binding.h"
 #include "core/claims.h"
 #include "core/deadlines.h"
+#include "core/holds.h"
 #include "core/journal.h"
 #include "core/limits.h"
 #include "core/remember.h"
@@ -24,7 +26,9 @@ enum stage {
     STAGE_REJUDGING,  /* still waits; passes at once */
     STAGE_CHECKING,   /* approved; facts are read once more */
     STAGE_COMPARING,  /* passes at once */
+    STAGE_HELD,       /* may run, or was approved, and is paused: it is looked at again then */
     STAGE_ALLOWING,   /* the record of the decision is being written */
+    STAGE_HELD_LATE,  /* the record is written, and meanwhile it was paused */
     STAGE_LAUNCHED,   /* the executor has it */
     STAGE_RUNNING,
     STAGE_REFUSING, /* the record of the refusal is being written */
@@ -46,6 +50,8 @@ enum course_event {
     EV_IMPOSSIBLE, /* cannot be decided or run; r->why says why */
     EV_SAME,
     EV_CHANGED,
+    EV_HELD,    /* instead of going on: it is paused */
+    EV_RESUMED, /* what was held goes on */
     EV_APPROVED,
     EV_DENIED,
     EV_DEADLINE,
@@ -79,6 +85,9 @@ struct track {
     int exit_code;                         /* of a refusal */
     bool counted_only;                     /* refused by a cap, without a record of its own */
     bool told;                             /* its caller knows that it waits */
+    uint64_t left;                         /* ns of its deadline, which stands still; 0: none */
+    bool frozen;                           /* the executor has stopped it */
+    bool held_late;                        /* its decision is older than a pause */
     bool caller_gone;                      /* before it was started */
     bool kill_sent;      /* SIGTERM is on its way, the deadline is the grace's end */
     char killed_by[128]; /* operator, or "" */
@@ -116,6 +125,9 @@ struct warden {
     struct deadline unclaimed; /* of the oldest place nobody claimed */
     struct deadline limited;   /* refusals that were only counted are recorded */
     struct deadline untold;    /* callers are told that they wait, whatever keeps the index */
+    struct holds *holds;       /* owned: what is paused */
+    struct list halts;         /* orders under way */
+    struct deadline halting;   /* pauses wait for what is just being started; some end by time */
     void (*rearm)(void *arg);
     void *rearm_arg;
     uint64_t armed; /* what tick returned last, or what rearm was called for */
@@ -157,8 +169,26 @@ void course_watch_journal(struct warden *w);
 /* The place of a former life is not taken: recorded as withdrawn, forgotten. Frees `row`. */
 void course_close_claim(struct warden *w, struct queue_row *row, const char *why);
 
-/* Signals to what runs or starts; SIGKILL after the grace. */
+/* Signals to what runs or starts; SIGKILL after the grace. What is paused gets no last words: it is
+ * killed at once. */
 void course_kill(struct request *r, int signo);
+
+/* ---- of core/halt.c ---- */
+
+/* The request, its container or everything is paused. */
+bool halt_held(const struct request *r);
+/* Looks whether it is paused: its deadline stands still, or it goes on. Freezes nothing. */
+void halt_request(struct request *r);
+/* It was started while it was paused. */
+void halt_started(struct request *r);
+/* A request has ended for good: nothing of it is paused any more. */
+void halt_forget(struct warden *w, const char *id);
+/* One request, by what it is doing. */
+void warden_kill_request(struct request *r, int signo, const char *who, const char *why);
+int warden_find_open(struct warden *w, const char *id, struct request **ret,
+                     struct err *err) MUST_CHECK;
+void halt_due(struct warden *w);
+void halt_end(struct warden *w); /* of the warden: orders under way are answered */
 
 void course_emit(struct warden *w, const struct request *r, enum event_kind kind);
 /* Copies `words`, cut to `size`. */
@@ -173,11 +203,13 @@ void judging_restore(struct request *r);
 /* The table's handlers. */
 typedef void course_handler(struct warden *w, struct request *r);
 course_handler judging_resolve, judging_judge, judging_judge_again, judging_rejudge,
-    judging_refresh, judging_wait, judging_wait_again, judging_check, judging_compare;
+    judging_refresh, judging_wait, judging_wait_again, judging_check, judging_compare, judging_hold,
+    judging_hold_approved, judging_hold_lookup, judging_hold_unknown;
 course_handler outcome_allow_by_policy, outcome_allow_by_person, outcome_deny,
-    outcome_deny_by_person, outcome_deny_lookup, outcome_expire, outcome_expire_lookup,
-    outcome_withdraw, outcome_withdraw_lookup, outcome_stop, outcome_stop_lookup, outcome_fail,
-    outcome_impossible, outcome_fail_lookup, outcome_changed, outcome_limit, outcome_launch,
-    outcome_started, outcome_overdue, outcome_caller_left, outcome_caller_left_command,
-    outcome_kill_later, outcome_kill, outcome_fail_end, outcome_close, outcome_tell_refused,
-    outcome_tell_unrecorded, outcome_not_recorded, outcome_tell_failed, outcome_tell_ended;
+    outcome_deny_by_person, outcome_deny_lookup, outcome_hold, outcome_caller_left_held,
+    outcome_kill_held, outcome_expire, outcome_expire_lookup, outcome_withdraw,
+    outcome_withdraw_lookup, outcome_stop, outcome_stop_lookup, outcome_fail, outcome_impossible,
+    outcome_fail_lookup, outcome_changed, outcome_limit, outcome_launch, outcome_started,
+    outcome_overdue, outcome_caller_left, outcome_caller_left_command, outcome_kill_later,
+    outcome_kill, outcome_fail_end, outcome_close, outcome_tell_refused, outcome_tell_unrecorded,
+    outcome_not_recorded, outcome_tell_failed, outcome_tell_ended;

@@ -134,6 +134,7 @@ static void put_times(const struct request *r, struct json_writer *w, uint64_t r
     put_deadline(r, w, realtime, monotonic);
     field_time(w, "started_at", r->started_at);
     json_field_int(w, "command_pid", r->command_pid);
+    json_field_bool(w, "paused", r->paused);
 }
 
 static void put_env(const struct request *r, struct json_writer *w)

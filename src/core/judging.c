@@ -18,6 +18,8 @@
 #define OPERANDS_MAX 1024
 /* Of the index, to keep a place. Beyond it the caller is told that it waits all the same. */
 #define TELL_WITHIN (2 * CLOCK_NS_PER_SEC)
+/* What is paused has no deadline; its place in the queue needs one. */
+#define HELD_PLACE (UINT64_C(365) * 86400 * CLOCK_NS_PER_SEC)
 
 /* ---- facts ---- */
 
@@ -141,6 +143,14 @@ static int choose_executor(struct warden *w, struct request *r)
     return -ENOENT;
 }
 
+static void check_claim(struct warden *w, struct request *r)
+{
+    struct queue_row *claim = r->track->claim;
+    if (claim && strcmp(claim->digest, r->digest) != 0)
+        course_close_claim(w, TAKE_PTR(r->track->claim),
+                           "its caller came back with another command, or the policy is another");
+}
+
 /* Whether a person may and can be asked; the event that follows. */
 static enum course_event may_ask(struct warden *w, struct request *r)
 {
@@ -159,10 +169,7 @@ static enum course_event may_ask(struct warden *w, struct request *r)
         course_say(r->why, sizeof(r->why), err.text);
         return EV_IMPOSSIBLE;
     }
-    struct queue_row *claim = r->track->claim;
-    if (claim && strcmp(claim->digest, r->digest) != 0)
-        course_close_claim(w, TAKE_PTR(r->track->claim),
-                           "its caller came back with another command, or the policy is another");
+    check_claim(w, r);
     limits_key(&r->peer, key);
     /* Who comes back to its place does not ask anew. */
     if (limits_may_wait(w->limits, key, &err) < 0 ||
@@ -171,6 +178,26 @@ static enum course_event may_ask(struct warden *w, struct request *r)
         return EV_LIMITED;
     }
     return EV_POLICY_ASKS;
+}
+
+/* What is allowed and paused takes a place in the queue like what is asked about. */
+static enum course_event may_hold(struct warden *w, struct request *r)
+{
+    struct err err = {0};
+    char key[LIMITS_KEY_SIZE];
+    if (w->draining && r->ask.door != DOOR_SHIM_V2)
+        return EV_STOPPING;
+    limits_key(&r->peer, key);
+    if (limits_may_wait(w->limits, key, &err) < 0) {
+        course_say(r->why, sizeof(r->why), err.text);
+        return EV_LIMITED;
+    }
+    if (binding_digest(r, r->digest, &err) == 0) {
+        check_claim(w, r);
+        return EV_HELD;
+    }
+    course_say(r->why, sizeof(r->why), err.text);
+    return EV_IMPOSSIBLE;
 }
 
 static void judge(struct request *r)
@@ -209,7 +236,9 @@ static enum course_event judged(struct warden *w, struct request *r)
     case VERDICT_ALLOW:
         if (choose_executor(w, r) < 0)
             return EV_IMPOSSIBLE;
-        return r->judged.verdict == VERDICT_ALLOW ? EV_POLICY_ALLOWS : EV_POLICY_ASKS;
+        if (r->judged.verdict == VERDICT_ASK)
+            return EV_POLICY_ASKS;
+        return halt_held(r) ? EV_HELD : EV_POLICY_ALLOWS;
     }
     return EV_POLICY_DENIES; /* not reached by a known verdict */
 }
@@ -224,6 +253,8 @@ void judging_judge(struct warden *w, struct request *r)
     enum course_event ev = judged(w, r);
     if (ev == EV_POLICY_ASKS)
         ev = may_ask(w, r);
+    else if (ev == EV_HELD)
+        ev = may_hold(w, r);
     (void)course_event(r, ev);
 }
 
@@ -238,7 +269,7 @@ void judging_judge_again(struct warden *w, struct request *r)
     judge(r);
     enum course_event ev = judged(w, r);
     struct err err = {0};
-    if (ev == EV_POLICY_ASKS && binding_digest(r, r->digest, &err) < 0) {
+    if ((ev == EV_POLICY_ASKS || ev == EV_HELD) && binding_digest(r, r->digest, &err) < 0) {
         course_say(r->why, sizeof(r->why), err.text);
         ev = EV_IMPOSSIBLE;
     }
@@ -292,11 +323,13 @@ static void put_in_index(struct warden *w, const struct request *r)
     if (!w->config.index)
         return;
     uint64_t now = course_monotonic(w);
-    struct queue_row row = {
-        .pid = r->peer.pid,
-        .start_time = r->peer.start_time,
-        .waiting_at = r->waiting_at,
-        .deadline = course_after(course_realtime(w), r->deadline > now ? r->deadline - now : 0)};
+    struct queue_row row = {.pid = r->peer.pid,
+                            .start_time = r->peer.start_time,
+                            .waiting_at = r->waiting_at,
+                            .deadline = course_after(course_realtime(w), r->paused ? r->track->left
+                                                                         : r->deadline > now
+                                                                             ? r->deadline - now
+                                                                             : 0)};
     memcpy(row.id, r->id, sizeof(row.id));
     memcpy(row.digest, r->digest, sizeof(row.digest));
     _cleanup_buf_ struct buf summary = AUDIT_BUF();
@@ -321,7 +354,8 @@ static void announce(struct warden *w, struct request *r)
     r->track->told = false;
     put_in_index(w, r);
     course_emit(w, r, EVENT_WAITING);
-    if (r->track->stage != STAGE_WAITING || r->track->told)
+    bool waits = r->track->stage == STAGE_WAITING || r->track->stage == STAGE_HELD;
+    if (!waits || r->track->told)
         return;
     if (!w->config.index)
         judging_tell(r);
@@ -336,7 +370,12 @@ static uint64_t take_over(struct warden *w, struct request *r, uint64_t now)
     _cleanup_(claims_row_freep) struct queue_row *row = TAKE_PTR(r->track->claim);
     uint64_t wall = course_realtime(w);
     uint64_t waited = wall > row->waiting_at ? wall - row->waiting_at : 0;
-    uint64_t left = row->deadline > wall ? row->deadline - wall : 0;
+    /* While it is paused its time stands still, also that between two wardens. */
+    const struct hold *h = holds_over(w->holds, r);
+    uint64_t then = h && h->since < wall ? h->since : wall;
+    if (then < row->waiting_at)
+        then = row->waiting_at;
+    uint64_t left = row->deadline > then ? row->deadline - then : 0;
     map_remove(w->by_id, r->id_text);
     memcpy(r->id, row->id, sizeof(r->id));
     uuid_format(r->id, r->id_text);
@@ -353,16 +392,56 @@ void judging_wait(struct warden *w, struct request *r)
     r->track->waiting_since = now;
     if (r->track->claim)
         left = take_over(w, r, now);
+    r->paused = halt_held(r);
     course_due(r, course_after(now, left));
     metrics_count_asked(w->metrics);
     announce(w, r);
+}
+
+/* ---- paused ---- */
+
+void judging_hold(struct warden *w, struct request *r)
+{
+    uint64_t now = course_monotonic(w);
+    if (r->track->claim)
+        (void)take_over(w, r, now);
+    if (!r->waiting_at) {
+        r->waiting_at = course_realtime(w);
+        r->track->waiting_since = now;
+    }
+    r->paused = true;
+    r->track->left = HELD_PLACE;
+    announce(w, r);
+}
+
+/* A person's yes is kept until it goes on, and then the facts are read again. */
+void judging_hold_approved(struct warden *w, struct request *r)
+{
+    r->paused = true;
+    r->track->left = 0;
+    course_emit(w, r, EVENT_WAITING);
+}
+
+void judging_hold_lookup(struct warden *w, struct request *r)
+{
+    judging_restore(r);
+    judging_hold_approved(w, r);
+}
+
+/* Nothing is known of it, perhaps because what it would be asked of stands still. */
+void judging_hold_unknown(struct warden *w, struct request *r)
+{
+    r->why[0] = '\0';
+    r->digest[0] = '\0';
+    judging_hold(w, r);
 }
 
 /* A new policy may shorten the time that is left, not lengthen it: people were told the old one. */
 void judging_wait_again(struct warden *w, struct request *r)
 {
     uint64_t at = course_after(r->track->waiting_since, r->judged.approval_timeout);
-    course_due(r, at < r->deadline ? at : r->deadline);
+    uint64_t old = r->paused ? course_after(course_monotonic(w), r->track->left) : r->deadline;
+    course_due(r, at < old ? at : old);
     announce(w, r);
 }
 
@@ -390,7 +469,7 @@ void judging_compare(struct warden *w, struct request *r)
             "what it would run changed while it waited (program, script, directory or a path): the "
             "approval was for something else");
     else {
-        (void)course_event(r, EV_SAME);
+        (void)course_event(r, halt_held(r) ? EV_HELD : EV_SAME);
         return;
     }
     (void)course_event(r, EV_CHANGED);

@@ -22,9 +22,13 @@ static void recorded(void *arg, int result)
 {
     struct request *r = arg;
     struct warden *w = r->track->w;
+    enum course_event ev = result < 0 ? EV_UNRECORDED : EV_RECORDED;
     if (result < 0)
         metrics_count_error(w->metrics, METRICS_ERROR_AUDIT);
-    (void)course_event(r, result < 0 ? EV_UNRECORDED : EV_RECORDED);
+    else if (r->track->stage == STAGE_ALLOWING && !r->track->killed_by[0] && r->caller &&
+             halt_held(r))
+        ev = EV_HELD;
+    (void)course_event(r, ev);
     course_watch_journal(w);
     course_release(r);
 }
@@ -243,6 +247,8 @@ void outcome_launch(struct warden *w, struct request *r)
         not_started_because(r, EXIT_REFUSED, r->why);
     else if (!r->caller)
         not_started_because(r, EXIT_CANNOT, r->why[0] ? r->why : "its caller went");
+    else if (r->track->held_late && !str_eq(policy_digest(r->policy), policy_digest(w->policy)))
+        not_started_because(r, EXIT_CANNOT, "the policy changed while it was paused: run it again");
     else if (r->facts.program.trust == PROGRAM_NOT_FOUND)
         not_found(r);
     else if (!r->facts.exec_path)
@@ -262,6 +268,7 @@ void outcome_started(struct warden *w, struct request *r)
     if (!r->track->kill_sent && (r->ask.door != DOOR_GATE || r->judged.own_timeout))
         course_due(r, course_after(r->track->running_since, r->judged.timeout));
     course_emit(w, r, EVENT_STARTED);
+    halt_started(r);
 }
 
 /* Its time is up, or the grace after a SIGTERM is. */
@@ -286,6 +293,26 @@ void outcome_caller_left_command(struct warden *w, struct request *r)
     course_kill(r, SIGTERM);
 }
 
+/* Allowed and recorded, and paused just then: it starts when that ends. */
+void outcome_hold(struct warden *w, struct request *r)
+{
+    (void)w;
+    r->paused = true;
+    r->track->held_late = true;
+}
+
+void outcome_caller_left_held(struct warden *w, struct request *r)
+{
+    outcome_caller_left(w, r);
+    (void)course_event(r, EV_RESUMED); /* outcome_launch() looks at the caller */
+}
+
+void outcome_kill_held(struct warden *w, struct request *r)
+{
+    (void)w;
+    (void)course_event(r, EV_RESUMED); /* outcome_launch() looks at killed_by */
+}
+
 void outcome_kill_later(struct warden *w, struct request *r)
 {
     /* outcome_launch() looks at killed_by: the decision is on its way to the log. */
@@ -293,7 +320,7 @@ void outcome_kill_later(struct warden *w, struct request *r)
 
 void outcome_kill(struct warden *w, struct request *r)
 {
-    /* warden_kill() sends the signal: it knows which. */
+    /* warden_kill_request() sends the signal: it knows which. */
 }
 
 void outcome_fail_end(struct warden *w, struct request *r)

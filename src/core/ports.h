@@ -80,10 +80,41 @@ struct executor {
                  size_t envc, struct err *err);
     /* SIGTERM and the like go to the command's processes; SIGKILL to the whole tree. */
     void (*kill)(struct executor *x, struct request *r, int signo);
+    /* Stops everything of the command where it is, or lets it go on. 0, or negative with words.
+     * NULL: it cannot. */
+    int (*freeze)(struct executor *x, struct request *r, bool on, struct err *err);
     /* The end is on record: tell the shim (r->end), close its connection, forget the job. */
     void (*release)(struct executor *x, struct request *r);
     /* What it started goes on without the warden: a stop neither waits for it nor kills it. */
     bool outlives;
+};
+
+/* A container that is governed: it has a door of ours, or was given one. */
+struct jail {
+    const char *key, *name; /* borrowed; see container_key() */
+};
+
+/* Stops and ends whole containers, by the engine that runs them or by their cgroups. */
+struct jailer {
+    /* The governed container of this name, id, or beginning of an id. 0 with its key in
+     * `ret_key` and its name in *ret_name (owned by the caller); -ENOENT, -ENOTUNIQ with words. */
+    int (*find)(struct jailer *x, const char *name, char ret_key[CONTAINER_KEY_SIZE],
+                char **ret_name, struct err *err);
+    /* `fn` must not call the jailer. */
+    void (*each)(struct jailer *x, void (*fn)(void *arg, const struct jail *j), void *arg);
+    /* Both call `done` once, later or before they return. `result`: 0; -EALREADY: it was so
+     * already; -ENOENT: there is no such container any more; else negative, `words` say why.
+     * kill: what does not end by the signal is killed after `grace` ns. */
+    void (*freeze)(struct jailer *x, const char *key, bool on,
+                   void (*done)(void *arg, int result, const char *words), void *arg);
+    void (*kill)(struct jailer *x, const char *key, int signo, uint64_t grace,
+                 void (*done)(void *arg, int result, const char *words), void *arg);
+};
+
+/* Where pauses outlive the warden. */
+struct keeper {
+    /* Puts this text in the place of the one before, as a whole. */
+    int (*keep)(struct keeper *k, const char *text, size_t len, struct err *err);
 };
 
 /* The audit log. `members` is the inside of a JSON object without braces ("\"time\":...,..."): the

@@ -141,6 +141,7 @@ struct request {
         ended_at;      /* realtime ns; 0: not yet */
     uint64_t deadline; /* monotonic ns: of the answer while waiting, of the run while running */
     bool timed_out;    /* its time was up: TERM was sent */
+    bool paused;       /* it, its container or everything is: its deadline stands still */
     struct end end;
     char
         remembered[256]; /* "yes to ... by NAME (request ID)", or ""; judged.reason may lead here */

@@ -63,6 +63,8 @@ struct warden *warden_new(const struct warden_config *c, struct policy *policy)
     w->answered = approvals_new(WARDEN_ENDED_MAX);
     w->others = approvals_new(WARDEN_ENDED_MAX);
     w->by_id = map_new();
+    w->holds = holds_new();
+    list_init(&w->halts);
     list_init(&w->all);
     w->armed = UINT64_MAX;
     if (c->index) {
@@ -195,7 +197,10 @@ void warden_resolved(struct warden *w, struct request *r, int error, const char 
     bool known = error >= 0 && r->facts.known;
     if (!known)
         say_why(r, words, "what it would run could not be found out");
-    (void)course_event(r, known ? EV_RESOLVED : EV_UNRESOLVED);
+    if (known)
+        (void)course_event(r, EV_RESOLVED);
+    else if (!halt_held(r) || !course_event(r, EV_HELD)) /* asked again when it goes on */
+        (void)course_event(r, EV_UNRESOLVED);
     course_release(r);
 }
 
@@ -222,39 +227,52 @@ void warden_ended(struct warden *w, struct request *r, const struct end *end)
 
 /* ---- people ---- */
 
-/* The request `id` that an answer or a kill may be for, or NULL with `err` and *ret_error. */
-static struct request *find_open(struct warden *w, const char *id, int *ret_error, struct err *err)
+int warden_find_open(struct warden *w, const char *id, struct request **ret, struct err *err)
 {
     struct request *r = map_get(w->by_id, id);
     uint64_t now = course_realtime(w);
-    *ret_error = 0;
+    *ret = NULL;
     if (r && r->state == REQUEST_ENDED)
-        *ret_error = approvals_late(r, now, err);
-    else if (r && r->state == REQUEST_RECEIVED)
-        *ret_error = err_set(err, -ENOENT, "no such request waits");
-    else if (!r && claims_has(w->claims, id))
-        *ret_error = err_set(err, -EAGAIN,
-                             "its caller has not come back since the warden was started again");
-    else if (!r) {
-        *ret_error = approvals_recall(w->answered, id, now, err);
-        if (*ret_error == -ENOENT)
-            *ret_error = approvals_recall(w->others, id, now, err);
+        return approvals_late(r, now, err);
+    if (r && r->state == REQUEST_RECEIVED)
+        return err_set(err, -ENOENT, "no such request waits");
+    if (!r && claims_has(w->claims, id))
+        return err_set(err, -EAGAIN,
+                       "its caller has not come back since the warden was started again");
+    if (!r) {
+        int error = approvals_recall(w->answered, id, now, err);
+        return error == -ENOENT ? approvals_recall(w->others, id, now, err) : error;
     }
-    return *ret_error ? NULL : r;
+    *ret = r;
+    return 0;
+}
+
+/* What is paused and was approved, or needs no approval. */
+static int check_held(const struct request *r, struct err *err)
+{
+    if (r->track->stage != STAGE_HELD)
+        return 0;
+    if (r->answer.verdict != VERDICT_ALLOW)
+        return err_set(err, -EALREADY,
+                       "the policy allows it: it is paused, and goes on when it is resumed");
+    return err_set(err, -EALREADY, "%s has approved it: it is paused, and runs when it is resumed",
+                   r->answer.approver);
 }
 
 int warden_answer(struct warden *w, const char *id, const struct answer *a, const char *digest,
                   struct err *err)
 {
+    struct request *r = NULL;
     int error = approvals_check(a, err);
-    if (error < 0)
-        return error;
-    struct request *r = find_open(w, id, &error, err);
+    if (error == 0)
+        error = warden_find_open(w, id, &r, err);
     if (!r)
         return error;
     enum course_event ev = a->verdict == VERDICT_ALLOW ? EV_APPROVED : EV_DENIED;
     if (r->state != REQUEST_WAITING)
         return approvals_late(r, course_realtime(w), err);
+    if (ev == EV_APPROVED && (error = check_held(r, err)) < 0)
+        return error;
     if (ev == EV_APPROVED && r->track->stage != STAGE_WAITING)
         return err_set(err, -ESTALE, "it is being judged again after a reload: look at it again");
     error = approvals_check_seen(r, digest, err);
@@ -266,7 +284,7 @@ int warden_answer(struct warden *w, const char *id, const struct answer *a, cons
         return err_set(err, -EAGAIN, "the warden is stopping: answer when it is back");
     course_hold(r);
     r->answer = *a;
-    (void)course_event(r, ev);
+    (void)course_event(r, ev == EV_APPROVED && halt_held(r) ? EV_HELD : ev);
     course_release(r);
     return 0;
 }
@@ -289,10 +307,11 @@ static void kill_for(struct request *r, int signo, const char *who, const char *
         course_kill(r, signo);
 }
 
-static void kill_one(struct request *r, int signo, const char *who, const char *why)
+void warden_kill_request(struct request *r, int signo, const char *who, const char *why)
 {
     switch (r->track->stage) {
     case STAGE_WAITING:
+    case STAGE_HELD:
     case STAGE_REFRESHING:
         deny_for(r, who, why);
         (void)course_event(r, EV_DENIED);
@@ -302,6 +321,7 @@ static void kill_one(struct request *r, int signo, const char *who, const char *
         (void)course_event(r, EV_KILLED);
         return;
     case STAGE_ALLOWING:
+    case STAGE_HELD_LATE:
     case STAGE_LAUNCHED:
     case STAGE_RUNNING:
         kill_for(r, signo, who, why);
@@ -318,23 +338,6 @@ static void kill_one(struct request *r, int signo, const char *who, const char *
     case STAGE_COUNT_:
         return;
     }
-}
-
-int warden_kill(struct warden *w, const char *id, int signo, const char *who, const char *why,
-                struct err *err)
-{
-    int error = 0;
-    if (signo < 0 || signo > SIGRTMAX)
-        return err_set(err, -EINVAL, "no such signal: %d", signo);
-    if (!who || !who[0])
-        return err_set(err, -EINVAL, "a kill needs the name of who wants it");
-    struct request *r = find_open(w, id, &error, err);
-    if (!r)
-        return error;
-    course_hold(r);
-    kill_one(r, signo ? signo : SIGTERM, who, why ? why : "");
-    course_release(r);
-    return 0;
 }
 
 void warden_forget_tree(struct warden *w, uint64_t tree)
@@ -421,6 +424,11 @@ static void close_unclaimed(struct warden *w, uint64_t now)
     struct queue_row *row;
     if (w->draining) /* the next warden keeps them for its own time */
         return;
+    if (holds_count(w->holds) > 0) { /* whose callers cannot come: see halt_due() */
+        claims_later(w->claims, course_after(now, w->config.claim_grace), 0);
+        set_unclaimed(w);
+        return;
+    }
     while ((row = claims_take_due(w->claims, now)))
         course_close_claim(w, row, "its caller did not come back after a restart of the warden");
     set_unclaimed(w);
@@ -454,6 +462,8 @@ static void due(struct warden *w, struct deadline *d, uint64_t now)
         limits_collect(w->limits, record_limited, w);
     else if (d == &w->untold)
         tell_untold(w);
+    else if (d == &w->halting)
+        halt_due(w);
     else {
         struct request *r = container_of(d, struct track, deadline)->r;
         course_hold(r);
@@ -519,7 +529,7 @@ void warden_kill_all(struct warden *w, const char *why)
     for (size_t i = 0; i < n; i++)
         if (all[i]->state == REQUEST_STARTING ||
             (all[i]->state == REQUEST_RUNNING && !outlives(all[i])))
-            kill_one(all[i], SIGKILL, "clawrden", why);
+            warden_kill_request(all[i], SIGKILL, "clawrden", why);
     release_all(all, n);
 }
 
@@ -531,7 +541,7 @@ static void interrupt(struct warden *w, struct request *r)
     audit_interrupted(r->id_text, r->ask.name, course_realtime(w), why, &members);
     course_note(w, &members);
     notice_not_started(r, why, &text);
-    if (r->track->stage == STAGE_ALLOWING) {
+    if (r->track->stage == STAGE_ALLOWING || r->track->stage == STAGE_HELD_LATE) {
         struct caller *c = TAKE_PTR(r->caller);
         if (c)
             c->ops->refused(c, r, 125, buf_str(&text));
@@ -551,7 +561,8 @@ static void stop_one(struct warden *w, struct request *r)
     if (r->state == REQUEST_WAITING && comes_back) {
         if (s == STAGE_REFRESHING)
             w->config.resolver->cancel(w->config.resolver, r);
-    } else if (s == STAGE_ALLOWING || s == STAGE_LAUNCHED || s == STAGE_RUNNING)
+    } else if (s == STAGE_ALLOWING || s == STAGE_HELD_LATE || s == STAGE_LAUNCHED ||
+               s == STAGE_RUNNING)
         interrupt(w, r);
     else
         (void)course_event(r, EV_STOPPING);
@@ -565,6 +576,7 @@ struct warden *warden_free(struct warden *w)
     struct request **all = hold_all(w, &n);
     if (w->config.index)
         w->config.index->kept = NULL;
+    halt_end(w);
     for (size_t i = 0; i < n; i++)
         stop_one(w, all[i]);
     w->journal = journal_free(w->journal);
@@ -577,6 +589,7 @@ struct warden *warden_free(struct warden *w)
         course_drop(all[i]);
     free(all);
     claims_free(w->claims);
+    holds_free(w->holds);
     remember_free(w->remember);
     approvals_free(w->answered);
     approvals_free(w->others);

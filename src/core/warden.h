@@ -21,6 +21,8 @@ struct warden_config {
     struct resolver *resolver;
     struct audit_log *audit;
     struct index *index;              /* may be NULL */
+    struct jailer *jailer;            /* NULL: no containers */
+    struct keeper *keeper;            /* NULL: pauses end with the warden */
     uint64_t kill_grace;              /* ns between SIGTERM and the kill of the tree; default 5 s */
     unsigned waiting_max_per_peer;    /* per container, or per uid on the host; default 64 */
     unsigned waiting_max;             /* in all; default 10000 */
@@ -67,11 +69,6 @@ int warden_answer(struct warden *w, const char *id, const struct answer *a, cons
 
 /* The gate with this number is gone, and what was remembered for its tree. */
 void warden_forget_tree(struct warden *w, uint64_t tree);
-
-/* Ends one running, starting or waiting request for an operator. `signo` 0 means SIGTERM; whatever
- * it is, SIGKILL follows after the grace. What waits is denied. -ENOENT, -EALREADY, -EINVAL. */
-int warden_kill(struct warden *w, const char *id, int signo, const char *who, const char *why,
-                struct err *err) MUST_CHECK;
 
 /* Takes a new policy (referenced) and re-judges what waits; deny wins, allow starts it. Recorded.
  */

@@ -59,10 +59,16 @@ static uint32_t seconds_left(const struct request *r)
 static void put_v2_waiting(struct session *s, const struct request *r)
 {
     char left[48], text[512];
-    uint32_t seconds = seconds_left(r);
-    (void)snprintf(text, sizeof(text),
-                   "clawrden: waiting for a person to approve this (at most %s, request %s)\n",
-                   str_format_duration(seconds * CLOCK_NS_PER_SEC, left), r->id_text);
+    uint32_t seconds = r->paused ? 0 : seconds_left(r); /* 0: without an end */
+    if (r->paused)
+        (void)snprintf(
+            text, sizeof(text),
+            "clawrden: paused by an operator, waiting until it is resumed (request %s)\n",
+            r->id_text);
+    else
+        (void)snprintf(text, sizeof(text),
+                       "clawrden: waiting for a person to approve this (at most %s, request %s)\n",
+                       str_format_duration(seconds * CLOCK_NS_PER_SEC, left), r->id_text);
     put_v2_head(&s->out, V2_WAITING, V2_WAITING_HEAD_SIZE + strlen(text));
     (void)buf_append(&s->out, r->id, sizeof(r->id));
     put_u32(&s->out, seconds);

@@ -49,6 +49,9 @@ struct census_own {
     bool busy, timing;
     uint64_t asked_at; /* ms of the loop */
     uv_timer_t timer;
+    void (*arrived)(void *arg, const struct container *c);
+    void (*removed)(void *arg, const char *id);
+    void *news_arg;
 };
 
 static struct census_own *own(struct census *x)
@@ -120,8 +123,13 @@ static int put(struct census_own *x, struct container *c, pid_t init, bool by_us
     *r = (struct resident){.c = TAKE_PTR(mine),
                            .cgroups = by_userns ? NULL : mem_strdup(buf_str(&text))};
     struct resident *old = map_put(x->residents, c->id, r);
-    if (old)
+    bool known = old && old->c->init == init && container_alive(old->c);
+    if (old) {
+        c->governed = c->governed || old->c->governed;
         resident_free(old);
+    }
+    if (!known && x->arrived)
+        x->arrived(x->news_arg, c);
     return 0;
 }
 
@@ -145,6 +153,41 @@ struct container *census_find(struct census *port, const char *name)
             found = c;
     }
     return found;
+}
+
+void census_each(struct census *port, void (*fn)(void *arg, struct container *c), void *arg)
+{
+    const char *key;
+    void *value;
+    for (size_t i = 0; map_next(own(port)->residents, &i, &key, &value);) {
+        const struct resident *r = value;
+        if (container_alive(r->c))
+            fn(arg, r->c);
+    }
+}
+
+const char *census_cgroups(const struct census *port, const char *id)
+{
+    const struct census_own *x = container_of(port, const struct census_own, port);
+    const struct resident *r = map_get(x->residents, id);
+    return r ? r->cgroups : NULL;
+}
+
+void census_on_news(struct census *port, void (*arrived)(void *arg, const struct container *c),
+                    void (*removed)(void *arg, const char *id), void *arg)
+{
+    struct census_own *x = own(port);
+    x->arrived = arrived;
+    x->removed = removed;
+    x->news_arg = arg;
+}
+
+void census_removed(struct census *port, const char *id)
+{
+    struct census_own *x = own(port);
+    census_remove(port, id);
+    if (x->removed)
+        x->removed(x->news_arg, id);
 }
 
 size_t census_count(const struct census *port)
@@ -323,12 +366,8 @@ static void forget(struct census *port, void *arg)
 
 /* ---- finding ---- */
 
-static bool bond_allows(const struct bond *b, const struct container *c)
+bool census_belongs(const struct bond *b, const struct container *c)
 {
-    if (!b)
-        return true;
-    if (!c)
-        return false;
     if (b->container)
         return str_eq(c->name, b->container) || str_eq(c->id, b->container);
     if (b->label_key) {
@@ -359,10 +398,11 @@ static int unknown(struct census *port, const char *id, const char *engine, stru
 
 static int settle(struct peer *p, struct container *c, const struct bond *b, struct err *err)
 {
-    if (!bond_allows(b, c))
+    if (b && !(c && census_belongs(b, c)))
         return err_set(err, -EPERM, "this socket belongs to '%s', and the caller is %s%s", b->name,
                        c ? "in container " : "on the host", c ? c->name : "");
     if (c) {
+        c->governed = true;
         p->in = container_ref(c);
         p->container = mem_strdup(c->name);
     }

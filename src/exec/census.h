@@ -31,6 +31,17 @@ int census_put(struct census *port, struct container *c, pid_t init, struct err 
 void census_remove(struct census *port, const char *id);
 /* By id, name or the beginning of an id (12 digits or more); NULL: none runs. Borrowed. */
 struct container *census_find(struct census *port, const char *name);
+/* Each that runs; `fn` must not change the census. */
+void census_each(struct census *port, void (*fn)(void *arg, struct container *c), void *arg);
+/* The text of /proc/PID/cgroup of its first process; borrowed. NULL: not known. */
+const char *census_cgroups(const struct census *port, const char *id);
+/* Whether a door bound like this is for that container. */
+bool census_belongs(const struct bond *b, const struct container *c);
+/* One listener: of containers that have begun to run, and of ids of those that were removed. */
+void census_on_news(struct census *port, void (*arrived)(void *arg, const struct container *c),
+                    void (*removed)(void *arg, const char *id), void *arg);
+/* It is not there any more, running or not. */
+void census_removed(struct census *port, const char *id);
 size_t census_count(const struct census *port);
 /* Forgets those of which `keep` says false. */
 void census_sweep(struct census *port, bool (*keep)(void *arg, const struct container *c),

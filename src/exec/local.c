@@ -185,6 +185,21 @@ static void kill_job(struct executor *port, struct request *r, int signo)
     (void)mirror_send(x->mirror, HELPER_KILL, j->id, body, sizeof(body), NULL, 0, NULL);
 }
 
+static int freeze_job(struct executor *port, struct request *r, bool on, struct err *err)
+{
+    struct local *x = container_of(port, struct local, port);
+    const struct local_job *j = r->job;
+    uint8_t body[HELPER_FREEZE_SIZE];
+    if (!j || j->ended)
+        return 0;
+    if (!mirror_cgroup(x->mirror)[0])
+        return err_set(err, -EOPNOTSUPP,
+                       "commands have no cgroup of their own on this host: it can be killed, not "
+                       "paused");
+    helper_freeze_encode(on, body);
+    return mirror_send(x->mirror, HELPER_FREEZE, j->id, body, sizeof(body), NULL, 0, err);
+}
+
 static void release(struct executor *port, struct request *r)
 {
     struct local *x = container_of(port, struct local, port);
@@ -376,8 +391,11 @@ static void on_lost(void *arg, const char *words)
 struct executor *local_new(struct mirror *m, bool inside)
 {
     struct local *x = mem_new(struct local);
-    x->port = (struct executor){
-        .name = inside ? "mirror" : "local", .start = start, .kill = kill_job, .release = release};
+    x->port = (struct executor){.name = inside ? "mirror" : "local",
+                                .start = start,
+                                .kill = kill_job,
+                                .freeze = freeze_job,
+                                .release = release};
     x->inside = inside;
     x->mirror = m;
     x->listener = (struct mirror_listener){.message = on_message, .lost = on_lost, .arg = x};

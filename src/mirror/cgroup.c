@@ -337,13 +337,23 @@ bool cgroup_populated(int dir)
     return strstr(text, "populated 0") == NULL;
 }
 
-void cgroup_kill(int dir)
+static void write_at(int dir, const char *name, const char *digit)
 {
-    int fd = openat(dir, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+    int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    (void)!write(fd, "1", 1);
+    (void)!write(fd, digit, 1);
     close(fd);
+}
+
+void cgroup_kill(int dir)
+{
+    write_at(dir, "cgroup.kill", "1");
+}
+
+void cgroup_freeze(int dir, bool on)
+{
+    write_at(dir, "cgroup.freeze", on ? "1" : "0");
 }
 
 void cgroup_signal(int dir, int signo)

@@ -28,8 +28,9 @@ struct cgroup *cgroup_get(const char *container);
 /* Gives it back; `spent` when something in it was killed. Returns true when processes are left. */
 bool cgroup_put(struct cgroup *c, bool spent);
 void cgroup_path(const struct cgroup *c, char *out, size_t size);
-/* Both take the directory, so that a worker can do it. */
+/* These take the directory, so that a worker can do it. */
 void cgroup_kill(int dir);
+void cgroup_freeze(int dir, bool on);
 void cgroup_signal(int dir, int signo); /* each process in it once; 0 only counts */
 bool cgroup_populated(int dir);
 /* At the end: removes what is empty, waiting shortly for what was killed. */

@@ -31,6 +31,7 @@ struct crew_member {
     pid_t command;         /* of the job, leads its group; 0: not started */
     bool ended;            /* its job's end is reported */
     bool spent;            /* something was killed in its cgroup */
+    bool frozen;           /* its cgroup stands still */
     bool forgotten;        /* the lookup was cancelled */
 };
 

@@ -181,7 +181,7 @@ static void on_start(struct packet *p)
     m->state = CREW_JOB;
     m->job = p->head.job;
     m->deadline = job_now() + START_MS;
-    m->ended = m->spent = false;
+    m->ended = m->spent = m->frozen = false;
     m->command = 0;
     int r = packet_forward(m->sock, p, false);
     remove_cgroup(p, own);
@@ -215,6 +215,16 @@ static void on_engine(struct packet *p)
         (void)packet_forward(m->sock, p, false);
 }
 
+static void on_freeze(struct packet *p)
+{
+    uint32_t on;
+    struct crew_member *m = crew_find(p->head.job, CREW_JOB);
+    if (!m || m->ended || !m->cgroup || helper_freeze_decode(p->body, p->head.len, &on) < 0)
+        return;
+    cgroup_freeze(m->cgroup->dir, on);
+    m->frozen = on;
+}
+
 static void on_release(struct packet *p)
 {
     struct crew_member *m = crew_find(p->head.job, CREW_JOB);
@@ -234,9 +244,12 @@ static void on_cancel(struct packet *p)
 
 static void settle_cgroup(struct crew_member *m)
 {
+    if (m->cgroup && m->frozen)
+        cgroup_freeze(m->cgroup->dir, false);
     if (m->cgroup)
         (void)cgroup_put(m->cgroup, m->spent);
     m->cgroup = NULL;
+    m->frozen = false;
 }
 
 static void on_started(struct crew_member *m, const struct packet *p)
@@ -359,6 +372,8 @@ static bool on_control(void)
             on_kill(&p);
         else if (p.head.type == HELPER_STREAM || p.head.type == HELPER_ADOPT)
             on_engine(&p);
+        else if (p.head.type == HELPER_FREEZE)
+            on_freeze(&p);
         else if (p.head.type == HELPER_RELEASE)
             on_release(&p);
         else if (p.head.type == HELPER_CANCEL)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,11 +20,13 @@
 #include "base/path.h"
 #include "base/priority.h"
 #include "base/str.h"
+#include "core/halt.h"
 #include "core/warden.h"
 #include "door/door.h"
 #include "door/gate-door.h"
 #include "exec/census.h"
 #include "exec/docker/docker.h"
+#include "exec/jailer.h"
 #include "exec/local.h"
 #include "exec/mirror.h"
 #include "exec/resolve.h"
@@ -34,6 +37,7 @@
 #include "warden/bonds.h"
 #include "warden/entrance.h"
 #include "warden/footing.h"
+#include "warden/pauses.h"
 #include "warden/reload.h"
 #include "warden/sdnotify.h"
 
@@ -58,6 +62,11 @@ struct daemon {
     struct docker *engine;
     const char *entrance; /* entrance_name() */
     char entrance_words[1024];
+    struct jailer *jailer;
+    struct bond *jails; /* owned; those of `bonds`, one behind the other */
+    char **door_dirs;   /* owned, and its strings: of all sockets, as the kernel knows them */
+    size_t door_dirs_count;
+    struct pauses *pauses;
     struct bonds bonds; /* of the doors below; the first may be of the main door */
     struct warden *warden;
     struct reload *reload;
@@ -361,6 +370,53 @@ static int choose_entrance(struct daemon *d, struct err *err)
     return 0;
 }
 
+static void add_door_dir(struct daemon *d, const char *dir)
+{
+    char real[PATH_MAX];
+    d->door_dirs = mem_realloc_array(d->door_dirs, d->door_dirs_count + 2, sizeof(char *));
+    d->door_dirs[d->door_dirs_count++] = mem_strdup(dir);
+    if (realpath(dir, real) && !str_eq(real, dir))
+        d->door_dirs[d->door_dirs_count++] = mem_strdup(real);
+}
+
+static void arrived(void *arg, const char *key)
+{
+    struct daemon *d = arg;
+    if (d->warden)
+        halt_arrived(d->warden, key);
+}
+
+static void removed(void *arg, const char *key)
+{
+    struct daemon *d = arg;
+    if (d->warden)
+        halt_removed(d->warden, key);
+}
+
+/* Whom the kill switch reaches. */
+static void open_jailer(struct daemon *d)
+{
+    _cleanup_free_ char *main_dir = path_dirname(d->config->socket);
+    struct jailer_config c = {.loop = &d->loop,
+                              .census = d->census,
+                              .engine = d->engine,
+                              .count = d->bonds.count,
+                              .arrived = arrived,
+                              .removed = removed,
+                              .arg = d};
+    d->jails = mem_new_array(struct bond, d->bonds.count + 1);
+    add_door_dir(d, main_dir);
+    for (size_t i = 0; i < d->bonds.count; i++) {
+        d->jails[i] = d->bonds.at[i].bond;
+        if (d->bonds.at[i].dir)
+            add_door_dir(d, d->bonds.at[i].dir);
+    }
+    c.bonds = d->jails;
+    if (d->engine)
+        docker_set_doors(d->engine, (const char *const *)d->door_dirs, d->door_dirs_count);
+    d->jailer = jailer_new(&c);
+}
+
 static int open_census(struct daemon *d, struct err *err)
 {
     const char *socket = find_engine(d->config);
@@ -379,6 +435,7 @@ static int open_census(struct daemon *d, struct err *err)
         census_close(d->census);
         return r;
     }
+    open_jailer(d);
     if (socket)
         log_info(NULL, "containers are named by the engine at %s", socket);
     r = choose_entrance(d, err);
@@ -395,6 +452,7 @@ static int open_census(struct daemon *d, struct err *err)
 
 static void close_census(struct daemon *d)
 {
+    jailer_close(d->jailer);
     docker_close(d->engine);
     census_close(d->census);
 }
@@ -414,13 +472,21 @@ static int open_warden(struct daemon *d, struct err *err)
 {
     const struct config *c = d->config;
     struct warden_config w;
-    (void)err;
+    struct holds *held = NULL;
+    d->pauses = pauses_new(c->state);
+    int r = pauses_load(d->pauses, &held, err);
+    if (r < 0) {
+        d->pauses = pauses_free(d->pauses);
+        return r;
+    }
     warden_config_default(&w);
     w.clock = &d->clock;
     w.audit = jsonl_log(d->audit);
     d->gates = gate_door_new(&d->loop, d->resolver);
     w.resolver = gate_door_resolver(d->gates);
     w.index = sqlite_index(d->index);
+    w.jailer = d->jailer;
+    w.keeper = pauses_keeper(d->pauses);
     w.kill_grace = c->kill_grace;
     w.claim_grace = c->claim_grace;
     w.waiting_max = (unsigned)c->waiting_max;
@@ -443,6 +509,10 @@ static int open_warden(struct daemon *d, struct err *err)
     local_set_warden(d->local, d->warden);
     local_set_warden(d->inside, d->warden);
     restore_queue(d);
+    if (holds_count(held) > 0)
+        log_warn(NULL, "%zu pauses are in force since before this start: see 'clawrden status'",
+                 holds_count(held));
+    halt_restore(d->warden, held);
     warden_on_rearm(d->warden, rearm, d);
     rearm(d);
     return 0;
@@ -686,7 +756,13 @@ struct daemon *daemon_free(struct daemon *d)
     for (size_t i = 0; i < d->doors_count; i++)
         door_free(d->doors[i]);
     free(d->doors);
+    d->jailer = jailer_free(d->jailer);
     d->census = census_free(d->census);
+    d->pauses = pauses_free(d->pauses);
+    for (size_t i = 0; i < d->door_dirs_count; i++)
+        free(d->door_dirs[i]);
+    free(d->door_dirs);
+    free(d->jails);
     bonds_done(&d->bonds);
     d->reload = reload_free(d->reload);
     d->api = apiside_free(d->api);

@@ -426,3 +426,17 @@ int helper_numbers_decode(const uint8_t *in, size_t len, size_t count, uint32_t 
         ret[i] = bytes_get_u32(in + 4 * i);
     return 0;
 }
+
+void helper_freeze_encode(uint32_t on, uint8_t out[HELPER_FREEZE_SIZE])
+{
+    bytes_put_u32(out, on);
+}
+
+int helper_freeze_decode(const uint8_t *in, size_t len, uint32_t *ret_on)
+{
+    uint32_t on = len == HELPER_FREEZE_SIZE ? bytes_get_u32(in) : 2;
+    if (on > 1)
+        return -EBADMSG;
+    *ret_on = on;
+    return 0;
+}

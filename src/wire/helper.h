@@ -15,7 +15,7 @@
  * command's pid
  *                                     <-  HELPER_STARTED
  *                                     <-  HELPER_RESIZED   by the engine only
- *   HELPER_KILL                       ->
+ *   HELPER_KILL, HELPER_FREEZE        ->
  *                                     <-  HELPER_ENDED
  *   HELPER_RELEASE                    ->  the end is on record: tell the shim */
 #pragma once
@@ -45,6 +45,7 @@ enum helper_type {
     HELPER_CANCEL = 5,
     HELPER_STREAM = 6,
     HELPER_ADOPT = 7,
+    HELPER_FREEZE = 8,
     HELPER_HELLO = 0x81,
     HELPER_RESOLVED = 0x82,
     HELPER_STARTED = 0x83,
@@ -184,6 +185,10 @@ int helper_hello_decode(const uint8_t *in, size_t len, struct helper_hello *ret)
 #define HELPER_KILL_SIZE 4
 void helper_kill_encode(uint32_t signo, uint8_t out[HELPER_KILL_SIZE]);
 int helper_kill_decode(const uint8_t *in, size_t len, uint32_t *ret_signo);
+/* HELPER_FREEZE: u32, 1: the command's cgroup stands still, 0: it goes on. */
+#define HELPER_FREEZE_SIZE 4
+void helper_freeze_encode(uint32_t on, uint8_t out[HELPER_FREEZE_SIZE]);
+int helper_freeze_decode(const uint8_t *in, size_t len, uint32_t *ret_on);
 
 /* HELPER_READY, HELPER_RESIZED and HELPER_ADOPT are so many u32. */
 enum helper_ready {

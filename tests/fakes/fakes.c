@@ -411,6 +411,15 @@ static void executor_kill(struct executor *port, struct request *r, int signo)
     x->last_signal = signo;
 }
 
+static int executor_freeze(struct executor *port, struct request *r, bool on, struct err *err)
+{
+    struct fake_executor *x = container_of(port, struct fake_executor, port);
+    assert_non_null(find_job(x, r));
+    x->freezes += on;
+    x->thaws += !on;
+    return on && x->cannot_freeze ? err_set(err, -EIO, "it is too hot") : 0;
+}
+
 static void executor_release(struct executor *port, struct request *r)
 {
     struct fake_executor *x = container_of(port, struct fake_executor, port);
@@ -423,7 +432,11 @@ static void executor_release(struct executor *port, struct request *r)
 
 void fake_executor_init(struct fake_executor *x, const char *name)
 {
-    *x = (struct fake_executor){.port = {name, executor_start, executor_kill, executor_release},
+    *x = (struct fake_executor){.port = {.name = name,
+                                         .start = executor_start,
+                                         .kill = executor_kill,
+                                         .freeze = executor_freeze,
+                                         .release = executor_release},
                                 .at_once = true};
 }
 
@@ -431,6 +444,144 @@ void fake_executor_done(struct fake_executor *x)
 {
     free(x->jobs);
     *x = (struct fake_executor){0};
+}
+
+/* ---- containers and pauses ---- */
+
+static int jailer_find(struct jailer *port, const char *name, char ret_key[CONTAINER_KEY_SIZE],
+                       char **ret_name, struct err *err)
+{
+    const struct fake_jailer *x = container_of(port, const struct fake_jailer, port);
+    for (size_t i = 0; i < x->count; i++) {
+        const struct fake_jail *j = &x->jails[i];
+        if (strcmp(j->name, name) != 0 && strcmp(j->key, name) != 0)
+            continue;
+        (void)snprintf(ret_key, CONTAINER_KEY_SIZE, "%s", j->key);
+        *ret_name = strdup(j->name);
+        return 0;
+    }
+    return err_set(err, -ENOENT, "no governed container '%s' runs", name);
+}
+
+static void jailer_each(struct jailer *port, void (*fn)(void *arg, const struct jail *j), void *arg)
+{
+    const struct fake_jailer *x = container_of(port, const struct fake_jailer, port);
+    for (size_t i = 0; i < x->count; i++)
+        fn(arg, &(struct jail){x->jails[i].key, x->jails[i].name});
+}
+
+static struct fake_jail *jail_of(struct fake_jailer *x, const char *key)
+{
+    for (size_t i = 0; i < x->count; i++)
+        if (strcmp(x->jails[i].key, key) == 0)
+            return &x->jails[i];
+    return NULL;
+}
+
+static void jailer_freeze(struct jailer *port, const char *key, bool on,
+                          void (*done)(void *arg, int result, const char *words), void *arg)
+{
+    struct fake_jailer *x = container_of(port, struct fake_jailer, port);
+    struct fake_jail *j = jail_of(x, key);
+    int r = !j ? -ENOENT : x->fail ? x->fail : j->frozen == on ? -EALREADY : 0;
+    x->calls++;
+    if (r == 0)
+        j->frozen = on;
+    done(arg, r, r ? "the fake says no" : "");
+}
+
+static void jailer_kill(struct jailer *port, const char *key, int signo, uint64_t grace,
+                        void (*done)(void *arg, int result, const char *words), void *arg)
+{
+    struct fake_jailer *x = container_of(port, struct fake_jailer, port);
+    struct fake_jail *j = jail_of(x, key);
+    x->calls++;
+    if (j && !x->fail)
+        j->signo = signo;
+    done(arg, j ? x->fail : -ENOENT, "the fake says no");
+}
+
+void fake_jailer_init(struct fake_jailer *x)
+{
+    *x = (struct fake_jailer){
+        .port = {jailer_find, jailer_each, jailer_freeze, jailer_kill},
+        .jails = {{.key = "1111111111111111", .name = "one"}, {.key = "door:two", .name = "two"}},
+        .count = 2};
+}
+
+static int keeper_keep(struct keeper *port, const char *text, size_t len, struct err *err)
+{
+    struct fake_keeper *k = container_of(port, struct fake_keeper, port);
+    assert_true(len < sizeof(k->text));
+    if (k->fail)
+        return err_set(err, k->fail, "full");
+    memcpy(k->text, text, len + 1);
+    k->keeps++;
+    return 0;
+}
+
+void fake_keeper_init(struct fake_keeper *k)
+{
+    *k = (struct fake_keeper){.port = {keeper_keep}};
+}
+
+/* Lives until the answer is there and nobody waits for it. */
+struct fake_wish {
+    struct halt_report report;
+    bool answered, forgotten;
+};
+
+static void answer_wish(void *arg, const struct halt_report *r)
+{
+    struct fake_wish *x = arg;
+    assert_false(x->answered);
+    x->report = *r;
+    x->answered = true;
+    if (x->forgotten)
+        free(x);
+}
+
+static int take_wish(struct fake_wish *x, struct err *err)
+{
+    int r = x->answered ? x->report.error : 1;
+    if (err && r < 0)
+        *err = x->report.err;
+    if (x->answered)
+        free(x);
+    else
+        x->forgotten = true;
+    return r;
+}
+
+int fake_kill(struct warden *w, const char *id, int signo, const char *who, const char *why,
+              struct err *err)
+{
+    struct fake_wish *x = mem_new(struct fake_wish);
+    const struct halt_order o = {
+        .scope = HOLD_REQUEST, .target = id, .who = who, .why = why, .signo = signo};
+    halt_kill(w, &o, answer_wish, x);
+    return take_wish(x, err);
+}
+
+int fake_pause(struct warden *w, enum hold_scope scope, const char *target, uint64_t resume_after,
+               struct err *err)
+{
+    struct fake_wish *x = mem_new(struct fake_wish);
+    const struct halt_order o = {.scope = scope,
+                                 .target = target,
+                                 .who = "ana",
+                                 .why = "lunch",
+                                 .resume_after = resume_after};
+    halt_pause(w, &o, answer_wish, x);
+    return take_wish(x, err);
+}
+
+int fake_resume(struct warden *w, enum hold_scope scope, const char *target, struct err *err)
+{
+    struct fake_wish *x = mem_new(struct fake_wish);
+    const struct halt_order o = {.scope = scope, .target = target, .who = "ana", .why = "back"};
+    halt_resume(w, &o, answer_wish, x);
+    return take_wish(x, err);
 }
 
 /* ---- requests ---- */
@@ -496,11 +647,15 @@ void world_init(struct world *f, const char *text)
     *f = (struct world){0};
     fake_clock_init(&f->clock);
     fake_resolver_init(&f->resolver);
+    fake_jailer_init(&f->jailer);
+    fake_keeper_init(&f->keeper);
     fake_audit_init(&f->audit);
     fake_index_init(&f->index);
     fake_executor_init(&f->executor, "local");
     warden_config_default(&f->config);
     f->config.clock = &f->clock.port;
+    f->config.jailer = &f->jailer.port;
+    f->config.keeper = &f->keeper.port;
     f->config.resolver = &f->resolver.port;
     f->config.audit = &f->audit.port;
     f->config.index = &f->index.port;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/halt.h"
 #include "core/ports.h"
 #include "core/warden.h"
 
@@ -106,7 +107,8 @@ struct fake_executor {
     bool end_at_once;      /* and the end too */
     struct fake_job *jobs; /* owned */
     size_t count, size;
-    unsigned starts, kills, releases;
+    unsigned starts, kills, releases, freezes, thaws;
+    bool cannot_freeze;
     int last_signal;
     size_t last_env_len, last_envc;
     struct end released_end; /* of the last release */
@@ -114,6 +116,36 @@ struct fake_executor {
 void fake_executor_init(struct fake_executor *x, const char *name);
 void fake_executor_done(struct fake_executor *x);
 bool fake_executor_has(const struct fake_executor *x, const struct request *r);
+
+/* Governs two containers: "one" of an engine, "two" at a door. */
+struct fake_jail {
+    const char *key, *name;
+    bool frozen;
+    int signo; /* the last one */
+};
+struct fake_jailer {
+    struct jailer port;
+    struct fake_jail jails[4];
+    size_t count;
+    int fail; /* what freeze and kill answer */
+    unsigned calls;
+};
+void fake_jailer_init(struct fake_jailer *x);
+
+struct fake_keeper {
+    struct keeper port;
+    int fail;
+    unsigned keeps;
+    char text[65536]; /* the last */
+};
+void fake_keeper_init(struct fake_keeper *k);
+
+/* An operator's order: what its report says, or 1 when it is not there yet. */
+int fake_kill(struct warden *w, const char *id, int signo, const char *who, const char *why,
+              struct err *err);
+int fake_pause(struct warden *w, enum hold_scope scope, const char *target, uint64_t resume_after,
+               struct err *err);
+int fake_resume(struct warden *w, enum hold_scope scope, const char *target, struct err *err);
 
 /* A request of `door` by uid 1000 for `line`, split at blanks. */
 struct request *fake_request(struct fake_caller *c, enum door_kind door, const char *line);
@@ -125,6 +157,8 @@ struct world {
     struct fake_audit audit;
     struct fake_index index;
     struct fake_executor executor;
+    struct fake_jailer jailer;
+    struct fake_keeper keeper;
     struct warden_config config;
     struct policy *policy;
     struct warden *w;

@@ -68,6 +68,8 @@ static void others(uint8_t type, const uint8_t *body, size_t len)
     if ((type == HELPER_READY || type == HELPER_RESIZED || type == HELPER_ADOPT) &&
         helper_numbers_decode(body, len, count, v) == 0)
         same(helper_numbers_encode(v, count, out), body, len);
+    if (type == HELPER_FREEZE && helper_freeze_decode(body, len, &signo) == 0 && signo > 1)
+        abort();
     if (type == HELPER_KILL && helper_kill_decode(body, len, &signo) == 0 &&
         (signo < 1 || signo > 64))
         abort();

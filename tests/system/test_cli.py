@@ -88,7 +88,7 @@ def options(*command):
 
 
 def test_every_command_has_help():
-    for name in ["status", "queue", "approve", "deny", "running", "history", "kill", "init", "policy check",
+    for name in ["status", "queue", "approve", "deny", "running", "history", "kill", "pause", "resume", "panic", "init", "policy check",
                  "policy explain", "policy show", "policy reload", "audit verify", "audit tail", "audit export"]:
         assert name in names()
     for name in names():
@@ -132,6 +132,12 @@ def test_version_and_no_command():
     (["history", "--limit", "0"], "a number from 1 to 1000"),
     (["history", "--since", "tomorrow"], "neither a duration"),
     (["kill", "--signal", "NOPE", "abcd"], "is no signal"),
+    (["kill", "--yes"], "kill what?"),
+    (["kill", "--yes", "--all", "abcd"], "kill what?"),
+    (["pause", "--container", "x", "--all"], "pause what?"),
+    (["pause", "--all", "--resume-after", "soon"], "is no time"),
+    (["resume"], "resume what?"),
+    (["panic", "x"], "unexpected argument 'x'"),
     (["queue", "--watch"], "needs a terminal"),
     (["--api", "ftp://x", "status"], "is no address"),
     (["--token-file", "/nonexistent", "status"], "cannot read the token"),
@@ -467,8 +473,8 @@ def test_running_and_kill(warden):
         done = warden.cli("kill", entry["id"])
         assert done.returncode == 2 and "--yes" in done.stderr
         assert p.poll() is None
-        done = warden.cli("kill", "--yes", entry["id"][-10:], "enough", "now")
-        assert done.returncode == 0 and done.stdout == f"sent SIGKILL to {entry['id']}: sleep 60\n"
+        done = warden.cli("kill", "--yes", "--signal", "KILL", entry["id"][-10:], "--reason", "enough now")
+        assert done.returncode == 0 and done.stdout == f"sent SIGKILL to {entry['id']} (sleep 60): 1 commands, 0 containers\n"
         p.communicate(timeout=10)
         assert p.returncode == -9
     end = warden.wait_ends()[-1]
@@ -477,10 +483,10 @@ def test_running_and_kill(warden):
     assert done.returncode == 1
 
 
-def test_kill_with_a_signal_by_name(warden):
+def test_kill_sends_term(warden):
     with warden.popen("sleep", "60") as p:
         id = wait_for(lambda: json.loads(warden.cli("running", "--json", check=True).stdout))[0]["id"]
-        assert warden.cli("kill", "--yes", "--signal", "sigterm", id).returncode == 0
+        assert warden.cli("kill", "--yes", id).returncode == 0
         p.communicate(timeout=10)
         assert p.returncode == -15
 
@@ -488,19 +494,19 @@ def test_kill_with_a_signal_by_name(warden):
 def test_kill_all(warden):
     ps = [warden.popen("sleep", "600") for _ in range(3)]
     wait_for(lambda: len(json.loads(warden.cli("running", "--json").stdout)) == 3)
-    done = warden.cli("kill", "all")
+    done = warden.cli("kill", "--all")
     assert done.returncode == 2 and "--yes" in done.stderr  # nobody is asked here
-    done = warden.cli("kill", "--yes", "all", "enough", "of", "it")
-    assert (done.returncode, done.stdout) == (0, "sent SIGKILL to 3 commands\n"), done.stderr
+    done = warden.cli("kill", "--yes", "--all", "--signal", "9", "--reason", "enough of it")
+    assert (done.returncode, done.stdout) == (0, "sent SIGKILL to everything: 3 commands, 0 containers\n"), done.stderr
     assert [p.wait(10) for p in ps] == [-9] * 3
     assert all(r["killed_by"] for r in warden.wait_ends(3))
-    assert warden.cli("kill", "--yes", "all").stdout == "sent SIGKILL to 0 commands\n"
+    assert warden.cli("kill", "--yes", "--all").stdout == "sent SIGTERM to everything: 0 commands, 0 containers\n"
 
 
 def test_kill_of_what_waits(warden):
     with warden.popen("git", "push") as p:
         id = warden.wait_queue()[0]["id"]
-        assert warden.cli("kill", "--yes", id, "no").returncode == 0
+        assert warden.cli("kill", "--yes", id, "--reason", "no").returncode == 0
         p.communicate(timeout=10)
         assert p.returncode == 126
     assert warden.queue() == []
@@ -510,7 +516,7 @@ def test_on_a_terminal_kill_asks(warden):
     with warden.popen("sleep", "60") as p:
         id = wait_for(lambda: json.loads(warden.cli("running", "--json", check=True).stdout))[0]["id"]
         t = terminal(warden, "kill", id)
-        t.wait_for("send SIGKILL? [y/N]")
+        t.wait_for("send SIGTERM? [y/N]")
         assert "sleep 60" in t.seen
         t.send("n\n")
         assert t.end() == 1 and p.poll() is None
@@ -518,7 +524,7 @@ def test_on_a_terminal_kill_asks(warden):
         t.wait_for("[y/N]")
         t.send("y\n")
         assert t.end() == 0
-        assert p.wait(10) == -9
+        assert p.wait(10) == -15
 
 
 def history(w, *args):

@@ -126,6 +126,9 @@ def test_every_answer_is_as_the_file_says(warden):
     wait_for(lambda: get(warden, "/api/running").json)
     runs = ok("GET", "/api/running")[0]
     assert runs["state"] in ("starting", "running")
+    ok("POST", "/api/pause", {"all": True, "resume_after": "1h"})
+    assert ok("GET", "/api/status")["paused"][0]["scope"] == "all"
+    ok("POST", "/api/resume", {"all": True})
     ok("POST", "/api/kill", {"id": runs["id"], "signal": 9, "reason": "enough"})
     finish(p)
     warden.run("no-such-tool", b"\xff\xfe", cwd="/tmp")

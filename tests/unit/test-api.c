@@ -600,7 +600,7 @@ static void an_operator_kills_what_runs(void **state)
     assert_refused(&unknown, 404, "not_found");
 }
 
-static void all_means_what_runs_not_what_waits(void **state)
+static void all_means_what_runs_and_what_waits(void **state)
 {
     struct fixture *f = *state;
     static struct fake_caller c[4];
@@ -609,9 +609,12 @@ static void all_means_what_runs_not_what_waits(void **state)
     (void)submit(f, &c[2], "ls 2");
     _cleanup_reply_ struct reply r = post(f, "/api/kill", "{\"all\":true}");
     assert_int_equal(r.status, 200);
-    assert_int_equal(json_count(json_get(r.json, "killed")), 2);
+    assert_int_equal(json_count(json_get(r.json, "killed")), 3);
+    assert_int_equal(json_count(json_get(r.json, "containers")), 2);
     assert_int_equal(f->world.executor.last_signal, SIGTERM);
-    assert_int_equal(warden_count(f->world.w, REQUEST_WAITING), 1);
+    assert_int_equal(f->world.jailer.jails[1].signo, SIGTERM);
+    assert_int_equal(warden_count(f->world.w, REQUEST_WAITING), 0);
+    assert_int_equal(c[1].exit_code, 126);
 }
 
 static void a_kill_that_says_nothing_clear_kills_nothing(void **state)
@@ -983,7 +986,7 @@ int main(void)
         CASE(an_answer_after_the_deadline_finds_nothing),
         CASE(of_many_answers_at_once_one_counts),
         CASE(an_operator_kills_what_runs),
-        CASE(all_means_what_runs_not_what_waits),
+        CASE(all_means_what_runs_and_what_waits),
         CASE(a_kill_that_says_nothing_clear_kills_nothing),
         CASE(the_policy_is_shown_and_reloaded),
         CASE(a_supposed_command_is_explained),

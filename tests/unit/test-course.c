@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Thousands of random lives of a warden, the same ones each time: whatever comes in whatever order,
- * nothing starts without a recorded decision, what was refused never starts, each start has one
- * record of its end, and each caller is either refused or handed over, once. */
+ * nothing starts without a recorded decision, what was refused never starts, nothing starts while
+ * it is paused, each start has one record of its end, and each caller is either refused or handed
+ * over, once. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@
 
 #define RULE(command, action)                                                                      \
     "  - command: " command "\n    action: " action "\n    timeout: 30s\n    approval_timeout: "   \
-    "5m\n"
+    "5m\n    executor: local\n"
 /* rm is denied by each of them. */
 static const char *const policies[] = {
     "rules:\n" RULE("ls", "allow") RULE("git", "ask") RULE("rm", "deny"),
@@ -85,6 +86,7 @@ static int checked_start(struct executor *x, struct request *r, int conn, const 
     assert_true(fake_audit_is(&m->world.audit, r->id_text, "decision", "decision",
                               decision_name(r->decision)));
     assert_false(l->denied);
+    assert_null(holds_over(halt_holds(m->world.w), r));
     assert_string_not_equal(r->ask.name, "rm");
     assert_string_not_equal(r->ask.name, "unheard-of");
     int result = m->start(x, r, conn, env, env_len, envc, err);
@@ -117,6 +119,8 @@ static void op_submit(struct model *m)
     fake_caller_init(&l->caller);
     l->caller.take_fails = pick(m, 20) ? 0 : -EPIPE;
     l->r = fake_request(&l->caller, l->door, l->command);
+    if (pick(m, 2))
+        l->r->peer.in = container_new("1111111111111111", "one");
     l->r->peer.uid = 1000 + pick(m, 3);
     warden_submit(m->world.w, l->r);
     if (l->r)
@@ -235,10 +239,56 @@ static void op_kill(struct model *m)
     if (!l)
         return;
     bool waits = l->r && l->r->state == REQUEST_WAITING;
-    int r = warden_kill(m->world.w, l->id, signals[pick(m, 4)], "bob", "why not", NULL);
+    int r = fake_kill(m->world.w, l->id, signals[pick(m, 4)], "bob", "why not", NULL);
     if (r == 0 && waits)
         l->denied = true;
     assert_true(r == 0 || r == -ENOENT || r == -EALREADY);
+}
+
+static void op_pause(struct model *m)
+{
+    struct life *l = any_life(m);
+    switch (pick(m, 4)) {
+    case 0:
+        (void)fake_pause(m->world.w, HOLD_ALL, NULL, pick(m, 2) * 60 * SEC, NULL);
+        return;
+    case 1:
+        (void)fake_pause(m->world.w, HOLD_CONTAINER, "one", pick(m, 2) * 90 * SEC, NULL);
+        return;
+    case 2:
+        if (l)
+            (void)fake_pause(m->world.w, HOLD_REQUEST, l->id, 0, NULL);
+        return;
+    }
+    m->world.jailer.fail = pick(m, 4) ? 0 : -EIO;
+}
+
+static void op_resume(struct model *m)
+{
+    struct life *l = any_life(m);
+    switch (pick(m, 3)) {
+    case 0:
+        (void)fake_resume(m->world.w, HOLD_ALL, NULL, NULL);
+        return;
+    case 1:
+        (void)fake_resume(m->world.w, HOLD_CONTAINER, "one", NULL);
+        return;
+    }
+    if (l)
+        (void)fake_resume(m->world.w, HOLD_REQUEST, l->id, NULL);
+}
+
+static void op_kill_container(struct model *m)
+{
+    const struct halt_order o = {
+        .scope = HOLD_CONTAINER, .target = "one", .who = "bob", .why = "enough"};
+    if (pick(m, 20))
+        return;
+    for (size_t i = 0; i < m->count; i++) {
+        struct life *l = &m->lives[i];
+        l->denied |= l->r && l->r->state == REQUEST_WAITING && l->r->peer.in;
+    }
+    halt_kill(m->world.w, &o, NULL, NULL);
 }
 
 static void op_kill_all(struct model *m)
@@ -249,10 +299,12 @@ static void op_kill_all(struct model *m)
 
 typedef void op_fn(struct model *m);
 static op_fn *const ops[] = {
-    op_submit,       op_submit, op_submit,        op_resolve,    op_resolve,      op_resolver_mode,
-    op_answer,       op_answer, op_withdraw,      op_advance,    op_started,      op_started,
-    op_ended,        op_ended,  op_executor_mode, op_audit_mode, op_audit_finish, op_audit_finish,
-    op_audit_finish, op_reload, op_kill,          op_kill_all,
+    op_submit,         op_submit,       op_submit,       op_resolve,      op_resolve,
+    op_resolver_mode,  op_answer,       op_answer,       op_withdraw,     op_advance,
+    op_started,        op_started,      op_ended,        op_ended,        op_executor_mode,
+    op_audit_mode,     op_audit_finish, op_audit_finish, op_audit_finish, op_reload,
+    op_kill,           op_kill_all,     op_pause,        op_resume,       op_resume,
+    op_kill_container,
 };
 
 /* ---- what must hold ---- */
@@ -299,7 +351,9 @@ static void settle(struct model *m)
     f->resolver.hold = f->audit.hold = false;
     f->resolver.refuse = f->audit.refuse = f->audit.result = 0;
     f->executor.at_once = true;
+    f->jailer.fail = 0;
     for (int i = 0; i < 6; i++) {
+        (void)fake_resume(f->w, HOLD_ALL, NULL, NULL);
         while (f->resolver.pending_count)
             fake_resolver_answer(&f->resolver, f->resolver.pending[0]);
         while (fake_audit_finish(&f->audit, 0))
@@ -319,6 +373,7 @@ static void check_settled(struct model *m)
     assert_true(warden_can_record(f->w, NULL));
     assert_int_equal(f->executor.starts, f->executor.releases);
     assert_int_equal(f->index.count, 0);
+    assert_int_equal(holds_count(halt_holds(f->w)), 0);
     for (size_t i = 0; i < m->count; i++) {
         struct life *l = &m->lives[i];
         assert_null(l->r);

@@ -122,7 +122,8 @@ static int open_all(struct fixture *f)
     f->clock = (struct clock_port){now_monotonic, now_realtime};
     f->resolver = (struct resolver){fake_resolve, fake_cancel};
     f->audit = (struct audit_log){fake_append};
-    f->executor = (struct executor){"local", fake_start, fake_kill, fake_release};
+    f->executor = (struct executor){
+        .name = "local", .start = fake_start, .kill = fake_kill, .release = fake_release};
     f->conn = -1;
     if (policy_parse(policy_text, strlen(policy_text), "p", &f->policy, &err) < 0)
         fail_msg("%s", err.text);

@@ -280,6 +280,13 @@ static void only_signals_can_be_sent(void **state)
     assert_int_equal(helper_kill_decode(b, 3, &signo), -EBADMSG);
     helper_kill_encode(0, b);
     assert_int_equal(helper_kill_decode(b, sizeof(b), &signo), -EBADMSG);
+    uint32_t on;
+    helper_freeze_encode(1, b);
+    assert_int_equal(helper_freeze_decode(b, sizeof(b), &on), 0);
+    assert_int_equal(on, 1);
+    assert_int_equal(helper_freeze_decode(b, 3, &on), -EBADMSG);
+    helper_freeze_encode(2, b);
+    assert_int_equal(helper_freeze_decode(b, sizeof(b), &on), -EBADMSG);
     helper_kill_encode(65, b);
     assert_int_equal(helper_kill_decode(b, sizeof(b), &signo), -EBADMSG);
 }

@@ -253,7 +253,7 @@ static void a_kill_after_the_yes_is_a_no(void **state)
     submit(f, "git push");
     f->world.resolver.hold = true;
     assert_int_equal(approve(f), 0);
-    assert_int_equal(warden_kill(f->world.w, f->caller->id, 0, "bob", "stop", NULL), 0);
+    assert_int_equal(fake_kill(f->world.w, f->caller->id, 0, "bob", "stop", NULL), 0);
     assert_int_equal(f->world.executor.starts, 0);
     assert_int_equal(f->caller->exit_code, 126);
     assert_true(recorded(f, "decision", "decision", "ask-denied"));
@@ -264,7 +264,7 @@ static void a_kill_of_what_waits_is_a_no(void **state)
 {
     struct fixture *f = *state;
     submit(f, "git push");
-    assert_int_equal(warden_kill(f->world.w, f->caller->id, SIGKILL, "bob", "stop", NULL), 0);
+    assert_int_equal(fake_kill(f->world.w, f->caller->id, SIGKILL, "bob", "stop", NULL), 0);
     assert_int_equal(f->caller->exit_code, 126);
     assert_non_null(strstr(f->caller->text, "denied by bob: stop"));
 }

@@ -379,7 +379,7 @@ static void an_operator_ends_what_runs(void **state)
 {
     struct fixture *f = *state;
     submit(f, "ls");
-    assert_int_equal(warden_kill(f->world.w, f->r->id_text, 0, "ana", "too loud", NULL), 0);
+    assert_int_equal(fake_kill(f->world.w, f->r->id_text, 0, "ana", "too loud", NULL), 0);
     assert_int_equal(f->world.executor.last_signal, SIGTERM);
     world_advance(&f->world, 5 * SEC);
     assert_int_equal(f->world.executor.last_signal, SIGKILL);
@@ -394,7 +394,7 @@ static void an_operator_ends_at_once_with_sigkill(void **state)
 {
     struct fixture *f = *state;
     submit(f, "ls");
-    assert_int_equal(warden_kill(f->world.w, f->r->id_text, SIGKILL, "ana", NULL, NULL), 0);
+    assert_int_equal(fake_kill(f->world.w, f->r->id_text, SIGKILL, "ana", NULL, NULL), 0);
     assert_int_equal(f->world.executor.last_signal, SIGKILL);
     world_advance(&f->world, 500 * SEC);
     assert_int_equal(f->world.executor.kills, 1);
@@ -405,9 +405,9 @@ static void a_second_kill_does_not_lengthen_the_grace(void **state)
 {
     struct fixture *f = *state;
     submit(f, "ls");
-    assert_int_equal(warden_kill(f->world.w, f->r->id_text, SIGTERM, "ana", "", NULL), 0);
+    assert_int_equal(fake_kill(f->world.w, f->r->id_text, SIGTERM, "ana", "", NULL), 0);
     world_advance(&f->world, 3 * SEC);
-    assert_int_equal(warden_kill(f->world.w, f->r->id_text, SIGTERM, "ana", "", NULL), 0);
+    assert_int_equal(fake_kill(f->world.w, f->r->id_text, SIGTERM, "ana", "", NULL), 0);
     world_advance(&f->world, 2 * SEC);
     assert_int_equal(f->world.executor.last_signal, SIGKILL);
     end_with(f, END_SIGNAL, SIGKILL);
@@ -418,7 +418,7 @@ static void a_kill_while_the_decision_is_being_recorded_starts_nothing(void **st
     struct fixture *f = *state;
     f->world.audit.hold = true;
     submit(f, "ls");
-    assert_int_equal(warden_kill(f->world.w, f->r->id_text, 0, "ana", "no", NULL), 0);
+    assert_int_equal(fake_kill(f->world.w, f->r->id_text, 0, "ana", "no", NULL), 0);
     while (fake_audit_finish(&f->world.audit, 0))
         ;
     assert_int_equal(f->world.executor.starts, 0);
@@ -432,7 +432,7 @@ static void a_kill_while_the_helper_starts_it_reaches_the_helper(void **state)
     struct fixture *f = *state;
     f->world.executor.at_once = false;
     submit(f, "ls");
-    assert_int_equal(warden_kill(f->world.w, f->r->id_text, 0, "ana", "no", NULL), 0);
+    assert_int_equal(fake_kill(f->world.w, f->r->id_text, 0, "ana", "no", NULL), 0);
     assert_int_equal(f->world.executor.kills, 1);
     warden_started(f->world.w, f->r, 77);
     world_advance(&f->world,

@@ -131,7 +131,7 @@ static void what_is_not_judged_yet_cannot_be_answered_or_killed(void **state)
     f->world.resolver.hold = true;
     struct request *r = submit(f, 0, DOOR_SHIM_V2, "git push");
     assert_int_equal(answer(f, r->id_text, VERDICT_ALLOW, NULL), -ENOENT);
-    assert_int_equal(warden_kill(f->world.w, r->id_text, 0, "ana", "", NULL), -ENOENT);
+    assert_int_equal(fake_kill(f->world.w, r->id_text, 0, "ana", "", NULL), -ENOENT);
     assert_null(warden_find(f->world.w, r->id_text));
 }
 
@@ -141,16 +141,16 @@ static void a_kill_needs_a_name_a_signal_and_something_to_end(void **state)
     struct err err = {0};
     struct request *r = submit(f, 0, DOOR_SHIM_V2, "ls");
     const char *id = r->id_text;
-    assert_int_equal(warden_kill(f->world.w, id, -1, "ana", "", &err), -EINVAL);
-    assert_int_equal(warden_kill(f->world.w, id, 1000, "ana", "", &err), -EINVAL);
-    assert_int_equal(warden_kill(f->world.w, id, 0, "", "", &err), -EINVAL);
-    assert_int_equal(warden_kill(f->world.w, id, 0, NULL, "", &err), -EINVAL);
-    assert_int_equal(warden_kill(f->world.w, "x", 0, "ana", "", &err), -ENOENT);
+    assert_int_equal(fake_kill(f->world.w, id, -1, "ana", "", &err), -EINVAL);
+    assert_int_equal(fake_kill(f->world.w, id, 1000, "ana", "", &err), -EINVAL);
+    assert_int_equal(fake_kill(f->world.w, id, 0, "", "", &err), -EINVAL);
+    assert_int_equal(fake_kill(f->world.w, id, 0, NULL, "", &err), -EINVAL);
+    assert_int_equal(fake_kill(f->world.w, "x", 0, "ana", "", &err), -ENOENT);
     assert_int_equal(f->world.executor.kills, 0);
     char ended[UUID_TEXT_SIZE];
     memcpy(ended, id, sizeof(ended));
     finish(f, r);
-    assert_int_equal(warden_kill(f->world.w, ended, 0, "ana", "", &err), -EALREADY);
+    assert_int_equal(fake_kill(f->world.w, ended, 0, "ana", "", &err), -EALREADY);
     assert_non_null(strstr(err.text, "was allowed by policy"));
 }
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +40,10 @@ struct docker {
     struct census_engine port;
     uv_timer_t again;
     bool closing, following, ready, refreshing;
-    unsigned looking; /* inspections of the running refresh */
-    struct map *seen; /* ids in the list of the running refresh */
+    unsigned looking;         /* inspections of the running refresh */
+    struct map *seen;         /* ids in the list of the running refresh */
+    const char *const *doors; /* borrowed */
+    size_t doors_count;
     char words[256];
 };
 
@@ -82,8 +85,30 @@ static void add_labels(struct container *c, const struct json *labels)
     }
 }
 
+/* The directory itself, or something in it. */
+static bool is_at_door(const char *source, const char *dir)
+{
+    static const char var[] = "/var";
+    size_t n = strlen(dir);
+    if (str_starts(source, "/var/run/") && !str_starts(dir, var))
+        source += strlen(var);
+    return strncmp(source, dir, n) == 0 && (source[n] == '\0' || source[n] == '/');
+}
+
+static bool mounts_a_door(const struct docker *d, const struct json *mounts)
+{
+    for (size_t i = 0; json_is_array(mounts) && i < json_count(mounts); i++) {
+        const char *source = json_string(json_get(json_at(mounts, i), "Source"), NULL);
+        for (size_t k = 0; source && k < d->doors_count; k++)
+            if (is_at_door(source, d->doors[k]))
+                return true;
+    }
+    return false;
+}
+
 /* Runs: its first process; else 0. */
-static pid_t read_container(const struct json *root, const char *id, struct container **ret)
+static pid_t read_container(const struct docker *d, const struct json *root, const char *id,
+                            struct container **ret)
 {
     const struct json *state = json_get(root, "State");
     const char *name = json_string(json_get(root, "Name"), NULL);
@@ -96,6 +121,7 @@ static pid_t read_container(const struct json *root, const char *id, struct cont
         name++;
     *ret = container_new(whole, name);
     add_labels(*ret, json_get(json_get(root, "Config"), "Labels"));
+    (*ret)->governed = mounts_a_door(d, json_get(root, "Mounts"));
     return (pid_t)pid;
 }
 
@@ -109,8 +135,10 @@ static void looked(void *arg, long status, const char *body, size_t len, const c
     pid_t init = 0;
     (void)words;
     if (status == 200 && json_parse(body, len, NODES_MAX, &root, &err) == 0)
-        init = read_container(root, k->id, &c);
-    if (init == 0)
+        init = read_container(d, root, k->id, &c);
+    if (status == 404)
+        census_removed(d->census, k->id);
+    else if (init == 0)
         census_remove(d->census, k->id);
     else if (census_put(d->census, c, init, &err) < 0)
         log_warn(NULL, "container %.12s is not served: %s", k->id, err.text);
@@ -224,7 +252,100 @@ static void follow(struct docker *d)
     refresh(d);
 }
 
+/* ---- orders ---- */
+
+/* One that was given. */
+struct order {
+    struct docker *d;
+    docker_done *done;
+    void *arg;
+    int wants; /* 1: paused, 0: not paused, -1: another */
+    char words[200];
+    char id[];
+};
+
+static void order_end(struct order *o, int result, const char *words)
+{
+    o->done(o->arg, result, words);
+    free(o);
+}
+
+/* How it stands, since an engine that refuses may do so because it is so already. */
+static void order_looked(void *arg, long status, const char *body, size_t len, const char *words)
+{
+    struct order *o = arg;
+    _cleanup_(json_freep) struct json *root = NULL;
+    if (status == 404) {
+        order_end(o, -ENOENT, "no such container runs");
+        return;
+    }
+    if (status != 200 || json_parse(body, len, NODES_MAX, &root, NULL) < 0) {
+        order_end(o, -EAGAIN, words && words[0] ? words : "the engine does not say how it stands");
+        return;
+    }
+    const struct json *state = json_get(root, "State");
+    bool runs = json_bool(json_get(state, "Running"), false);
+    bool paused = json_bool(json_get(state, "Paused"), false);
+    if (!runs)
+        order_end(o, -ENOENT, "no such container runs");
+    else if (o->wants == paused)
+        order_end(o, -EALREADY, "");
+    else
+        order_end(o, -EIO, o->words);
+}
+
+static void order_done(void *arg, long status, const char *body, size_t len, const char *words)
+{
+    struct order *o = arg;
+    _cleanup_(json_freep) struct json *root = NULL;
+    if (status == 204) {
+        order_end(o, 0, "");
+        return;
+    }
+    if (status == 0) {
+        (void)snprintf(o->words, sizeof(o->words), "the engine does not answer: %.150s", words);
+        order_end(o, -EAGAIN, o->words);
+        return;
+    }
+    const char *said = json_parse(body, len, 1000, &root, NULL) == 0
+                           ? json_string(json_get(root, "message"), NULL)
+                           : NULL;
+    (void)snprintf(o->words, sizeof(o->words), "the engine refuses: %.150s",
+                   said ? said : "without words");
+    _cleanup_free_ char *path = mem_printf("/containers/%s/json", o->id);
+    client_loop_request(o->d->client, "GET", path, NULL, ANSWER_MS, order_looked, o);
+}
+
+static void order(struct docker *d, const char *id, const char *what, int wants, docker_done *done,
+                  void *arg)
+{
+    size_t n = strlen(id) + 1;
+    struct order *o = mem_zalloc(sizeof(*o) + n);
+    *o = (struct order){.d = d, .done = done, .arg = arg, .wants = wants};
+    memcpy(o->id, id, n);
+    _cleanup_free_ char *path = mem_printf("/containers/%s/%s", id, what);
+    client_loop_request(d->client, "POST", path, NULL, ANSWER_MS, order_done, o);
+}
+
+void docker_pause(struct docker *d, const char *id, bool on, docker_done *done, void *arg)
+{
+    order(d, id, on ? "pause" : "unpause", on, done, arg);
+}
+
+void docker_kill(struct docker *d, const char *id, int signo, docker_done *done, void *arg)
+{
+    char what[64];
+    (void)snprintf(what, sizeof(what), "kill?signal=%d", signo);
+    order(d, id, what, -1, done, arg);
+}
+
 /* ---- life ---- */
+
+void docker_set_doors(struct docker *d, const char *const *dirs, size_t n)
+{
+    d->doors = dirs;
+    d->doors_count = n;
+}
 
 int docker_new(uv_loop_t *loop, const char *socket, struct census *census, struct docker **ret,
                struct err *err)

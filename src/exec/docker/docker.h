@@ -25,6 +25,16 @@ struct client_loop *docker_client(const struct docker *d);
 const char *docker_socket(const struct docker *d);
 struct list *docker_execs(struct docker *d); /* what dockexec.c keeps here */
 
+/* The directories of our sockets (borrowed): a container into which one of them, or a file in it,
+ * is mounted is governed. */
+void docker_set_doors(struct docker *d, const char *const *dirs, size_t n);
+
+/* `done` once, never before these return: 0; -EALREADY: it was so already; -ENOENT: no such
+ * container runs; -EAGAIN: the engine does not answer; else negative with its words. */
+typedef void docker_done(void *arg, int result, const char *words);
+void docker_pause(struct docker *d, const char *id, bool on, docker_done *done, void *arg);
+void docker_kill(struct docker *d, const char *id, int signo, docker_done *done, void *arg);
+
 bool docker_ready(const struct docker *d); /* it has answered, and events are being followed */
 /* Why not, or "". */
 const char *docker_words(const struct docker *d);

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: MIT
+"""The kill switch with a real engine, and at doors without one: whole containers, by the engine's word or by cgroups."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import OPEN, Container, system, wait_for
+
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
+BUSY = ("sh", "-c", "while :; do :; done")
+
+
+def state(engine, c):
+    return json.loads(engine.text("inspect", c.id))[0]["State"]
+
+
+def ticks(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def stands_still(pid):
+    before = ticks(pid)
+    time.sleep(0.3)
+    return ticks(pid) == before
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def paused(w):
+    return json.loads(w.cli("status", "--json", check=True).stdout)["paused"]
+
+
+def busy(w, c):
+    """A governed command in there that works, and its pid."""
+    p = c.popen(*BUSY)
+    row = wait_for(lambda: [r for r in json.loads(w.cli("running", "--json", check=True).stdout)
+                            if r["container"] == c.name and r["command_pid"]], what="it runs")[0]
+    return p, row["command_pid"], row
+
+
+# ---- with the engine ----
+
+def test_a_container_is_paused_and_resumed(engine, warden, make_container):
+    c, other = make_container(name="still"), make_container(name="going")
+    p, pid, row = busy(warden, c)
+    done = warden.cli("pause", "--yes", "--container", "still", "--reason", "look at it")
+    assert done.returncode == 0 and done.stdout == "paused container still: 1 container\n", done
+    assert state(engine, c)["Paused"] and not state(engine, other)["Paused"]
+    assert stands_still(pid) and stands_still(c.init)
+    assert other.run("true").returncode == 0
+    assert warden.cli("pause", "--yes", "--container", c.id[:12]).returncode == 0  # once more
+    assert [(x["scope"], x["container"], x["by"]) for x in paused(warden)] == [("container", "still", "root")]
+    warden.cli("resume", "--yes", "--container", "still", check=True)
+    assert not state(engine, c)["Paused"] and paused(warden) == []
+    wait_for(lambda: not stands_still(pid), what="it goes on")
+    assert c.run("true").returncode == 0
+    warden.cli("kill", "--yes", row["id"], "--signal", "KILL", check=True)
+    p.communicate(timeout=20)
+
+
+def test_what_waits_in_a_paused_container_runs_after_it(engine, warden, make_container):
+    c = make_container(name="asking")
+    p = c.popen("git", "--version")
+    row = wait_for(lambda: warden.queue() and warden.queue()[0])
+    warden.cli("pause", "--yes", "--container", "asking", check=True)
+    assert warden.queue()[0]["deadline"] is None
+    assert warden.approve(row["id"]).returncode == 0
+    time.sleep(0.5)
+    assert [r["decision"] for r in warden.decisions() if r["id"] == row["id"]] == []  # nothing is decided yet
+    warden.cli("resume", "--yes", "--container", "asking", check=True)
+    p.communicate(timeout=20)
+    assert [r["decision"] for r in warden.decisions() if r["id"] == row["id"]] == ["ask-approved"]
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_pause_outlives_the_warden_and_the_container(engine, make_warden, make_container, how):
+    w = make_warden()
+    c = make_container(by=w, name="lasting")
+    assert c.run("true").returncode == 0
+    w.cli("pause", "--yes", "--container", "lasting", check=True)
+    getattr(w, how)()
+    assert state(engine, c)["Paused"]
+    w.start()
+    assert paused(w)[0]["container"] == "lasting"
+    engine.docker("unpause", c.id)  # by somebody who does not know
+    w.restart()
+    wait_for(lambda: state(engine, c)["Paused"], what="the warden stops it again")
+    engine.docker("kill", c.id)
+    engine.docker("start", c.id)
+    wait_for(lambda: state(engine, c)["Paused"], what="a new life stands still too")
+    assert paused(w)[0]["container"] == "lasting"
+    w.cli("resume", "--yes", "--container", "lasting", check=True)
+    wait_for(lambda: c.run("true").returncode == 0)
+
+
+def test_it_resumes_by_itself(engine, warden, make_container):
+    c = make_container(name="timed")
+    warden.cli("pause", "--yes", "--container", "timed", "--resume-after", "2s", check=True)
+    assert state(engine, c)["Paused"]
+    wait_for(lambda: not state(engine, c)["Paused"], 20)
+    assert paused(warden) == []
+    assert c.run("true").returncode == 0
+
+
+def test_a_container_that_dies_while_it_is_paused(engine, warden, make_container):
+    c = make_container(name="dying")
+    warden.cli("pause", "--yes", "--container", "dying", check=True)
+    engine.docker("kill", c.id)
+    done = warden.cli("kill", "--yes", "--container", "dying")
+    assert done.returncode == 0, done  # nothing of it is left to kill
+    engine.docker("rm", "-f", c.id)
+    wait_for(lambda: paused(warden) == [], what="a container that was removed is not paused")
+    done = warden.cli("resume", "--yes", "--container", "dying")
+    assert done.returncode == 1 and "no governed container" in done.stderr
+
+
+def test_kill_ends_a_container(engine, warden, make_container):
+    c = make_container(name="ends")
+    p, pid, _ = busy(warden, c)
+    waits = c.popen("git", "push")
+    wait_for(lambda: warden.queue())
+    started = time.monotonic()
+    done = warden.cli("kill", "--yes", "--container", "ends", "--signal", "KILL", "--reason", "enough")
+    assert done.returncode == 0 and "2 commands, 1 containers" in done.stdout, done
+    wait_for(lambda: not state(engine, c)["Running"])
+    assert time.monotonic() - started < 20 and not alive(pid)
+    p.communicate(timeout=20)
+    waits.communicate(timeout=20)
+    record = warden.records_of("kill")[-1]
+    assert (record["container"], record["by"], record["reason"], record["signal"]) == ("ends", "root", "enough", "KILL")
+    assert {d["decision"] for d in warden.decisions()} >= {"ask-denied"}
+
+
+def test_kill_sends_term_and_then_kill(engine, make_warden, make_container):
+    w = make_warden(kill_grace="2s")
+    # The first process of a container does not hear TERM unless it wants to.
+    c = make_container(by=w, name="deaf")
+    polite = make_container(by=w, name="polite", command=("python3", "-c", "import signal, sys, time\n"
+                            "signal.signal(15, lambda *a: sys.exit(7))\nwhile True: time.sleep(1)"))
+    time.sleep(1)
+    started = time.monotonic()
+    w.cli("kill", "--yes", "--container", "polite", check=True)
+    wait_for(lambda: not state(engine, polite)["Running"])
+    assert state(engine, polite)["ExitCode"] == 7
+    w.cli("kill", "--yes", "--container", "deaf", check=True)
+    assert state(engine, c)["Running"]
+    wait_for(lambda: not state(engine, c)["Running"], 30)
+    assert state(engine, c)["ExitCode"] == 137
+
+
+def test_a_paused_container_is_killed_at_once(engine, make_warden, make_container):
+    w = make_warden(kill_grace="60s")
+    c = make_container(by=w, name="frozen")
+    p, pid, _ = busy(w, c)
+    w.cli("pause", "--yes", "--container", "frozen", check=True)
+    w.cli("kill", "--yes", "--container", "frozen", check=True)
+    wait_for(lambda: not state(engine, c)["Running"] and not alive(pid), 20)
+    p.communicate(timeout=20)
+
+
+def test_panic_leaves_strangers_alone(engine, warden, make_container):
+    mine, stranger = make_container(name="mine"), make_container(governed=False, name="stranger")
+    p, pid, _ = busy(warden, mine)
+    done = warden.cli("panic", "--yes")
+    assert done.returncode == 0, done
+    assert state(engine, mine)["Paused"] and not state(engine, stranger)["Paused"]
+    late = Container(engine, warden, name="late")  # one that comes while everything is paused
+    try:
+        wait_for(lambda: state(engine, late)["Paused"], what="a new one stands still too")
+        assert warden.cli("pause", "--yes", "--container", "stranger").returncode == 1  # not ours to stop
+        done = warden.cli("resume", "--yes", "--container", "mine")
+        assert done.returncode == 1 and "everything is paused" in done.stderr
+        warden.cli("resume", "--yes", "--all", check=True)
+        assert not state(engine, mine)["Paused"] and not state(engine, late)["Paused"]
+        assert late.run("true").returncode == 0
+        warden.cli("kill", "--yes", "--all", "--signal", "KILL", check=True)
+        wait_for(lambda: not state(engine, mine)["Running"] and not state(engine, late)["Running"])
+        assert state(engine, stranger)["Running"]
+        p.communicate(timeout=20)
+    finally:
+        late.remove()
+
+
+def test_what_somebody_else_paused_is_not_ours_to_resume(engine, warden, make_container):
+    c, ours = make_container(name="theirs"), make_container(name="ours")
+    engine.docker("pause", c.id)
+    warden.cli("panic", "--yes", check=True)
+    assert state(engine, c)["Paused"] and state(engine, ours)["Paused"]
+    warden.cli("resume", "--yes", "--all", check=True)
+    assert state(engine, c)["Paused"] and not state(engine, ours)["Paused"]
+    engine.docker("unpause", c.id)
+
+
+# ---- the engine is away ----
+
+def test_an_engine_that_hangs_does_not_disarm_the_switch(engine, make_warden, make_container):
+    w = make_warden(kill_grace="2s")
+    c = make_container(by=w, name="alone")
+    p, pid, _ = busy(w, c)
+    daemon = int((engine.dir / "pid").read_text())
+    os.kill(daemon, signal.SIGSTOP)
+    try:
+        done = w.cli("pause", "--yes", "--container", "alone", timeout=60)
+        assert done.returncode == 0, (done, w.log())
+        assert stands_still(pid) and stands_still(c.init)
+        w.cli("resume", "--yes", "--container", "alone", check=True, timeout=60)
+        wait_for(lambda: not stands_still(pid))
+        w.cli("kill", "--yes", "--container", "alone", "--signal", "KILL", check=True, timeout=60)
+        wait_for(lambda: not alive(pid) and not alive(c.init))
+    finally:
+        os.kill(daemon, signal.SIGCONT)
+    wait_for(lambda: engine.docker("version", check=False).returncode == 0, 60)
+    p.communicate(timeout=60)
+
+
+# ---- doors without an engine ----
+
+@pytest.fixture
+def box(engine, make_warden, make_container, tmp_path):
+    """A warden without an engine, and a container that it knows by its cgroup alone."""
+    w = make_warden(engine="none", prisoner="box,cgroup=/clawrden-test-switch", kill_grace="2s")
+    c = make_container("--cgroup-parent", "/clawrden-test-switch", by=w)
+    assert c.run("true").returncode == 0, w.log()
+    return w, c
+
+
+def test_a_door_without_an_engine_is_stopped_by_its_cgroup(engine, box, make_container):
+    w, c = box
+    stranger = make_container(by=w)
+    p = c.popen(*BUSY)
+    pid = wait_for(lambda: [r for r in json.loads(w.cli("running", "--json").stdout) if r["command_pid"]])[0]["command_pid"]
+    done = w.cli("pause", "--yes", "--container", "box")
+    assert done.returncode == 0 and "1 container" in done.stdout, done
+    assert stands_still(pid) and stands_still(c.init)
+    assert stranger.exec("true").returncode == 0
+    w.kill()
+    w.start()
+    assert paused(w)[0]["container"] == "box"
+    assert stands_still(c.init)
+    w.cli("resume", "--yes", "--container", "box", check=True)
+    wait_for(lambda: c.run("true").returncode == 0)
+    p.kill()
+    p.communicate()
+
+
+def test_a_paused_door_stays_paused_when_its_cgroup_was_let_go_on(engine, box):
+    w, c = box
+    w.cli("pause", "--yes", "--container", "box", check=True)
+    w.stop()
+    for f, text in (("freezer/clawrden-test-switch/freezer.state", "THAWED"),
+                    ("unified/clawrden-test-switch/cgroup.freeze", "0"), ("clawrden-test-switch/cgroup.freeze", "0")):
+        if (CGROUPS / f).exists():
+            (CGROUPS / f).write_text(text)
+    assert c.exec("true").returncode == 0
+    w.start()
+    wait_for(lambda: any((CGROUPS / f).exists() and (CGROUPS / f).read_text().strip() in ("FROZEN", "1")
+                         for f in ("freezer/clawrden-test-switch/freezer.state", "clawrden-test-switch/cgroup.freeze")))
+    w.cli("resume", "--yes", "--container", "box", check=True)
+    wait_for(lambda: c.run("true").returncode == 0)
+
+
+def test_a_decoy_does_not_lead_the_kill_astray(engine, make_warden, make_container):
+    """A prisoner makes pid namespaces of its own and knocks from there: the kill is for the cgroup of the door."""
+    w = make_warden(engine="none", prisoner="box,cgroup=/clawrden-test-decoy", kill_grace="1s")
+    c = make_container("--cgroup-parent", "/clawrden-test-decoy", "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined",
+                       "--security-opt", "apparmor=unconfined", by=w, user="0")
+    knock = ("CLAWRDEN_SOCKET=/run/clawrden/warden.sock PATH=/opt/shims:/usr/bin:/bin "
+             "unshare --pid --fork --mount-proc sh -c '/opt/shims/true; sleep 1000'")
+    decoys = [c.popen("/bin/sh", "-c", knock) for _ in range(3)]
+    wait_for(lambda: len(w.decisions()) >= 1 or "box" in w.log(), 20)
+    done = w.cli("kill", "--yes", "--container", "box", "--signal", "KILL")
+    assert done.returncode == 0 and "1 containers" in done.stdout, (done, w.log())
+    wait_for(lambda: not alive(c.init), what="the container itself is dead, not only a decoy")
+    for p in decoys:
+        p.communicate(timeout=30)
+    left = [p for h in CGROUPS.glob("*/clawrden-test-decoy") for p in h.rglob("cgroup.procs") if p.read_text().strip()]
+    assert left == []
+
+
+def test_a_door_without_an_engine_is_killed_with_all_that_forks(engine, box):
+    w, c = box
+    bomb = c.popen("sh", "-c", "while :; do sleep 100 & done", stdin=subprocess.DEVNULL)
+    time.sleep(1)
+    w.cli("kill", "--yes", "--container", "box", check=True)  # TERM first, KILL after two seconds
+    wait_for(lambda: not alive(c.init), 30)
+    left = lambda: [p for h in CGROUPS.glob("*/clawrden-test-switch") for p in h.rglob("cgroup.procs")
+                    if p.read_text().strip()]
+    wait_for(lambda: left() == [], 30, "nothing is left")
+    bomb.communicate(timeout=30)
