@@ -169,7 +169,7 @@ def test_the_warden_goes_before_programs_and_commands_do_not(make_warden):
     own = os.nice(0)
     assert nice_of(w.pid) == -10
     tasks = [int(t) for t in os.listdir(f"/proc/{w.pid}/task") if int(t) != w.pid]
-    assert tasks and {nice_of(w.pid, t) for t in tasks} == {own}
+    assert tasks and min(nice_of(w.pid, t) for t in tasks) >= own
     for caller in (0, 5):
         p = w.popen("sh", "-c", "nice; cat /proc/self/autogroup", uid=AGENT_UID, preexec_fn=lambda n=caller: os.nice(n))
         out, errors = p.communicate(timeout=20)
