@@ -28,6 +28,7 @@
 #define PIDS_TEXT (256u << 10)
 #define KILLED_MS 3000
 #define FDS_MS 5000
+#define LAST_ORDERS 16
 #define USER_MS 10000 /* for the engine to take the user */
 
 /* ---- /proc ---- */
@@ -456,6 +457,10 @@ void byengine_kill(struct job *j)
 
 void byengine_ended(struct job *j, int status)
 {
+    /* The dispatcher kills the cgroup itself, and the order to us may still lie here. */
+    struct pollfd p = {.fd = j->w->sock, .events = POLLIN};
+    for (int i = 0; i < LAST_ORDERS && poll(&p, 1, 0) == 1; i++)
+        (void)job_command(j);
     bool fine = WIFEXITED(status) && WEXITSTATUS(status) == PUMP_FINE;
     if (j->killed || j->caller_gone || !fine)
         byengine_kill(j); /* also what is left of one that ended by its SIGTERM */

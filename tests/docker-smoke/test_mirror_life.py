@@ -100,6 +100,27 @@ def test_an_engine_that_dies_and_comes_back(restarting, make_warden):
         c.remove()
 
 
+def test_a_kill_needs_no_engine(restarting, make_warden):
+    """The engine is away while it runs a command: the kill is ours, and so is the word about its end."""
+    w = make_warden(engine=restarting.socket, mirror="docker")
+    c = Container(restarting, w)
+    try:
+        script = ("import subprocess\nr = subprocess.run(['/opt/shims/sleep', '1000'], capture_output=True)\n"
+                  "open('/tmp/end', 'w').write(f'{r.returncode} {r.stderr}')")
+        restarting.docker("exec", "-d", "-u", "1000", *[x for e in c.ENV for x in ("-e", e)], c.id, "/usr/bin/python3", "-c", script)
+        d = wait_for(lambda: [x for x in w.decisions() if x["decision"] == "allow"], 20)[-1]
+        wait_for(lambda: '"state":"running"' in running(w).replace(" ", ""), 20)
+        restarting.stop()
+        w.cli("kill", "--yes", d["id"], check=True)
+        end = pathlib.Path(f"/proc/{c.init}/root/tmp/end")
+        wait_for(lambda: end.exists() and end.read_text(), 20)
+        assert end.read_text().startswith(("-9 ", "137 ")), end.read_text()
+    finally:
+        if restarting.process.poll() is not None:
+            restarting.start()
+        c.remove()
+
+
 def running(w):
     return w.cli("running", "--json").stdout
 

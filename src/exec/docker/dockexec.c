@@ -46,6 +46,7 @@ struct dockexec {
     char **argv;                        /* owned, and its strings */
     size_t argc, env_len;
     uint32_t uid, gid, rows, columns;
+    bool emptied; /* variables are made empty, for an engine that takes none out (podman) */
     bool groups, tty, left, kill, asked_to_start, started, resizing;
     enum look look;
     unsigned looks, wait_ms;
@@ -165,13 +166,15 @@ static void inspected(void *arg, long status, const char *body, size_t len, cons
     bool running = json_bool(json_get(root, "Running"), false);
     int64_t pid = json_integer(json_get(root, "Pid"), 0);
     bool ended = known && !running && json_is_integer(code);
+    /* Podman has the code 0 for what has not begun. */
+    bool begun = pid > 0 || json_integer(code, 0) != 0;
     if (x->look == LOOK_CODE && ended)
         on_code(x, (int)json_integer(code, 0) & 255, "");
     else if (x->look == LOOK_CODE && (status == 404 || x->looks >= CODE_LOOKS))
         on_code(x, -1,
                 status == 404 ? "the engine does not know the command any more"
                               : "the engine does not say how the command ended");
-    else if (x->look == LOOK_START && ended)
+    else if (x->look == LOOK_START && ended && begun)
         on_pid(x, 0);
     else if (x->look == LOOK_START && known && running && pid > 1 && pid <= INT32_MAX)
         on_pid(x, (pid_t)pid);
@@ -220,6 +223,8 @@ static int dial(const char *path)
     return fcntl(fd, F_SETFL, 0) < 0 ? -errno : TAKE_FD(fd);
 }
 
+static void ask_container(struct dockexec *x);
+
 static void start(struct dockexec *x)
 {
     char body[64], text[512];
@@ -252,6 +257,11 @@ static void created(void *arg, long status, const char *body, size_t len, const 
                          : NULL;
     if (!id || strlen(id) < 12 || strlen(id) >= sizeof(x->id) ||
         strspn(id, "0123456789abcdef") != strlen(id)) {
+        if (status == 400 && !x->emptied && !x->left) {
+            x->emptied = true;
+            ask_container(x);
+            return;
+        }
         say_refusal(x, "makes no command of it", status, body, len, words);
         return;
     }
@@ -279,7 +289,7 @@ static void take_out(struct json_writer *w, const struct dockexec *x, const char
     size_t n = strcspn(text, "=");
     if (n == 0 || has_name(x, text, n))
         return;
-    _cleanup_free_ char *name = mem_strndup(text, n);
+    _cleanup_free_ char *name = mem_printf("%.*s%s", (int)n, text, x->emptied ? "=" : "");
     json_put_string(w, name);
 }
 
@@ -349,6 +359,12 @@ static void got_container(void *arg, long status, const char *body, size_t len, 
         create(x, json_get(json_get(root, "Config"), "Env"));
 }
 
+static void ask_container(struct dockexec *x)
+{
+    _cleanup_free_ char *path = mem_printf("/containers/%s/json", x->container);
+    ask(x, "GET", path, NULL, got_container);
+}
+
 int dockexec_check(const struct dockexec_spec *s, struct err *err)
 {
     for (size_t i = 1; i < s->argc; i++)
@@ -393,8 +409,7 @@ struct dockexec *dockexec_new(uv_loop_t *loop, struct docker *d, const struct do
     list_append(docker_execs(d), &x->link);
     (void)uv_timer_init(loop, &x->timer);
     x->timer.data = x;
-    _cleanup_free_ char *path = mem_printf("/containers/%s/json", x->container);
-    ask(x, "GET", path, NULL, got_container);
+    ask_container(x);
     return x;
 }
 
