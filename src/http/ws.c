@@ -175,7 +175,8 @@ static int ws_check(struct exchange *x, char accept[32], struct err *err)
 {
     const char *version = exchange_header(x, "Sec-WebSocket-Version");
     const char *key = exchange_header(x, "Sec-WebSocket-Key");
-    if (!ws_names(exchange_header(x, "Upgrade"), "websocket") ||
+    if (!str_eq(exchange_method(x), "GET") || !exchange_takes_chunks(x) || /* HTTP/1.1 */
+        !ws_names(exchange_header(x, "Upgrade"), "websocket") ||
         !ws_names(exchange_header(x, "Connection"), "Upgrade"))
         return err_set(err, -EINVAL, "this path speaks WebSocket only; /api/events is for others");
     if (!str_eq(version, WS_VERSION))

@@ -166,6 +166,14 @@ def test_handshakes(warden, change, status):
             assert "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in s.head  # of RFC 6455
 
 
+def test_only_a_get_of_1_1_becomes_a_websocket(warden):
+    lines = "\r\n".join(["Host: localhost", *GOOD, "", ""]).encode()
+    for line in (b"HEAD /api/ws HTTP/1.1\r\n", b"GET /api/ws HTTP/1.0\r\n"):
+        with dial(warden) as s:
+            s.sendall(line + lines)
+            assert s.recv(100).split()[1] == b"426"
+
+
 # ---- what a WebSocket's peer may say ----
 
 def end_code(s):
