@@ -23,6 +23,7 @@
 #include "gate/finders.h"
 #include "gate/options.h"
 #include "gate/procfs.h"
+#include "gate/scope.h"
 #include "gate/speak.h"
 #include "gate/steady.h"
 #include "gate/talk.h"
@@ -286,6 +287,7 @@ static pid_t prepare(const struct options *o, int *ret_sock)
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         speak_cannot("cannot become the reaper of the tree", errno);
     leave_on_signals();
+    scope_init();
     upstream_connect(o);
     if (o->status_fd >= 0)
         (void)fcntl(o->status_fd, F_SETFD, FD_CLOEXEC);
@@ -301,7 +303,8 @@ static pid_t prepare(const struct options *o, int *ret_sock)
         speak_cannot(r == -ENOTSUP ? "/proc is not the kernel's" : "cannot look at /proc", r);
     steady_init();
     tracer_init(listener, agent);
-    upstream_greet(wall | (getpid() == 1 ? GATEWIRE_TREE_PID1 : 0));
+    upstream_greet(wall | (getpid() == 1 ? GATEWIRE_TREE_PID1 : 0) |
+                   (scope_is_there() ? GATEWIRE_SCOPE_CGROUP : 0));
     forward_signals();
     open_loop();
     return agent;
@@ -321,6 +324,7 @@ int main(int argc, char **argv)
     const char *why = supervise(agent);
     close(listener); /* from here every exec fails */
     end_tree();
+    scope_done();
     if (!why && tracer_obstacle() && WIFEXITED(tracer_status())) {
         speak(tracer_obstacle(), "");
         return SPEAK_EXIT_CANNOT;

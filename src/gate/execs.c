@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "gate/scope.h"
+
 #define BUCKETS 4096
 #define NONE UINT32_MAX
 
@@ -87,6 +89,8 @@ void execs_free(struct exec *e)
         munmap(e->operands, e->operands_size);
     if (e->pidfd >= 0)
         close(e->pidfd);
+    if (e->scoped)
+        scope_leave(e->job);
     active[at] = active[--active_count];
     active_at[active[at]] = at;
     counts[EXEC_FREE]--;

@@ -28,24 +28,25 @@ enum exec_state {
 struct exec {
     uint64_t job;
     uint64_t notif; /* of the kernel */
-    enum exec_state state;
-    pid_t tid, tgid;
-    uint32_t umask;
-    bool continued;  /* the kernel was told to go on: it is on the accounts */
-    bool held;       /* a person is asked */
-    bool limited;    /* it has a time limit, which the warden keeps */
-    bool unreported; /* let go by a warden that is gone: nobody waits for its end */
-    bool unread;     /* its image could not be read: nothing but killing is possible */
-    uint64_t above;  /* job of the nearest program above it, 0 none */
+    uint64_t above; /* job of the nearest program above it, 0 none */
     uint64_t dev, ino;
     uint64_t redirected, redirected_dev; /* ino and dev of the shim that is to come, 0 none */
-    char name[64];                       /* of its executable, for those below */
     struct image image;
     char *operands; /* owned (mmap), what the warden asked to resolve; NULL none */
     size_t operands_size;
+    enum exec_state state;
+    pid_t tid, tgid;
+    uint32_t umask;
     int pidfd;  /* owned; -1 none */
     int finder; /* which works on it, -1 none */
     uint32_t operands_count;
+    bool continued;  /* the kernel was told to go on: it is on the accounts */
+    bool held;       /* a person is asked */
+    bool limited;    /* it has a time limit, which the warden keeps */
+    bool scoped;     /* it has a cgroup of its own */
+    bool unreported; /* let go by a warden that is gone: nobody waits for its end */
+    bool unread;     /* its image could not be read: nothing but killing is possible */
+    char name[64];   /* of its executable, for those below */
 };
 
 /* Every exec that the kernel was told to continue ends as one of the three. */

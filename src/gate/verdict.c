@@ -14,6 +14,7 @@
 #include "gate/clock.h"
 #include "gate/finders.h"
 #include "gate/procfs.h"
+#include "gate/scope.h"
 #include "gate/talk.h"
 #include "gate/tracer.h"
 #include "gate/uapi.h"
@@ -219,6 +220,13 @@ static void fail(struct exec *e, const char *why)
 
 static void release(struct exec *e)
 {
+    if (e->limited && scope_is_there()) {
+        if (scope_enter(e->job, e->tgid) < 0) {
+            fail(e, "it could not be put into a cgroup of its own, which its time limit needs");
+            return;
+        }
+        e->scoped = true;
+    }
     if (ptrace(PTRACE_DETACH, e->tgid, NULL, NULL) < 0) {
         fail(e, "its process could not be let go");
         return;
@@ -273,6 +281,8 @@ static void kill_below(uint64_t job, int signo)
             (void)syscall(UAPI_SYS_PIDFD_SEND_SIGNAL, e->pidfd, signo, NULL, 0u);
             if (signo == SIGKILL)
                 procfs_kill_below(e->tgid, signo);
+            if (signo == SIGKILL && e->scoped)
+                scope_kill(e->job);
         } else if (e->tgid > 0 && e->state != EXEC_RUNNING && execs_is_below(e, job)) {
             (void)kill(e->tgid, signo);
         }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Landlock cannot take /proc out of an allowed tree, so everything beside it at the top is allowed
  * by name. That leaves out files that lie in "/" itself, and directories that are made there later.
+ * /sys is left out too where commands get cgroups: who can write those can leave its own.
  * Its price is that mount(2) is refused in the tree (include/uapi: landlock(7)), so it is used only
  * where nothing else protects /proc. */
 #include "gate/wall.h"
@@ -14,6 +15,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "gate/scope.h"
 #include "gate/uapi.h"
 #include "wire/gatewire.h"
 
@@ -51,7 +53,7 @@ static bool allow_all_but_proc(int ruleset)
     bool ok = d != NULL;
     while (ok && (e = readdir(d)))
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-            strcmp(e->d_name, "proc") != 0)
+            strcmp(e->d_name, "proc") != 0 && (strcmp(e->d_name, "sys") != 0 || !scope_is_there()))
             ok = allow(ruleset, dirfd(d), e->d_name);
     if (d)
         closedir(d);

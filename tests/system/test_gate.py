@@ -514,6 +514,59 @@ def test_a_rules_timeout_ends_the_command_and_what_it_started(make_warden):
     assert subprocess.run(["pgrep", "-u", str(AGENT_UID), "-f", "sleep 9[789]"]).returncode == 1
 
 
+# Forks twice and waits, without starting a program: it has no ancestry to be found by.
+ORPHAN = ("import os, signal, sys, time\n"
+          "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+          "if os.fork() == 0:\n"
+          "    os.setsid()\n"
+          "    if os.fork() == 0:\n"
+          "        open('orphan', 'w').write(str(os.getpid())); time.sleep(60)\n"
+          "    os._exit(0)\n"
+          "os.wait(); time.sleep(60)\n")
+
+
+def cgroups_here():
+    """Whether root may make cgroups of version 2 below its own."""
+    own = [line.split("::", 1)[1].strip() for line in open("/proc/self/cgroup") if line.startswith("0::")]
+    mounts = [line.split()[4] for line in open("/proc/self/mountinfo") if " - cgroup2 " in line]
+    for place in [m + o for m in mounts for o in own]:
+        try:
+            os.mkdir(f"{place}/clawrden-test-{os.getpid()}")
+            os.rmdir(f"{place}/clawrden-test-{os.getpid()}")
+            return True
+        except OSError:
+            pass
+    return False
+
+
+@both_users
+def test_a_time_limit_ends_what_lost_its_ancestry_where_there_are_cgroups(make_warden, uid):
+    w = make_warden(POLICY + "  - {name: short, command: python3, action: allow, timeout: 1s}\n", options={"kill_grace": "500ms"})
+    p = popen(w, "sh", "-c", "python3 -c \"$CODE\"; echo $?; read x", uid=uid, env=environment(w, CODE=ORPHAN), stdin=subprocess.PIPE)
+    assert p.stdout.readline() == "137\n"
+    orphan = int((w.work / "orphan").read_text())
+    scope = by_command(w, "python3")[-1]["scope"]
+    # A user without a delegated one may make none, and the record says so.
+    assert scope == ("cgroup" if uid == 0 and cgroups_here() else "tree")
+    if scope == "cgroup":
+        wait_for(lambda: not os.path.exists(f"/proc/{orphan}"), what="the orphan is gone")
+    p.communicate("x\n", timeout=20)
+    wait_for(lambda: not os.path.exists(f"/proc/{orphan}"), what="it ends with the tree")
+    left = subprocess.run(["find", "/sys/fs/cgroup", "-name", f"clawrden-gate-{p.pid}-*"], capture_output=True, text=True).stdout
+    assert left == ""
+
+
+def test_a_scoped_tree_cannot_leave_its_cgroup(make_warden):
+    w = make_warden(POLICY + "  - {name: short, command: python3, action: allow, timeout: 30s}\n")
+    code = ("import os\nown = [l.split('::')[1].strip() for l in open('/proc/self/cgroup') if l.startswith('0::')][0]\n"
+            "print('clawrden-gate-' in own)\n"
+            "for root in ('/sys/fs/cgroup', '/sys/fs/cgroup/unified'):\n"
+            "    try: open(root + os.path.dirname(own) + '/cgroup.procs', 'w').write('0'); print('left')\n"
+            "    except OSError as e: pass\n")
+    done = run(w, "python3", "-c", code)
+    assert done.stdout == f"{cgroups_here()}\n", done
+
+
 def test_the_default_timeout_is_not_for_trees(make_warden):
     w = make_warden("default_timeout: 300ms\n" + POLICY)
     done = sh(w, "sleep 1; echo there")
