@@ -578,7 +578,7 @@ def test_an_operator_ends_a_command(w):
     id = wait_for(lambda: [d["id"] for d in by_command(w, "sleep")])[0]
     wait_for(lambda: "sleep" in w.cli("running").stdout)
     assert w.cli("kill", "--yes", id).returncode == 0
-    assert p.communicate(timeout=20)[0] == "137\n"
+    assert p.communicate(timeout=20)[0] == "143\n"  # SIGTERM, unless another is named
 
 
 # ---- the policy's side ----
