@@ -144,7 +144,7 @@ def test_what_is_killed_takes_its_tree_along(place):
         if q.argv[-1] == "95":
             w.kill([r.job for r in w.requests if name(r) == "sh"][0], signal.SIGKILL)
 
-    script = "sh -c '(setsid sleep 9494 &); until pgrep -fx \"sleep 9494\"; do :; done; sleep 95'; echo $?; pgrep -fx 'sleep 9494'; echo $?"
+    script = "sh -c 'setsid sleep 9494 & until pgrep -fx \"sleep 9494\"; do :; done; sleep 95'; echo $?; pgrep -fx 'sleep 9494'; echo $?"
     w, done = run(place, judge, "bash", "-c", script)
     first, *rest = done.stdout.split()
     assert first.isdigit() and rest == ["137", "1"], done
