@@ -288,7 +288,7 @@ def test_clone_into_another_cgroup_does_not_leave_the_kill(warden, make_containe
     p = c.popen("python3", "-c", SPEAK + CLONE_INTO)
     line = p.stdout.readline()
     assert line.startswith(b"escaped"), (line, p.stderr.read(300) if p.poll() is not None else b"")
-    warden.cli("kill", "--yes", warden.decisions()[-1]["id"], check=True)
+    warden.cli("kill", "--yes", "--signal", "KILL", warden.decisions()[-1]["id"], check=True)
     assert p.wait(20) == 137
     wait_for(lambda: cgroup_pids(c) == [])
 

@@ -310,7 +310,7 @@ def start_daemons(c):
 def test_a_kill_leaves_nothing(warden, make_container):
     c = make_container()
     p = start_daemons(c)
-    warden.cli("kill", "--yes", warden.decisions()[-1]["id"], check=True)
+    warden.cli("kill", "--yes", "--signal", "KILL", warden.decisions()[-1]["id"], check=True)
     assert p.wait(20) == 137
     wait_for(lambda: cgroup_pids(c) == [])
 

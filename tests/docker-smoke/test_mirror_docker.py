@@ -93,7 +93,7 @@ def test_variables_of_the_container_do_not_come_back(make_warden, make_container
 def test_a_kill_leaves_nothing(warden, make_container):
     c = make_container()
     p = start_daemons(c)
-    warden.cli("kill", "--yes", warden.decisions()[-1]["id"], check=True)
+    warden.cli("kill", "--yes", "--signal", "KILL", warden.decisions()[-1]["id"], check=True)
     assert p.wait(20) == 137
     assert cgroup_pids(c) == []
 
@@ -133,7 +133,7 @@ def test_what_ran_away_in_the_first_moment_is_found(warden, make_container):
     for _ in range(3):
         p = c.popen("python3", "-c", RUNNER)
         assert p.stdout.readline() == b"up\n"
-        warden.cli("kill", "--yes", warden.decisions()[-1]["id"], check=True)
+        warden.cli("kill", "--yes", "--signal", "KILL", warden.decisions()[-1]["id"], check=True)
         assert p.wait(20) == 137
         assert cgroup_pids(c) == []
 
@@ -143,7 +143,7 @@ def test_others_of_the_container_live_on(warden, make_container):
     c.exec("sh", "-c", "setsid sleep 1001 >/dev/null 2>&1 </dev/null &")
     other = c.popen("sleep", "1002")
     p = start_daemons(c)
-    warden.cli("kill", "--yes", warden.decisions()[-1]["id"], check=True)
+    warden.cli("kill", "--yes", "--signal", "KILL", [d for d in warden.decisions() if d["command"] == "python3"][-1]["id"], check=True)
     assert p.wait(20) == 137
     names = [pathlib.Path(f"/proc/{x}/cmdline").read_bytes() for x in cgroup_pids(c)]
     assert any(b"1001" in n for n in names) and any(b"1002" in n for n in names)

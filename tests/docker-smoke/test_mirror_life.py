@@ -53,7 +53,7 @@ def test_ids_of_a_user_namespace_are_translated(remapped, make_warden, mode):
             p = c.popen("sh", "-c", "/usr/bin/sleep 1000 & exec /usr/bin/sleep 1000")
             d = wait_for(lambda: w.decisions()[before:], 20)[-1]
             wait_for(lambda: "running" in running(w), 20)
-            w.cli("kill", "--yes", d["id"], check=True)
+            w.cli("kill", "--yes", "--signal", "KILL", d["id"], check=True)
             assert p.wait(20) == 137
         finally:
             c.remove()
@@ -111,7 +111,7 @@ def test_a_kill_needs_no_engine(restarting, make_warden):
         d = wait_for(lambda: [x for x in w.decisions() if x["decision"] == "allow"], 20)[-1]
         wait_for(lambda: '"state":"running"' in running(w).replace(" ", ""), 20)
         restarting.stop()
-        w.cli("kill", "--yes", d["id"], check=True)
+        w.cli("kill", "--yes", "--signal", "KILL", d["id"], check=True)
         end = pathlib.Path(f"/proc/{c.init}/root/tmp/end")
         wait_for(lambda: end.exists() and end.read_text(), 20)
         assert end.read_text().startswith(("-9 ", "137 ")), end.read_text()
@@ -178,10 +178,10 @@ def test_a_container_out_of_memory_or_pids_or_paused_holds_up_nobody_else(engine
     for _ in range(3):
         assert other.run("true").returncode == 0
     engine.docker("unpause", full.id)
-    w.cli("kill", "--yes", w.decisions()[0]["id"])
+    w.cli("kill", "--yes", "--signal", "KILL", w.decisions()[0]["id"])
     for d in w.decisions():
         if d["container"] == full.name:
-            w.cli("kill", "--yes", d["id"])
+            w.cli("kill", "--yes", "--signal", "KILL", d["id"])
     bomb.wait(30)
     wait_for(lambda: last.append(full.run("true")) or last[-1].returncode == 0, 30)
     assert helper_of(w) == helper and "the helper died" not in w.log()
