@@ -7,6 +7,7 @@
 #include "api/adapters.h"
 #include "api/call.h"
 #include "base/str.h"
+#include "core/brief.h"
 #include "core/describe.h"
 
 /* An agent may queue commands of megabytes: a list shows such a one in short, and the list as a
@@ -63,7 +64,9 @@ static void queue_add(void *arg, const struct request *r)
     bool runs = r->state == REQUEST_STARTING || r->state == REQUEST_RUNNING;
     if (l->running ? !runs : r->state != REQUEST_WAITING)
         return;
-    if (l->out->len > QUEUE_LIST_MAX)
+    if (l->call->role < API_ROLE_APPROVER)
+        brief_json(r, &l->w); /* viewers get what the records say */
+    else if (l->out->len > QUEUE_LIST_MAX)
         queue_put_short(r, &l->w);
     else
         queue_put(r, &l->w, l->realtime, l->monotonic);
@@ -107,7 +110,10 @@ void queue_one(void *arg, struct exchange *x, const char *id)
     }
     _cleanup_buf_ struct buf b = BUF_INIT(CALL_ANSWER_MAX);
     struct json_writer w = JSON_WRITER(&b);
-    request_json(r, &w, clock->realtime(clock), clock->monotonic(clock));
+    if (c->role < API_ROLE_APPROVER)
+        brief_json(r, &w);
+    else
+        request_json(r, &w, clock->realtime(clock), clock->monotonic(clock));
     call_json(x, &b);
 }
 

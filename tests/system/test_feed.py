@@ -130,6 +130,29 @@ def test_secrets_are_masked(make_warden):
             assert "abc123" not in json.dumps(f.next())
 
 
+def test_a_viewer_sees_masked_what_an_approver_sees_whole(make_warden):
+    w = make_warden(POLICY + "redact: ['token=[a-z0-9]+']\n")
+    keys = {r: post(w, "/api/tokens", {"role": r, "name": r}).json["token"] for r in ("viewer", "approver")}
+    with Feed(w, "?events=queued,started") as f:
+        f.next()
+        p = w.popen("git", "log", "--grep=token=abc123")
+        id = f.until("queued")["request"]["id"]
+        for path in ("/api/queue", f"/api/queue/{id}"):
+            seen = {r: get(w, path, token=keys[r]) for r in keys}
+            assert {a.status for a in seen.values()} == {200}
+            brief, whole = (json.dumps(seen[r].json) for r in ("viewer", "approver"))
+            assert id in brief and "abc123" not in brief and "digest" not in brief
+            assert "abc123" in whole and "digest" in whole
+        p.kill()
+        finish(p)
+        p = w.popen("sh", "-c", ": token=abc123; sleep 30")
+        id = f.until("started")["request"]["id"]
+        brief, whole = (json.dumps(get(w, "/api/running", token=keys[r]).json) for r in ("viewer", "approver"))
+        assert id in brief and "abc123" not in brief and "abc123" in whole
+        p.kill()
+        finish(p)
+
+
 # ---- refusals ----
 
 @pytest.mark.parametrize("path, status", [
