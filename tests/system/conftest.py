@@ -80,6 +80,27 @@ def sanitized():
     return "asan" in done.stdout
 
 
+def start_time(pid):
+    """When process `pid` started, in the kernel's ticks; None: there is none."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def descendants(pid):
+    """[(pid, start_time)] of what is below process `pid`."""
+    found = []
+    for f in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = f.read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for child in map(int, children):
+            found += [(child, start_time(child)), *descendants(child)]
+    return found
+
+
 class Warden:
     """One clawrden-warden in a directory of its own. `options`: {"socket_mode": "0600"} is
     --socket-mode 0600."""
@@ -99,6 +120,7 @@ class Warden:
         self.options = dict(options or {})
         self.env = dict(env or {})
         self.process = None
+        self.started = []  # what runs under it and may outlive a test that fails
         self.stdout = ""
         self.expect_exit = 0
         self.shims.mkdir()
@@ -177,8 +199,27 @@ class Warden:
         self.stop()
         return self.start()
 
+    def keep(self, p):
+        """Has close() end `p` and what is below it, should a test leave it behind; returns it."""
+        self.started = [q for q in self.started if q.returncode is None] + [p]
+        return p
+
+    def end_started(self):
+        left = [p for p in self.started if p.poll() is None]
+        below = [d for p in left for d in descendants(p.pid)]
+        for p in left:
+            p.kill()
+            p.wait()
+        for pid, born in below:
+            if start_time(pid) == born:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def close(self):
-        code = self.stop()
+        try:
+            code = self.stop()
+        finally:
+            self.end_started()
         log = self.log() if (self.dir / "warden.log").exists() else ""
         shutil.rmtree(self.dir, ignore_errors=True)
         assert "AddressSanitizer" not in log and "runtime error:" not in log, log
@@ -227,9 +268,9 @@ class Warden:
         kw.setdefault("stdin", subprocess.DEVNULL)
         kw.setdefault("stdout", subprocess.PIPE)
         kw.setdefault("stderr", subprocess.PIPE)
-        return subprocess.Popen([argv[0], *argv[1:]], executable=self.shim(argv[0]),
-                                env=self.agent_env() if env is None else env,
-                                cwd=cwd or self.work, **ids, **kw)
+        return self.keep(subprocess.Popen([argv[0], *argv[1:]], executable=self.shim(argv[0]),
+                                          env=self.agent_env() if env is None else env,
+                                          cwd=cwd or self.work, **ids, **kw))
 
     def run(self, *argv, input=None, timeout=30, **kw):
         """A governed command, to its end: returncode, stdout, stderr (bytes)."""

@@ -37,8 +37,8 @@ def popen(w, *argv, uid=0, env=None, cwd=None, gate=(), **kw):
     if uid:
         os.chmod(w.socket, 0o666)
         kw.update(user=uid, group=uid, extra_groups=[])
-    return subprocess.Popen([GATE, *gate, "--", *argv], env=environment(w) if env is None else env,
-                            cwd=cwd or w.work, text=kw.pop("text", True), **kw)
+    return w.keep(subprocess.Popen([GATE, *gate, "--", *argv], env=environment(w) if env is None else env,
+                                   cwd=cwd or w.work, text=kw.pop("text", True), **kw))
 
 
 def run(w, *argv, input=None, timeout=60, **kw):
