@@ -100,7 +100,7 @@ asan_system() {
 asan_bin() {
     mkdir -p "$build/asan-bin"
     ln -sf ../asan/src/warden/clawrden-warden ../asan/src/cli/clawrden ../static/src/shim/clawrden-shim \
-        ../static/src/mirror/clawrden-mirror "$build/asan-bin/"
+        ../static/src/mirror/clawrden-mirror ../static/src/gate/clawrden-gate "$build/asan-bin/"
 }
 
 case $mode in
