@@ -47,7 +47,7 @@ rules:
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="switches to other users: needs root")
 
 # An ordinary user for agents; any number will do, it need not have a name.
-AGENT_UID = AGENT_GID = 61234
+AGENT_UID = AGENT_GID = int(os.environ.get("CLAWRDEN_TEST_UID", "61234"))
 
 
 def pytest_configure(config):
