@@ -38,6 +38,7 @@ check clang-format clang-format
 check clang-tidy clang-tidy
 check cppcheck cppcheck
 check scdoc scdoc
+check shellcheck shellcheck
 check binutils readelf
 check procps ps
 check iproute2 ip
@@ -122,7 +123,8 @@ apt_get() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 "$@" >>"$log" 2>&1
 }
 echo "deps: installing" >&2
-# shellcheck disable=SC2086 -- one word a package
+# One word a package.
+# shellcheck disable=SC2086
 if ! { apt_get update && apt_get install -y --no-install-recommends $missing; }; then
     tail -n 20 "$log" >&2
     echo "deps: apt-get failed" >&2

@@ -1,5 +1,5 @@
 #!/bin/bash
-# lint.sh all | changed : layers, formatting, clang-tidy, cppcheck, gcc -fanalyzer. Warnings are errors.
+# lint.sh all | changed : layers, formatting, shellcheck of what others run, clang-tidy, cppcheck, gcc -fanalyzer. Warnings are errors.
 # "changed" runs clang-tidy and the analyzer on the sources that differ from LINT_BASE (default: the newest tag
 # but the current commit, or the commit two before it), which is what an ordinary check needs.
 # Ends with "N passed, N failed".
@@ -33,6 +33,7 @@ mapfile -t ours < <(git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[c
 
 run layers build-aux/layers.sh
 run format clang-format --dry-run -Werror "${ours[@]}"
+run shellcheck shellcheck scripts/install-clawrden.sh
 run cppcheck cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability,performance \
     --suppressions-list=build-aux/cppcheck.supp -D_GNU_SOURCE -D__x86_64__ -Isrc src
 static_dir() { case $1 in src/shim/* | src/mirror/* | src/gate/*) return 0 ;; esac; return 1; }

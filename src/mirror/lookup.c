@@ -29,6 +29,7 @@
 
 #define NESTED_MAX 4
 #define SHIM_MARK "CLAWRDEN-SHIM-v2"
+#define LOCKED ".original"
 #define ROOM (1u << 21) /* for an answer: HELPER_PATHS_MAX paths and what else there is */
 
 #ifndef SYS_faccessat2
@@ -155,30 +156,44 @@ static void hash(const struct way *w)
 
 /* ---- programs ---- */
 
+/* An executable that is no shim; its first bytes in l.head. */
+static bool tool_at(const char *path, struct way *ret, bool *ret_shim)
+{
+    struct compat_statx st;
+    /* Mostly it is not there: one call tells. */
+    if (way_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st) < 0 ||
+        way_walk(&l.caller, -1, "/", path, false, ret) < 0)
+        return false;
+    l.head_len = read_head(ret, l.head);
+    *ret_shim = is_shim(l.head, l.head_len);
+    if (executable(ret) && !*ret_shim)
+        return true;
+    way_done(ret);
+    return false;
+}
+
 /* The first executable of that name in the trusted directories that is not the shim; its path
- * before symlinks in `path`, its first bytes in l.head. */
+ * before symlinks in `path`. Where the shim has been put in a tool's place, the tool is kept beside
+ * it (install-clawrden.sh). */
 static bool search(const char *name, struct way *ret, char path[WAY_PATH_MAX])
 {
     const char *dir = l.ask.search.packed;
-    struct compat_statx st;
     if (strchr(name, '/') || strlen(name) > 255 || !strcmp(name, ".") || !strcmp(name, ".."))
         return false;
     for (uint32_t i = 0; i < l.ask.search.count; i++, dir = helper_next(dir)) {
         struct phrase w = {.text = path, .size = WAY_PATH_MAX};
+        bool shim = false;
         if (dir[0] != '/' || strlen(dir) > WAY_PATH_MAX - 300)
             continue;
         path[0] = 0;
         phrase_add(&w, dir);
         phrase_add(&w, "/");
         phrase_add(&w, name);
-        /* Mostly it is not there: one call tells. */
-        if (way_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st) < 0 ||
-            way_walk(&l.caller, -1, "/", path, false, ret) < 0)
-            continue;
-        l.head_len = read_head(ret, l.head);
-        if (executable(ret) && !is_shim(l.head, l.head_len))
+        if (tool_at(path, ret, &shim))
             return true;
-        way_done(ret);
+        phrase_add(&w, LOCKED);
+        if (shim && tool_at(path, ret, &shim))
+            return true;
     }
     return false;
 }

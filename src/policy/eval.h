@@ -9,6 +9,7 @@
 #define EVAL_NAMES_MAX 512
 #define EVAL_CALLS_MAX 48
 #define EVAL_NESTING_MAX 4 /* sudo env nice ... */
+#define EVAL_UNLOCKED_MAX 32
 
 /* The arguments as one grammar sees them; taken apart when first asked for. */
 struct eval_call {
@@ -37,7 +38,9 @@ struct eval {
     struct eval_name *names; /* owned */
     size_t names_count, names_size;
     size_t calls_count;
-    const char **dashed; /* owned: "git-push x" as arguments of git */
+    const char **dashed;               /* owned: "git-push x" as arguments of git */
+    char *unlocked[EVAL_UNLOCKED_MAX]; /* owned: names and paths without ".original" */
+    size_t unlocked_count;
     uint64_t budget;
     bool unknown; /* the program is not to be trusted, or there is too much to look at */
     struct eval_call calls[EVAL_CALLS_MAX];

@@ -76,26 +76,52 @@ static void put(struct eval *e, struct eval_name name)
     e->names[e->names_count++] = name;
 }
 
-static void put_name(struct eval *e, const char *name, bool identity)
-{
-    if (*name)
-        put(e, (struct eval_name){.name = name, .call = call_for(e, name), .identity = identity});
-}
-
-static void put_path(struct eval *e, const char *path, bool identity)
-{
-    const char *base = str_basename(path);
-    put(e, (struct eval_name){
-               .name = path, .call = call_for(e, base), .identity = identity, .path = true});
-    put_name(e, base, false);
-}
-
 static bool has_name(const struct policy_program *g, const char *name)
 {
     for (size_t i = 0; i < g->names_count; i++)
         if (str_eq(g->names[i], name))
             return true;
     return false;
+}
+
+/* The installer keeps a tool whose place the shim has taken as NAME.original: NAME, or NULL. */
+static const char *unlocked(struct eval *e, const char *name)
+{
+    static const char suffix[] = ".original";
+    size_t n = strlen(name), m = sizeof(suffix) - 1;
+    if (n <= m || name[n - m - 1] == '/' || !str_eq(name + n - m, suffix))
+        return NULL;
+    if (e->unlocked_count == EVAL_UNLOCKED_MAX) {
+        e->unknown = true;
+        return NULL;
+    }
+    return e->unlocked[e->unlocked_count++] = mem_strndup(name, n - m);
+}
+
+static void put_name(struct eval *e, const char *name, bool identity)
+{
+    if (!*name)
+        return;
+    put(e, (struct eval_name){.name = name, .call = call_for(e, name), .identity = identity});
+    /* Whoever calls the kept one by its new name still means the tool. */
+    const char *tool = unlocked(e, name);
+    if (tool)
+        put(e, (struct eval_name){.name = tool, .call = call_for(e, tool)});
+}
+
+static void put_path(struct eval *e, const char *path, bool identity)
+{
+    const char *base = str_basename(path), *tool = unlocked(e, path);
+    put(e, (struct eval_name){
+               .name = path, .call = call_for(e, base), .identity = identity, .path = true});
+    if (tool) {
+        bool same = identity && has_name(&e->request->program, str_basename(tool));
+        put(e, (struct eval_name){.name = tool,
+                                  .call = call_for(e, str_basename(tool)),
+                                  .identity = same,
+                                  .path = true});
+    }
+    put_name(e, base, false);
 }
 
 /* busybox is what it is called; by its own name it is nothing but busybox. Called by a name that
@@ -167,6 +193,11 @@ static void put_started(struct eval *e, size_t call, size_t operand)
                               .first = c->first + (long)arg + 1,
                               .nesting = c->nesting + 1};
     put(e, (struct eval_name){.name = name, .call = find_call(e, inner)});
+    const char *tool = unlocked(e, name);
+    if (!tool)
+        return;
+    inner.grammar = grammar_find(e->policy->grammars, tool);
+    put(e, (struct eval_name){.name = tool, .call = find_call(e, inner)});
 }
 
 static void put_nested(struct eval *e)
@@ -201,6 +232,7 @@ void eval_begin(struct eval *e, const struct policy *p, const struct policy_requ
     e->names = NULL;
     e->names_count = e->names_size = e->calls_count = 0;
     e->dashed = NULL;
+    e->unlocked_count = 0;
     e->budget = EVAL_BUDGET;
     e->unknown = program_unknown(p, &q->program);
     e->called = str_basename(q->argc ? q->argv[0] : q->command);
@@ -218,6 +250,8 @@ void eval_done(struct eval *e)
             tokens_done(&e->calls[i].tokens);
         buf_done(&e->calls[i].canonical);
     }
+    for (size_t i = 0; i < e->unlocked_count; i++)
+        free(e->unlocked[i]);
     free(e->names);
     free(e->dashed);
 }

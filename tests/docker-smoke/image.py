@@ -3,6 +3,8 @@
 that are installed on this host. Nothing in them comes from the network."""
 import io
 import os
+import re
+import shutil
 import subprocess
 import tarfile
 
@@ -17,9 +19,9 @@ LEFT_OUT = ("/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 
-def files():
+def files(packages=PACKAGES):
     """Paths of the packages' files and links, as they lie in a merged /usr."""
-    have = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n", *PACKAGES], capture_output=True,
+    have = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n", *packages], capture_output=True,
                           text=True).stdout.split("\n")
     names = [line.split()[1] for line in have if line.startswith("installed ")]
     listed = subprocess.run(["dpkg", "-L", *names], capture_output=True, text=True, check=True).stdout
@@ -52,7 +54,39 @@ def add_link(tar, path, target):
     tar.addfile(info)
 
 
-def write(out):
+PROFILE = """\
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+for f in /etc/profile.d/*.sh; do [ ! -r "$f" ] || . "$f"; done
+"""
+
+
+def write_busybox(out):
+    """An image like Alpine's, as far as shells and tools go: everything is Debian's busybox by another name, the shell is
+    ash, and musl's loader is there for programs that are built for it."""
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT) as tar:
+        for path in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "usr/local", "usr/local/bin", "lib", "lib64", "etc", "etc/profile.d", "proc", "sys",
+                     "dev", "run", "var", "root", "home"):
+            add_dir(tar, path)
+        add_link(tar, "var/run", "/run")
+        add_dir(tar, "tmp", 0o1777)
+        for path in ("app", "home/agent"):
+            add_dir(tar, path, 0o755, 1000)
+        busybox = os.path.realpath(shutil.which("busybox"))
+        tar.add(busybox, "bin/busybox")
+        for lib in re.findall(r"(/lib\S*) \(0x", subprocess.run(["ldd", busybox], capture_output=True, text=True).stdout):
+            tar.add(os.path.realpath(lib), lib.lstrip("/"))
+        if os.path.exists("/lib/ld-musl-x86_64.so.1"):
+            tar.add(os.path.realpath("/lib/ld-musl-x86_64.so.1"), "lib/ld-musl-x86_64.so.1")
+        applets = subprocess.run(["busybox", "--list"], capture_output=True, text=True, check=True).stdout.split()
+        for name in sorted({*applets, "ash", "sh"} - {"busybox"}):
+            add_link(tar, "bin/" + name, "/bin/busybox")
+        add_text(tar, "etc/profile", PROFILE)
+        add_text(tar, "etc/passwd", "root:x:0:0:root:/root:/bin/ash\nagent:x:1000:1000::/home/agent:/bin/ash\n")
+        add_text(tar, "etc/group", "root:x:0:\nagent:x:1000:\n")
+
+
+def write(out, packages=PACKAGES):
     """The image's file system as a tar archive: Debian's files, a user `agent` (1000), /app."""
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT) as tar:
         for path in ("usr", "usr/bin", "usr/lib", "usr/lib64", "usr/sbin", "etc", "proc", "sys", "dev", "run", "var", "root", "opt"):
@@ -63,10 +97,10 @@ def write(out):
         add_dir(tar, "tmp", 0o1777)
         add_dir(tar, "app", 0o755, 1000)
         add_dir(tar, "home/agent", 0o755, 1000)
-        for path in files():
+        for path in files(packages):
             if path not in ("/etc/passwd", "/etc/group"):
                 tar.add(path, path.lstrip("/"), recursive=False)
-        if not os.path.lexists("/usr/bin/sh") or "/usr/bin/sh" not in files():
+        if not os.path.lexists("/usr/bin/sh") or "/usr/bin/sh" not in files(packages):
             add_link(tar, "usr/bin/sh", "dash")
         add_text(tar, "etc/passwd", "root:x:0:0:root:/root:/bin/bash\nagent:x:1000:1000::/home/agent:/bin/bash\n")
         add_text(tar, "etc/group", "root:x:0:\nagent:x:1000:\nvideo:x:44:agent\nextra:x:2000:agent\n")
