@@ -43,7 +43,7 @@ static const char *next_mark(const char *p, size_t len, const char *workspace, b
 static void fill_in(const struct starter *s, const char *workspace, bool gated, struct buf *out)
 {
     const char *p = (const char *)s->text, *end = p + s->len;
-    while (p < end) {
+    while (p && p < end) {
         const char *with;
         size_t n;
         const char *hit = next_mark(p, (size_t)(end - p), workspace, gated, &with, &n);
