@@ -157,6 +157,8 @@ static void order_put_containers(const struct halt_report *r, struct json_writer
     json_array_begin(w);
     for (size_t i = 0; i < r->items_count; i++) {
         const struct halt_item *item = &r->items[i];
+        if (item->absent)
+            continue;
         json_object_begin(w);
         json_field_string(w, "id", item->key);
         json_key(w, "name");

@@ -313,7 +313,8 @@ static void answered(void *arg, int result, const char *words)
     if (h->kind == HALT_PAUSE && x && result == -EALREADY && !h->report.already &&
         h->scope == HOLD_ALL)
         hold_drop_frozen(x, item->key);
-    if (item->error == -ENOENT)
+    item->absent = item->error == -ENOENT;
+    if (item->absent)
         item->error = 0; /* what is gone neither runs nor waits */
     if (item->error < 0) {
         _cleanup_free_ char *text = mem_printf("container %s: %s", item->name, words);

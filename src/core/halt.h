@@ -27,7 +27,8 @@ struct halt_order {
 /* One container and what came of it. Owned by the report. */
 struct halt_item {
     char *key, *name;
-    int error;
+    int error;   /* 0, or why it could not be done: in words below */
+    bool absent; /* nothing of it is there now */
     char words[256];
 };
 

@@ -4,12 +4,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -46,6 +48,16 @@ static bool has_file(const char *dir, const char *name)
     return access(path, F_OK) == 0;
 }
 
+/* Whether version 2 is all there is. A file cgroup.procs proves nothing: the root of versions 1 is
+ * a tmpfs, in which anybody with root can have left one. */
+static bool is_pure(const char *root)
+{
+    struct statfs fs;
+    if (root)
+        return has_file(root, "cgroup.procs"); /* of a test */
+    return statfs(ROOT, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
 /* Takes the directory if it is one of a cgroup below a root. */
 static void add(struct freezer *f, char *dir)
 {
@@ -68,10 +80,11 @@ static bool path_is_plain(const char *path)
 int freezer_at_path(struct freezer *f, const char *root, const char *path, struct err *err)
 {
     *f = (struct freezer){.v1 = NULL};
+    bool pure = is_pure(root);
     root = root ? root : ROOT;
     if (!path_is_plain(path))
         return err_set(err, -EINVAL, "'%s' is no path of a cgroup", path);
-    if (has_file(root, "cgroup.procs")) {
+    if (pure) {
         add(f, mem_printf("%s%s", root, path));
     } else {
         DIR *d = opendir(root);
@@ -87,8 +100,8 @@ int freezer_at_path(struct freezer *f, const char *root, const char *path, struc
 int freezer_of_text(struct freezer *f, const char *root, const char *text, struct err *err)
 {
     *f = (struct freezer){.v1 = NULL};
+    bool pure = is_pure(root);
     root = root ? root : ROOT;
-    bool pure = has_file(root, "cgroup.procs");
     _cleanup_free_ char *copy = mem_strdup(text);
     char *save = NULL;
     for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {

@@ -561,7 +561,7 @@ def test_a_scoped_tree_cannot_leave_its_cgroup(make_warden):
     code = ("import os\nown = [l.split('::')[1].strip() for l in open('/proc/self/cgroup') if l.startswith('0::')][0]\n"
             "print('clawrden-gate-' in own)\n"
             "for root in ('/sys/fs/cgroup', '/sys/fs/cgroup/unified'):\n"
-            "    try: open(root + os.path.dirname(own) + '/cgroup.procs', 'w').write('0'); print('left')\n"
+            "    try: open(root + os.path.dirname(own) + '/cgroup.procs', 'r+').write('0'); print('left')\n"
             "    except OSError as e: pass\n")
     done = run(w, "python3", "-c", code)
     assert done.stdout == f"{cgroups_here()}\n", done
