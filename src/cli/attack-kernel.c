@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,6 +58,67 @@ static void trace_me(struct attack_try *t)
 {
     attack_reach(t);
     attack_must_fail(t, ptrace(PTRACE_TRACEME, 0, 0, 0), "being traced by a parent");
+}
+
+/* Where ptrace is refused the exec is judged as every other. */
+static void enter_traced(struct attack_try *t, const struct attack_child *c)
+{
+    char *const argv[] = {(char *)t->canary->path, (char *)t->canary->arg, NULL};
+    (void)c;
+    (void)ptrace(PTRACE_TRACEME, 0, 0, 0);
+    attack_reach(t);
+    (void)execve(argv[0], argv, environ);
+    (void)dprintf(2, "exec: %s\n", strerror(errno));
+    _exit(126);
+}
+
+static void traced_exec(struct attack_try *t)
+{
+    char out[ATTACK_OUT_MAX];
+    const struct attack_child c = {.enter = enter_traced};
+    int status = attack_run(t, &c, out);
+    attack_judge(t, out, status);
+}
+
+/* A child that calls getppid(), which its tracer makes an execve of the canary. */
+static void enter_tracer(struct attack_try *t, const struct attack_child *c)
+{
+    char *const argv[] = {(char *)t->canary->path, (char *)t->canary->arg, NULL};
+    struct user_regs_struct regs;
+    int status;
+    pid_t pid = fork();
+    (void)c;
+    if (pid == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0) {
+            (void)dprintf(2, "ptrace: %s\n", strerror(errno));
+            _exit(126);
+        }
+        (void)raise(SIGSTOP);
+        (void)syscall(SYS_getppid);
+        _exit(126);
+    }
+    attack_reach(t);
+    while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+        if (ptrace(PTRACE_GETREGS, pid, 0, &regs) == 0 && regs.orig_rax == SYS_getppid) {
+            regs.orig_rax = SYS_execve;
+            regs.rdi = (unsigned long)argv[0];
+            regs.rsi = (unsigned long)argv;
+            regs.rdx = (unsigned long)environ;
+            (void)ptrace(PTRACE_SETREGS, pid, 0, &regs);
+            (void)ptrace(PTRACE_CONT, pid, 0, 0);
+        } else {
+            (void)ptrace(PTRACE_SYSCALL, pid, 0, 0);
+        }
+    }
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 125);
+}
+
+static void rewritten_call(struct attack_try *t)
+{
+    char out[ATTACK_OUT_MAX];
+    const struct attack_child c = {.enter = enter_tracer};
+    int status = attack_run(t, &c, out);
+    attack_judge(t, out, status);
 }
 
 static void write_memory(struct attack_try *t)
@@ -426,8 +488,10 @@ static void inherited_descriptors(struct attack_try *t)
 }
 
 const struct attack_row attack_kernel[] = {
-    {"ptrace", "changing what waits, by ptrace", trace_child, false},
-    {"ptrace-me", "being traced, so that the gate cannot", trace_me, false},
+    {"ptrace", "changing what waits, by ptrace", trace_child, false, true},
+    {"ptrace-me", "being traced, so that the gate cannot", trace_me, false, true},
+    {"ptrace-exec", "a program that is traced from before its exec", traced_exec, false},
+    {"ptrace-rewrite", "another system call made an exec by a tracer", rewritten_call, false},
     {"vm-writev", "changing what waits, by process_vm_writev", write_memory, false},
     {"proc-mem", "changing what waits, by /proc/PID/mem", open_memory, false},
     {"proc-mem-nested", "the same in a namespace of its own", open_memory_nested, false},

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -183,6 +184,7 @@ bool attack_copy(struct attack_try *t, const char *from, const char *to)
 struct score {
     bool json;
     const char *mode; /* "namespaces", "landlock" */
+    bool debuggers;   /* the tree was started with --allow-debuggers */
     unsigned refused, holes, absent, unproved, unpromised;
     struct json_writer *w;
 };
@@ -223,7 +225,8 @@ static void wait_for_try(pid_t pid, struct attack_try *t)
 static void count(struct score *s, const struct attack_row *row, const struct attack_trial *trial)
 {
     enum attack_result r = (enum attack_result)trial->result;
-    bool promised = !row->namespaces_only || str_eq(s->mode, "namespaces");
+    bool promised = (!row->namespaces_only || str_eq(s->mode, "namespaces")) &&
+                    (!row->not_debuggers || !s->debuggers);
     const char *words = result_words[r];
     if (r == ATTACK_REFUSED && !trial->reached)
         r = ATTACK_UNPROVED, words = "UNPROVED";
@@ -317,14 +320,21 @@ static const char *mode_here(void)
     return statvfs("/", &v) == 0 && (v.f_flag & ST_RDONLY) ? "namespaces" : "landlock";
 }
 
+/* The filter says EPERM before the kernel looks for whom it is about. */
+static bool debuggers_here(void)
+{
+    return ptrace(PTRACE_DETACH, getpid(), 0, 0) < 0 && errno == ESRCH;
+}
+
 static int finish(struct score *s)
 {
     unsigned tried = s->refused + s->holes + s->unproved;
     if (!s->json)
         printf(
-            "\n%s: %u of %u attempts refused, %u got through, %u proved nothing; %u not promised "
+            "\n%s%s: %u of %u attempts refused, %u got through, %u proved nothing; %u not promised "
             "here, %u not possible here\n",
-            s->mode, s->refused, tried, s->holes, s->unproved, s->unpromised, s->absent);
+            s->mode, s->debuggers ? ", debuggers allowed" : "", s->refused, tried, s->holes,
+            s->unproved, s->unpromised, s->absent);
     return s->holes || s->unproved ? CLI_REFUSED : CLI_OK;
 }
 
@@ -334,9 +344,10 @@ static int attack_inside(bool json, const struct attack_canary *canary, struct a
                                                      attack_ways};
     _cleanup_buf_ struct buf b = BUF_INIT(JSON_MAX);
     struct json_writer w = JSON_WRITER(&b);
-    struct score s = {.json = json, .mode = mode_here(), .w = &w};
+    struct score s = {.json = json, .mode = mode_here(), .debuggers = debuggers_here(), .w = &w};
     json_object_begin(&w);
     json_field_string(&w, "mode", s.mode);
+    json_field_bool(&w, "debuggers", s.debuggers);
     json_field_string(&w, "canary", canary->path);
     json_key(&w, "attempts");
     json_array_begin(&w);

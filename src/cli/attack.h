@@ -50,6 +50,7 @@ struct attack_row {
     const char *name, *what; /* "path-dots", "by a path with dots" */
     void (*run)(struct attack_try *t);
     bool namespaces_only; /* Landlock alone does not promise it */
+    bool not_debuggers;   /* --allow-debuggers does not promise it */
 };
 
 /* One list a file; each ends with a row without a name. */

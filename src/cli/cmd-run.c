@@ -41,7 +41,7 @@ struct run {
     const struct args *args;
     enum ask ask;
     enum enter_wall required, strongest;
-    bool no_network;
+    bool no_network, debuggers;
     char *workspace, *name, *dir, *policy, *audit, *gate, *tools; /* owned */
     int lock;                                                     /* owned: held while we run */
     off_t mark;
@@ -111,6 +111,7 @@ static int read_options(struct run *x, struct err *err)
         x->required = ENTER_WALL_LANDLOCK; /* without any wall what waits could be overwritten */
     x->ask = (enum ask)ask;
     x->no_network = net == 1;
+    x->debuggers = args_flag(x->args, "allow-debuggers");
     return r;
 }
 
@@ -271,7 +272,7 @@ static const char *start_directory(const struct run *x, char real[PATH_MAX])
 static int start_agent(struct run *x, struct err *err)
 {
     char here[PATH_MAX];
-    _cleanup_free_ char **argv = mem_new_array(char *, x->args->count + 7);
+    _cleanup_free_ char **argv = mem_new_array(char *, x->args->count + 8);
     _cleanup_free_ char **env = agent_env();
     size_t n = 0;
     argv[n++] = x->gate;
@@ -281,6 +282,8 @@ static int start_agent(struct run *x, struct err *err)
         argv[n++] = (char *)"--walled";
         argv[n++] = x->tools;
     }
+    if (x->debuggers)
+        argv[n++] = (char *)"--allow-debuggers";
     argv[n++] = (char *)"--";
     for (size_t i = 0; i < x->args->count; i++)
         argv[n++] = (char *)x->args->words[i];
@@ -316,15 +319,16 @@ static void print_banner(const struct run *x)
                   policy, x->workspace, x->agent ? ", what belongs to " : "",
                   x->agent ? x->agent : "", spaces ? ", a /tmp of its own" : ", /tmp",
                   spaces ? "; hidden: keys, sockets of engines and sessions" : "");
-    (void)fprintf(
-        stderr,
-        "clawrden: not judged: what a program does once it runs (network: %s); sudo and debuggers "
-        "do not work%s%s\n",
-        x->no_network ? "none" : "the host's",
-        x->entered.way.scopes ? "" : "; abstract sockets are reachable",
-        spaces ? ""
-               : "; NO NAMESPACES HERE: nothing is hidden, .git/hooks are not protected, "
-                 "approvals are not protected from the agent");
+    (void)fprintf(stderr,
+                  "clawrden: not judged: what a program does once it runs (network: %s); sudo %s"
+                  "%s%s\n",
+                  x->no_network ? "none" : "the host's",
+                  x->debuggers ? "does not work; DEBUGGERS MAY CHANGE what was allowed once it runs"
+                               : "and debuggers do not work",
+                  x->entered.way.scopes ? "" : "; abstract sockets are reachable",
+                  spaces ? ""
+                         : "; NO NAMESPACES HERE: nothing is hidden, .git/hooks are not protected, "
+                           "approvals are not protected from the agent");
     (void)fprintf(stderr, "clawrden: session %s%s; log %s\n", x->name,
                   x->ask == ASK_TTY ? "; what waits is asked here"
                   : x->ask == ASK_NONE

@@ -100,6 +100,7 @@ static const struct cli_option run_options[] = {
     {"hide", 0, "PATHS", "more that must not be seen, separated by ':'"},
     {"require", 0, "LEVEL", "do not start with less than: landlock, namespaces"},
     {"walls", 0, "WHICH", "auto: the strongest (default); landlock: no more than that"},
+    {"allow-debuggers", 0, NULL, "programs inside may trace each other (gdb, strace -p); weaker"},
     {0},
 };
 

@@ -184,6 +184,8 @@ static void put_reporter(struct json_writer *w, const struct request *r)
     for (size_t i = 0; i < r->facts.above_count; i++)
         put_text(w, r->facts.above[i]);
     json_array_end(w);
+    if (r->ask.debuggers)
+        json_field_bool(w, "debuggers", true);
     if (r->judged.own_timeout)
         json_field_string(w, "scope", r->ask.scoped ? "cgroup" : "tree");
 }

@@ -72,6 +72,7 @@ struct ask {
     uint8_t claim[16];
     uint64_t tree;   /* the gate's, a number that is not used again; 0 none */
     bool scoped;     /* under a gate: what has a time limit gets a cgroup of its own */
+    bool debuggers;  /* under a gate: programs of the tree may trace each other */
     bool unholdable; /* others could change it while it waits: it cannot be asked about */
 };
 

@@ -90,6 +90,7 @@ void gate_command_new(struct gate *g, struct request *r, struct gate_ask *a, siz
         .caller = {.ops = &ops}, .gate = g, .job = a->m.job, .r = r, .ask = a, .bytes = bytes};
     gate_ask_fill(a, r, !(g->flags & GATEWIRE_WALL_MEMORY));
     r->ask.tree = g->tree;
+    r->ask.debuggers = (g->flags & GATEWIRE_DEBUGGERS) != 0;
     r->ask.scoped = (g->flags & GATEWIRE_SCOPE_CGROUP) != 0;
     r->caller = &c->caller;
     g->bytes += bytes;

@@ -50,12 +50,15 @@ static void find_container(struct gate *g, void (*told)(void *arg))
     g->in = p.in;
     g->container = p.container;
     g->settled = true;
-    log_info(NULL,
-             "gate of pid %d uid %u%s%s: all programs of its tree are judged; a time limit ends %s",
-             (int)g->pid, (unsigned)g->wire.who.uid, g->container ? " in container " : "",
-             g->container ? g->container : "",
-             g->flags & GATEWIRE_SCOPE_CGROUP ? "a cgroup"
-                                              : "a process tree, as far as ancestry can be seen");
+    log_info(
+        NULL,
+        "gate of pid %d uid %u%s%s: all programs of its tree are judged; a time limit ends %s%s",
+        (int)g->pid, (unsigned)g->wire.who.uid, g->container ? " in container " : "",
+        g->container ? g->container : "",
+        g->flags & GATEWIRE_SCOPE_CGROUP ? "a cgroup"
+                                         : "a process tree, as far as ancestry can be seen",
+        g->flags & GATEWIRE_DEBUGGERS ? "; debuggers may change what was allowed once it runs"
+                                      : "");
     gate_door_welcome(g);
 }
 

@@ -11,6 +11,7 @@
 #include "gate/filter.h"
 #include "gate/speak.h"
 #include "gate/talk.h"
+#include "gate/uapi.h"
 #include "gate/wall.h"
 
 /* What the child tells before it waits for the go-ahead. */
@@ -18,6 +19,23 @@ struct report {
     int error; /* of the filter, negative errno */
     uint32_t wall;
 };
+
+/* Who has this right could trace us. Without it nobody can whom we made. */
+static int drop_ptrace(void)
+{
+    struct uapi_cap_header h = {.version = UAPI_CAP_VERSION_3};
+    struct uapi_cap_data d[2];
+    const uint32_t keep = ~(1u << UAPI_CAP_SYS_PTRACE);
+    (void)prctl(PR_CAPBSET_DROP, UAPI_CAP_SYS_PTRACE, 0, 0, 0); /* EPERM: we do not have it */
+    if (syscall(SYS_capget, &h, d) < 0)
+        return -errno;
+    d[0].effective &= keep;
+    d[0].permitted &= keep;
+    d[0].inheritable &= keep;
+    if (syscall(SYS_capset, &h, d) < 0)
+        return -errno;
+    return prctl(PR_CAPBSET_READ, UAPI_CAP_SYS_PTRACE, 0, 0, 0) == 1 && geteuid() == 0 ? -EPERM : 0;
+}
 
 /* Everything of ours is close-on-exec; the disposition and mask of signals are those that we got.
  */
@@ -28,9 +46,11 @@ _Noreturn static void become_agent(int sock, const struct options *o, const sigs
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         r.error = -errno;
+    if (r.error == 0 && o->debuggers)
+        r.error = drop_ptrace();
     if (r.error == 0)
         r.wall = wall_raise(o->wall);
-    int fd = r.error == 0 ? filter_install() : r.error;
+    int fd = r.error == 0 ? filter_install(o->debuggers) : r.error;
     if (fd < 0)
         r.error = fd;
     if (talk_sendmsg(sock, &r, sizeof(r), fd, 0) < 0 || r.error < 0)

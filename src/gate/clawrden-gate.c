@@ -29,6 +29,7 @@
 #include "gate/talk.h"
 #include "gate/tracer.h"
 #include "gate/upstream.h"
+#include "gate/verdict.h"
 #include "mirror/phrase.h"
 
 #define END_MS 10000 /* for the tree to die when it is killed */
@@ -301,10 +302,13 @@ static pid_t prepare(const struct options *o, int *ret_sock)
     int r = finders_init();
     if (r < 0)
         speak_cannot(r == -ENOTSUP ? "/proc is not the kernel's" : "cannot look at /proc", r);
+    if (o->debuggers)
+        verdict_debuggers();
     steady_init();
     tracer_init(listener, agent);
     upstream_greet(wall | (getpid() == 1 ? GATEWIRE_TREE_PID1 : 0) |
-                   (scope_is_there() ? GATEWIRE_SCOPE_CGROUP : 0));
+                   (scope_is_there() ? GATEWIRE_SCOPE_CGROUP : 0) |
+                   (o->debuggers ? GATEWIRE_DEBUGGERS : 0));
     forward_signals();
     open_loop();
     return agent;

@@ -45,6 +45,7 @@ struct exec {
     bool limited;    /* it has a time limit, which the warden keeps */
     bool scoped;     /* it has a cgroup of its own */
     bool unreported; /* let go by a warden that is gone: nobody waits for its end */
+    bool stops;      /* it asked to be stopped before its first instruction, for a debugger */
     bool unread;     /* its image could not be read: nothing but killing is possible */
     char name[64];   /* of its executable, for those below */
 };

@@ -3,13 +3,15 @@
  * clone with CLONE_FS and without CLONE_THREAD: a process that shares its directory and root with
  * another could have them moved after it was judged. clone3: its flags lie in memory, where a
  * filter cannot see them; libraries fall back to clone on ENOSYS.
- * ptrace, process_vm_writev: would change what was judged. io_uring: goes around filters.
- * 32-bit and x32 exec: another ABI of the same call, which nothing needs.
- * Numbers: arch/x86/entry/syscalls/syscall_{64,32}.tbl of the kernel. */
+ * ptrace, process_vm_writev: would change what was judged. With debuggers ptrace is let through:
+ * what waits is traced by us and so by nobody else, and an exec of what is traced already is
+ * refused. io_uring: goes around filters. 32-bit and x32 exec: another ABI of the same call, which
+ * nothing needs. Numbers: arch/x86/entry/syscalls/syscall_{64,32}.tbl of the kernel. */
 #include "gate/filter.h"
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -73,15 +75,24 @@ static const struct uapi_bpf program[] = {
     CLONE_RULE,
 };
 
+#define PROGRAM_LEN (sizeof(program) / sizeof(program[0]))
+#define PTRACE_RULE (4 + 1 + 2 + 2 * 2 + 1) /* what is done with it, x86-64 */
+
 /* Without its first four instructions. */
 #define FIRST_PART (1 + 2 + 6 * 2 + 2 + CLONE_RULE_LEN)
 _Static_assert(FIRST_PART == 22, "the jump over the x86-64 part");
-_Static_assert(sizeof(program) / sizeof(program[0]) == 4 + FIRST_PART + 1 + 12 + 2 + CLONE_RULE_LEN,
+_Static_assert(PROGRAM_LEN == 4 + FIRST_PART + 1 + 12 + 2 + CLONE_RULE_LEN,
                "the length of the filter");
 
-int filter_install(void)
+int filter_install(bool debuggers)
 {
-    const struct uapi_bpf_prog p = {.len = sizeof(program) / sizeof(program[0]), .filter = program};
+    struct uapi_bpf all[PROGRAM_LEN];
+    const struct uapi_bpf_prog p = {.len = PROGRAM_LEN, .filter = all};
+    memcpy(all, program, sizeof(program));
+    if (all[PTRACE_RULE - 1].k != SYS_ptrace)
+        return -EINVAL;
+    if (debuggers)
+        all[PTRACE_RULE] = (struct uapi_bpf)RETURN(UAPI_SECCOMP_RET_ALLOW);
     unsigned long flags = UAPI_SECCOMP_FILTER_FLAG_NEW_LISTENER;
     long r = syscall(SYS_seccomp, UAPI_SECCOMP_SET_MODE_FILTER,
                      flags | UAPI_SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &p);

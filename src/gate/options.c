@@ -14,7 +14,7 @@
 
 static const char usage[] =
     "usage: clawrden-gate [--socket PATH | --fd N] [--status-fd N] [--wall MODE] [--walled DIRS] "
-    "[--wait SECONDS] [--] COMMAND [ARGUMENT...]\n"
+    "[--wait SECONDS] [--allow-debuggers] [--] COMMAND [ARGUMENT...]\n"
     "       clawrden-gate exec [--] COMMAND [ARGUMENT...]\n"
     "Starts COMMAND; every program that starts in its tree waits until the warden has judged it.\n"
     "  --socket PATH    the warden's socket; default: CLAWRDEN_SOCKET, else " SOCKET_DEFAULT "\n"
@@ -24,6 +24,7 @@ static const char usage[] =
     "  --wall MODE      how the memory of what waits is protected; see clawrden-gate(8)\n"
     "  --walled DIRS    given by clawrden run: what is mounted read-only cannot be written; A:B\n"
     "                   are directories whose programs go by their names\n"
+    "  --allow-debuggers  programs of the tree may trace each other: weaker, see clawrden-gate(8)\n"
     "See clawrden-gate(8).\n";
 
 static int number(const char *text)
@@ -82,6 +83,11 @@ void options_parse(int argc, char **argv, struct options *o)
         if (argv[i][2] == 0) {
             i++;
             break;
+        }
+        if (strcmp(argv[i], "--allow-debuggers") == 0) {
+            o->debuggers = true;
+            i--; /* it has no value */
+            continue;
         }
         if (!take_option(o, argv[i], i + 1 < argc ? argv[i + 1] : NULL)) {
             speak("not an option, or not a value for it: ", argv[i]);

@@ -2,6 +2,8 @@
 /* What clawrden-gate was asked to do. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "gate/wall.h"
 
 struct options {
@@ -9,6 +11,7 @@ struct options {
     int fd, status_fd;  /* -1: none */
     int wait_s;         /* for the warden */
     enum wall_mode wall;
+    bool debuggers;     /* the tree may trace itself */
     const char *walled; /* the person's path, NULL: no walls were built */
     char **command;
 };

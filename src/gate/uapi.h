@@ -64,6 +64,17 @@ struct uapi_bpf_prog {
 #define UAPI_CLONE_FS 0x00000200u
 #define UAPI_CLONE_THREAD 0x00010000u
 
+/* linux/capability.h */
+struct uapi_cap_header {
+    uint32_t version;
+    int pid;
+};
+struct uapi_cap_data {
+    uint32_t effective, permitted, inheritable;
+};
+#define UAPI_CAP_VERSION_3 0x20080522u
+#define UAPI_CAP_SYS_PTRACE 19
+
 /* linux/landlock.h */
 struct uapi_landlock_ruleset_attr {
     uint64_t handled_access_fs;

@@ -24,6 +24,12 @@
 #define LOOK_AT_SIGNALS_MS 100
 
 static uint64_t signals_due = UINT64_MAX;
+static bool debuggers;
+
+void verdict_debuggers(void)
+{
+    debuggers = true;
+}
 
 /* ---- what the warden hears ---- */
 
@@ -227,6 +233,8 @@ static void release(struct exec *e)
         }
         e->scoped = true;
     }
+    if (e->stops)
+        (void)kill(e->tgid, SIGSTOP); /* it waits for the detaching */
     if (ptrace(PTRACE_DETACH, e->tgid, NULL, NULL) < 0) {
         fail(e, "its process could not be let go");
         return;
@@ -242,6 +250,18 @@ static void release(struct exec *e)
     }
 }
 
+/* The variable is for this program alone, not for those that it starts. 0, or negative as
+ * image_scrub(). Looked for first: the warden may have it taken out as one of ours. */
+static int take_stop(struct exec *e)
+{
+    static char name[] = "CLAWRDEN_STOP";
+    const struct pack_strings names = {.packed = name, .size = sizeof(name), .count = 1};
+    uint32_t found = 0;
+    int r = debuggers ? image_scrub(e->tgid, &e->image, &names, &found) : 0;
+    e->stops = found > 0;
+    return r;
+}
+
 static void allow(struct exec *e, const struct gatewire_allow *m, bool redirect)
 {
     uint32_t scrubbed;
@@ -251,7 +271,7 @@ static void allow(struct exec *e, const struct gatewire_allow *m, bool redirect)
     else if (e->held && image_same(&e->image) < 0)
         fail(e, "its arguments or environment changed while it waited: the approval was for "
                 "something else");
-    else if (image_scrub(e->tgid, &e->image, &m->scrub, &scrubbed) < 0)
+    else if (take_stop(e) < 0 || image_scrub(e->tgid, &e->image, &m->scrub, &scrubbed) < 0)
         fail(e, "variables that must not stay could not be taken out of its environment");
     else if (redirect && (stat(m->shim, &shim) < 0 ||
                           image_redirect(e->tgid, &e->image, m->shim, e->image.execfn) < 0))

@@ -9,6 +9,12 @@
 #include "gate/execs.h"
 #include "wire/gatewire.h"
 
+/* Programs of the tree may trace each other (--allow-debuggers). Only one process can trace
+ * another: what a debugger starts itself is traced before its exec and could not be judged, so it
+ * is refused. Instead what has CLAWRDEN_STOP in its environment is let go stopped, for a debugger
+ * to attach. */
+void verdict_debuggers(void);
+
 /* It was looked at: asks the warden, or answers its LOOK. */
 void verdict_facts(struct exec *e, const struct gatewire_facts *f);
 /* Its image cannot be read (negative errno): the warden records that, and it dies. */

@@ -79,7 +79,8 @@ int gatewire_head_decode(const uint8_t in[GATEWIRE_HEAD_SIZE], struct gatewire_h
 #define GATEWIRE_WALL_LANDLOCK 2u /* by Landlock: mount(2) is refused in the tree */
 #define GATEWIRE_TREE_PID1 4u     /* the gate is process 1: nothing outlives it */
 #define GATEWIRE_SCOPE_CGROUP 8u  /* what has a time limit gets a cgroup of its own */
-#define GATEWIRE_HELLO_ALL 15u
+#define GATEWIRE_DEBUGGERS 16u    /* programs of the tree may trace each other */
+#define GATEWIRE_HELLO_ALL 31u
 
 struct gatewire_hello {
     uint32_t version;

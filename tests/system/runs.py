@@ -82,7 +82,7 @@ class Run:
         if self.policy.exists() and "policy" not in options and os.geteuid() == 0 and self.user is None:
             options = {"policy": self.policy, **options}  # root's own place is /etc
         for name, value in options.items():
-            args += ["--" + name.replace("_", "-"), str(value)]
+            args += ["--" + name.replace("_", "-"), *([] if value is None else [str(value)])]
         return [*args, "--", *map(str, argv)]
 
     def popen(self, *argv, options=None, env=None, cwd=None, **kw):
