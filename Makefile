@@ -6,7 +6,7 @@ NINJA = ninja -C
 PYTHON = /usr/bin/python3
 
 .DEFAULT_GOAL := all
-.PHONY: agents all attack floods deps demo check check-long test bench asan lint fuzz install uninstall clean help need
+.PHONY: agents all attack floods deps programs demo check check-long check-vm test bench asan lint fuzz install uninstall clean help need
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -29,13 +29,17 @@ $(BUILD)/static/build.ninja:
 programs = static/src/shim/clawrden-shim static/src/mirror/clawrden-mirror static/src/gate/clawrden-gate \
 	dynamic/src/warden/clawrden-warden dynamic/src/cli/clawrden
 
-all: need ## build everything into bin/
+programs: need ## build what is installed, without the tests' programs
 	@$(MAKE) -s $(BUILD)/dynamic/build.ninja $(BUILD)/static/build.ninja
-	@$(NINJA) $(BUILD)/static --quiet
-	@$(NINJA) $(BUILD)/dynamic --quiet
+	@$(NINJA) $(BUILD)/static --quiet $(patsubst static/%,%,$(filter static/%,$(programs)))
+	@$(NINJA) $(BUILD)/dynamic --quiet $(patsubst dynamic/%,%,$(filter dynamic/%,$(programs)))
 	@mkdir -p bin
 	@for p in $(programs); do [ ! -e $(BUILD)/$$p ] || ln -sf "$$(realpath --relative-to=bin $(BUILD)/$$p)" bin/; done
 	@[ ! -e bin/clawrden ] || ln -sf clawrden bin/clawrden-cli
+
+all: programs ## build everything, the programs into bin/
+	@$(NINJA) $(BUILD)/static --quiet
+	@$(NINJA) $(BUILD)/dynamic --quiet
 
 demo: ## the main job on real tools; INTERACTIVE=1 leaves you in a governed shell
 	@build-aux/deps.sh build demo
@@ -51,6 +55,9 @@ check-long: ## check, and what takes long: sanitizers, lint of every file, sanit
 	@build-aux/deps.sh build demo check
 	@$(MAKE) -s all
 	@build-aux/check.sh check-long
+
+check-vm: ## tests with a real engine in an emulated Debian 13 and 12 (SUITES): cgroup version 2 alone, systemd, AppArmor
+	@build-aux/vm.sh "$(or $(SUITES),trixie bookworm)"
 
 test: all ## unit tests and corpora only: no root, under a minute
 	@meson test -C $(BUILD)/dynamic --no-rebuild --suite unit --suite fuzz --print-errorlogs

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what is missing for building (build), the demonstration (demo) or all tests (check).
-#   deps.sh [--list] [build] [demo] [check]      default: build demo check
+# Installs what is missing for building (build), the demonstration (demo) or all tests (check); for the emulated machine
+# of vm.sh (vm), and inside of it (guest).
+#   deps.sh [--list] [build] [demo] [check] [vm] [guest]      default: build demo check
 # Says first what it would install; asks, unless CI=1, YES=1 or there is no terminal.
 # --list only prints the packages that are missing, one a line, and exits with 1 if there are any.
 set -eu
@@ -43,7 +44,9 @@ check binutils readelf
 check procps ps
 check iproute2 ip
 check docker.io dockerd
+check docker-cli docker
 check iptables iptables
+check podman podman
 check python3 file:/usr/bin/python3
 check python3-pytest file:/usr/lib/python3/dist-packages/pytest/__init__.py
 check python3-yaml file:/usr/lib/python3/dist-packages/yaml/__init__.py
@@ -67,6 +70,26 @@ check zsh zsh
 check fish fish
 check systemd systemd-analyze
 check libclang-rt-14-dev rt:libclang-rt-14-dev
+vm qemu-system-x86 qemu-system-x86_64
+vm debootstrap debootstrap
+vm e2fsprogs debugfs
+vm python3 file:/usr/bin/python3
+guest linux-image-cloud-amd64 file:/vmlinuz
+guest initramfs-tools update-initramfs
+guest systemd-sysv file:/sbin/init
+guest dbus dbus-daemon
+guest apparmor apparmor_parser
+guest docker.io dockerd
+guest docker-cli docker
+guest podman podman
+guest netavark file:/usr/lib/podman/netavark
+guest iptables iptables
+guest iproute2 ip
+guest procps ps
+guest python3 file:/usr/bin/python3
+guest python3-pytest file:/usr/lib/python3/dist-packages/pytest/__init__.py
+guest python3-yaml file:/usr/lib/python3/dist-packages/yaml/__init__.py
+guest busybox busybox
 TABLE
 }
 
@@ -92,6 +115,8 @@ missing=$(table | while read -r set package probe; do
         package=$(apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9][0-9]*\)$/libclang-rt-\1-dev/p' | head -n 1)
         package=${package:-${probe#rt:}}
     fi
+    # Docker's command line is a package of its own from Debian 13 on.
+    [ "$package" != docker-cli ] || apt-cache show docker-cli >/dev/null 2>&1 || package=docker.io
     echo "$package"
 done | sort -u)
 

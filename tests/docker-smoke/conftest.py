@@ -28,8 +28,9 @@ import conftest_system as system  # noqa: E402  (see below)
 import image  # noqa: E402
 
 BIN = system.BIN
-wait_for = system.wait_for
+patient, wait_for = system.patient, system.wait_for
 DOCKER = "/usr/bin/docker"
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
 IMAGE = "clawrden-stand-in:debian"
 SHIMMED = ["bash", "cat", "env", "false", "id", "ls", "python3", "sh", "sleep", "true", "head", "nproc", "grep", "ps", "kill",
            "dd", "tee", "git", "rm", "stat", "readlink", "prlimit", "sort", "wc", "date"]
@@ -51,12 +52,23 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "timing: measures time")
 
 
+def hierarchies():
+    """Where cgroups are mounted: one directory for each hierarchy of version 1, and that of version 2."""
+    return [CGROUPS] if (CGROUPS / "cgroup.controllers").exists() else [p for p in CGROUPS.iterdir() if (p / "cgroup.procs").exists()]
+
+
+def cgroup_dirs(path):
+    """The directories of the cgroup `path`, in every hierarchy that has it."""
+    return [d for h in hierarchies() if (d := h / path.lstrip("/")).is_dir()]
+
+
 class Engine:
     def __init__(self, config=None, prelude=""):
         self.config, self.prelude = config or {}, prelude
         # On the disk: overlayfs does not go on every file system, and images are large.
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="clawrden-docker-", dir="/var/tmp"))
         self.socket = self.dir / "docker.sock"
+        self.client = [DOCKER, "-H", f"unix://{self.socket}"]
         self.process = None
 
     def start(self):
@@ -77,13 +89,18 @@ class Engine:
         return self.docker("version", check=False).returncode == 0
 
     def docker(self, *args, check=True, input=None, timeout=120):
-        done = subprocess.run([DOCKER, "-H", f"unix://{self.socket}", *args], capture_output=True, input=input,
-                              timeout=timeout)
+        done = subprocess.run([*self.client, *args], capture_output=True, input=input, timeout=timeout)
         assert not check or done.returncode == 0, (args, done.stderr)
         return done
 
     def text(self, *args):
         return self.docker(*args).stdout.decode().strip()
+
+    def parent(self, name):
+        """What --cgroup-parent wants for a cgroup of its own at the top, and that cgroup's path: under systemd it is a slice."""
+        if self.text("info", "-f", "{{.CgroupDriver}}") == "systemd":
+            return f"{name}.slice", f"/{name}.slice"
+        return f"/{name}", f"/{name}"
 
     def load(self):
         tar = self.dir / "image.tar"
@@ -154,7 +171,7 @@ class Container:
             options += ["-e", e]
         if cwd:
             options += ["-w", cwd]
-        return [DOCKER, "-H", f"unix://{self.engine.socket}", "exec", *options, "-u", user or self.user, self.id, *argv]
+        return [*self.engine.client, "exec", *options, "-u", user or self.user, self.id, *argv]
 
     def exec(self, *argv, check=True, input=b"", timeout=60, **kw):
         """docker exec."""

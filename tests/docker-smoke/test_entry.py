@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import BIN, DOCKER, IMAGE, wait_for
+from conftest import BIN, DOCKER, IMAGE, patient, wait_for
 
 POLICY = """\
 default_action: allow
@@ -219,7 +219,7 @@ def test_docker_stop_reaches_the_agent(entry, way):
     wait_for(lambda: "ready" in e.logs(id))
     started = time.monotonic()
     e.docker("stop", "-t", "30", id)
-    assert time.monotonic() - started < 20 and e.state(id)["ExitCode"] == 6 and "stopping" in e.logs(id)
+    assert time.monotonic() - started < patient(20) and e.state(id)["ExitCode"] == 6 and "stopping" in e.logs(id)
 
 
 @pytest.mark.parametrize("signo,code", [("TERM", 143), ("INT", 130), ("HUP", 129), ("QUIT", 131), ("USR1", 138)])
@@ -238,7 +238,7 @@ def test_docker_stop_while_it_waits_for_its_warden(entry):
     wait_for(lambda: "waiting for the warden's socket, 30 s at most" in e.logs(id))
     started = time.monotonic()
     e.docker("stop", "-t", "25", id)
-    assert time.monotonic() - started < 15 and e.state(id)["ExitCode"] == 143 and "ran" not in e.logs(id)
+    assert time.monotonic() - started < patient(15) and e.state(id)["ExitCode"] == 143 and "ran" not in e.logs(id)
 
 
 @pytest.mark.parametrize("way", ["root", "shut", "user's init"])

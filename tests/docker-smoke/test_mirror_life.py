@@ -44,7 +44,7 @@ def test_ids_of_a_user_namespace_are_translated(remapped, make_warden, mode):
             assert (done.returncode, done.stdout) == (0, c.exec("/usr/bin/id").stdout), (done, w.log()[-2000:])
             assert w.decisions()[-1]["uid"] == outside
             plain, ours = facts(c.exec), facts(c.run)
-            for key in ("status", "limits", "namespaces", "root", "clone3", "unshare", "mount"):
+            for key in ("status", "limits", "namespaces", "root", "clone3", "unshare", "mount", "label"):
                 assert ours[key] == plain[key], key
             assert c.run("cat", input=b"x" * 300000).stdout == b"x" * 300000
             # What belongs to root of the host is nobody's in there.

@@ -11,7 +11,8 @@
 rest is denied. Each warden has a directory of its own under /tmp and ends with the test: by SIGTERM,
 and the test fails when it does not leave with 0 within a few seconds or when a sanitizer spoke.
 
-Everything waits with a bound; nothing sleeps for luck. wait_for(fn) repeats fn until it is true.
+Everything waits with a bound; nothing sleeps for luck. wait_for(fn) repeats fn until it is true. CLAWRDEN_TEST_PATIENCE
+multiplies every bound, for machines that are slow as such (emulated ones).
 """
 import contextlib
 import json
@@ -50,6 +51,26 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="switches to other use
 AGENT_UID = AGENT_GID = int(os.environ.get("CLAWRDEN_TEST_UID", "61234"))
 
 
+PATIENCE = float(os.environ.get("CLAWRDEN_TEST_PATIENCE", "1"))
+
+
+def patient(seconds):
+    """The bound that an ordinary machine keeps with `seconds`, on this one."""
+    return None if seconds is None else seconds * PATIENCE
+
+
+class PatientPopen(subprocess.Popen):
+    def wait(self, timeout=None):
+        return super().wait(patient(timeout))
+
+    def communicate(self, input=None, timeout=None):
+        return super().communicate(input, patient(timeout))
+
+
+if PATIENCE != 1:
+    subprocess.Popen = PatientPopen  # also what subprocess.run() and check_output() use
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: more than ten seconds; `make check-long` runs it")
     config.addinivalue_line("markers", "timing: measures time, which a sanitizer's build has too much of")
@@ -57,7 +78,7 @@ def pytest_configure(config):
 
 def wait_for(fn, timeout=10.0, what=None):
     """fn() until it is true: that value. AssertionError behind `timeout` seconds."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + patient(timeout)
     while True:
         value = fn()
         if value:
