@@ -11,9 +11,9 @@
 static void mark_cut(struct err *err, int wanted)
 {
     if (wanted < 0)
-        strcpy(err->text, "(no words)");
+        memcpy(err->text, "(no words)", sizeof("(no words)"));
     else if ((size_t)wanted >= sizeof(err->text))
-        strcpy(err->text + sizeof(err->text) - sizeof("..."), "...");
+        memcpy(err->text + sizeof(err->text) - sizeof("..."), "...", sizeof("..."));
 }
 
 int err_set(struct err *err, int code, const char *fmt, ...)

@@ -23,6 +23,7 @@
 #define LOG_TEXT_MAX 4096  /* of a message before escaping */
 #define LOG_LINE_MAX 65536 /* what such a message can become, and more */
 #define LOG_WINDOW (10 * CLOCK_NS_PER_SEC)
+#define UNWRITABLE "(a message that could not be written)"
 
 struct log_site {
     uint64_t since; /* monotonic start of its window */
@@ -181,9 +182,9 @@ void log_write(enum log_level level, const char *site, const char *id, const cha
             int n = vsnprintf(text, sizeof(text), fmt, ap);
             va_end(ap);
             if (n < 0)
-                strcpy(text, "(a message that could not be written)");
+                memcpy(text, UNWRITABLE, sizeof(UNWRITABLE));
             else if ((size_t)n >= sizeof(text))
-                strcpy(text + sizeof(text) - sizeof("..."), "...");
+                memcpy(text + sizeof(text) - sizeof("..."), "...", sizeof("..."));
             emit(level, id, text);
         }
     }

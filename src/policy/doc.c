@@ -312,7 +312,7 @@ int doc_uint(const struct doc *d, const struct doc_node *n, const char *what, ui
 int doc_duration(const struct doc *d, const struct doc_node *n, const char *what, uint64_t *ret,
                  struct err *err)
 {
-    const char *s;
+    const char *s = "";
     char shown[96];
     int r = doc_string(d, n, what, &s, err);
     if (r < 0)

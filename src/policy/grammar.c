@@ -18,7 +18,7 @@ struct grammars {
 
 static void add(struct grammars *g, struct grammar *one)
 {
-    g->list = mem_realloc_array(g->list, g->count + 1, sizeof(*g->list));
+    g->list = mem_realloc_array(g->list, g->count + 1, sizeof(const struct grammar *));
     g->list[g->count++] = one;
     for (size_t i = 0; i < one->names_count; i++)
         (void)map_put(g->by_program, one->names[i], one);

@@ -210,7 +210,7 @@ static bool take_negation(struct walk *w, const char *name, size_t n)
     if (!w->t->grammar->negatable || n <= 5 || n >= sizeof(positive) ||
         strncmp(name, "--no-", 5) != 0)
         return false;
-    memcpy(positive, "--", 2);
+    positive[0] = positive[1] = '-';
     memcpy(positive + 2, name + 5, n - 5);
     const struct grammar_option *o = find_long(w->t, positive, n - 3);
     if (!o)
