@@ -23,6 +23,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+import traceback
 
 import pytest
 
@@ -91,9 +92,17 @@ def processes():
             continue
 
 
+def is_helper(pid):
+    try:
+        return "mirror" in os.readlink(f"/proc/{pid}/exe")
+    except OSError:  # gone, or going
+        return False
+
+
 class Crash:
     def __init__(self, warden, requests, asks, seed):
         self.w = warden
+        self.seed = seed
         self.random = random.Random(seed)
         self.trace = warden.dir / "trace"
         self.trace.touch(mode=0o666)
@@ -110,6 +119,9 @@ class Crash:
         self.faults = []
         self.restarts = []
         self.plan(requests, asks)
+
+    def fault(self, who):
+        self.faults.append(f"{who}, in life {self.life}:\n{traceback.format_exc()}")
 
     # ---- agents ----
 
@@ -176,8 +188,8 @@ class Crash:
                     time.sleep(0.3)
         except queue.Empty:
             return
-        except Exception as e:  # a thread's failure is the test's
-            self.faults.append(f"agent: {e!r}")
+        except Exception:  # a thread's failure is the test's
+            self.fault("agent")
 
     # ---- the person ----
 
@@ -205,8 +217,8 @@ class Crash:
                     for e in rng.sample(entries, min(len(entries), 4)):
                         self.answer(rng, e)
                 time.sleep(0.05)
-        except Exception as e:
-            self.faults.append(f"person: {e!r}")
+        except Exception:
+            self.fault("person")
 
     # ---- death ----
 
@@ -232,7 +244,10 @@ class Crash:
         victims = others if others and self.random.random() < 0.3 else first
         if not victims:
             return
-        os.kill(self.random.choice(victims), signal.SIGKILL)
+        try:
+            os.kill(self.random.choice(victims), signal.SIGKILL)
+        except ProcessLookupError:  # a worker that had just come to its end
+            return
         self.figures["helper killed" if victims is first else "worker killed"] += 1
 
     def abandon_some(self):
@@ -248,10 +263,8 @@ class Crash:
         first, others = self.helpers()
         self.w.kill()
         self.figures["warden killed"] += 1
-        wait_for(lambda: not any(pathlib.Path(f"/proc/{p}/exe").exists() and "mirror" in os.readlink(f"/proc/{p}/exe")
-                                 for p in first + others if pathlib.Path(f"/proc/{p}").exists()), 10,
-                 "the helper goes with its warden")
-        wait_for(lambda: not self.governed(), 10, "commands go with their warden")
+        wait_for(lambda: not any(map(is_helper, first + others)), 30, "the helper goes with its warden")
+        wait_for(lambda: not self.governed(), 30, "commands go with their warden")
         if self.random.random() < 0.3:
             self.abandon_some()
         time.sleep(self.random.choice([0, 0, 0.1, 0.5, 1.5]))
@@ -276,8 +289,8 @@ class Crash:
                     self.kill_helper()
                 else:
                     self.kill_warden()
-        except BaseException as e:
-            self.faults.append(f"killer: {e!r}")
+        except BaseException:
+            self.fault("killer")
 
     # ---- all of it ----
 
@@ -298,7 +311,7 @@ class Crash:
                     r.process.kill()
         for t in others:
             t.join(60)
-        assert not self.faults, self.faults
+        assert not self.faults, f"seed {self.seed}\n" + "\n".join(self.faults)
         assert not late, f"{len(late)} callers were left without an end"
         self.figures["seconds"] = round(time.monotonic() - begun)
 
