@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The gate when its warden comes late, goes and comes back, and when any of them is killed at any moment."""
+import contextlib
 import os
 import random
 import signal
@@ -19,6 +20,17 @@ pytestmark = needs_root
 @pytest.fixture
 def w(make_warden):
     return make_warden(POLICY)
+
+
+@pytest.fixture
+def start():
+    """subprocess.Popen, of what ends with the test."""
+    with contextlib.ExitStack() as stack:
+        def popen(*args, **kw):
+            p = subprocess.Popen(*args, **kw)
+            stack.callback(lambda: (p.kill(), p.communicate()) if p.poll() is None else None)
+            return p
+        yield popen
 
 
 def by_command(w, name):
@@ -64,10 +76,10 @@ def test_it_waits_for_the_go_ahead_for_a_time(tmp_path):
 
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("what", ["socket", "go-ahead"])
-def test_a_signal_ends_the_wait(tmp_path, signo, what):
+def test_a_signal_ends_the_wait(start, tmp_path, signo, what):
     s = silent_warden(tmp_path / "sock") if what == "go-ahead" else None
-    p = subprocess.Popen([GATE, "--socket", tmp_path / "sock", "--wait", "60", "--", "touch", tmp_path / "ran"],
-                         stderr=subprocess.PIPE, text=True)
+    p = start([GATE, "--socket", tmp_path / "sock", "--wait", "60", "--", "touch", tmp_path / "ran"],
+              stderr=subprocess.PIPE, text=True)
     assert what in p.stderr.readline()
     p.send_signal(signo)
     p.communicate(timeout=10)
@@ -191,7 +203,7 @@ def test_root_where_it_can_write_the_sockets_directory_ends_with_its_warden(w):
     assert p.returncode == 125 and "the warden is gone" in err and not (w.work / "ran").exists()
 
 
-def test_another_users_socket_is_not_its_warden(w):
+def test_another_users_socket_is_not_its_warden(w, start):
     p = popen(w, "sh", "-c", "while read x; do /bin/true; echo $?; done", uid=AGENT_UID, stdin=subprocess.PIPE)
 
     def go():
@@ -206,7 +218,7 @@ def test_another_users_socket_is_not_its_warden(w):
     code = ("import os, socket, sys, time\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1]); os.chmod(sys.argv[1], 0o666)\n"
             "os.setuid(int(sys.argv[2])); s.listen(); print('there', flush=True)\nn = 0\n"
             "while True:\n    c, _ = s.accept(); c.settimeout(3); print('got', c.recv(8), flush=True)\n")
-    fake = subprocess.Popen(["python3", "-c", code, w.socket, "1234"], stdout=subprocess.PIPE, text=True)
+    fake = start(["python3", "-c", code, w.socket, "1234"], stdout=subprocess.PIPE, text=True)
     try:
         assert fake.stdout.readline() == "there\n"
         assert fake.stdout.readline() == "got b''\n", "it hangs up at once"
