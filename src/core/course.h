@@ -127,6 +127,7 @@ struct warden {
     struct deadline untold;    /* callers are told that they wait, whatever keeps the index */
     struct holds *holds;       /* owned: what is paused */
     struct list halts;         /* orders under way */
+    uint64_t orders;           /* how many there were: the last one's number */
     struct deadline halting;   /* pauses wait for what is just being started; some end by time */
     void (*rearm)(void *arg);
     void *rearm_arg;

@@ -27,12 +27,14 @@ enum halt_kind { HALT_KILL, HALT_PAUSE, HALT_RESUME };
 struct halt {
     struct list link;
     struct warden *w;
+    uint64_t number; /* from 1; who came later has a higher one */
     enum halt_kind kind;
     enum hold_scope scope;
     char *key, *name, *who, *why; /* owned */
     int signo;
     bool alone;    /* of a resume of everything: nothing but what paused everything */
     bool starting; /* a pause that waits for what is just being started */
+    bool acting;   /* a resume whose record is there */
     unsigned looks;
     unsigned pending; /* answers of the jailer */
     struct halt_report report;
@@ -53,6 +55,7 @@ static struct halt *begin(struct warden *w, enum halt_kind kind, const struct ha
 {
     struct halt *h = mem_new(struct halt);
     h->w = w;
+    h->number = ++w->orders;
     h->kind = kind;
     h->scope = o->scope;
     h->key = mem_strdup("");
@@ -306,12 +309,14 @@ static void answered(void *arg, int result, const char *words)
         return;
     }
     struct hold *x = holds_find(h->w->holds, h->scope, h->key);
+    if (x && x->order > h->number)
+        x = NULL; /* of a later pause, which asks for itself */
     item->error = result == -EALREADY ? 0 : result;
-    if (h->kind == HALT_PAUSE && x && (result == -ENOENT || (result < 0 && result != -EALREADY)))
-        hold_drop_frozen(x, item->key);
-    /* Somebody else has stopped it, and may let it go on: not ours to do with everything. */
-    if (h->kind == HALT_PAUSE && x && result == -EALREADY && !h->report.already &&
-        h->scope == HOLD_ALL)
+    /* Somebody else has stopped it, and may let it go on: not ours to do with everything. What
+     * could not be stopped may stand still in part. */
+    bool theirs =
+        result == -EALREADY && h->scope == HOLD_ALL && !h->report.already && !item->before;
+    if (h->kind == HALT_PAUSE && x && (result == -ENOENT || theirs))
         hold_drop_frozen(x, item->key);
     item->absent = item->error == -ENOENT;
     if (item->absent)
@@ -427,13 +432,19 @@ static void freeze_requests(struct halt *h, const char *key)
     release_all(all, n);
 }
 
+static void add_frozen(struct hold *x, struct halt_item *item)
+{
+    item->before = hold_froze(x, item->key);
+    hold_add_frozen(x, item->key);
+}
+
 static void freeze_all(struct halt *h)
 {
     struct jailer *j = h->w->config.jailer;
     struct hold *x = holds_find(h->w->holds, h->scope, h->key);
     find_items(h);
     for (size_t i = 0; x && i < h->report.items_count; i++)
-        hold_add_frozen(x, h->report.items[i].key);
+        add_frozen(x, &h->report.items[i]);
     halt_keep(h->w); /* before: a warden that is killed now lets go on what it has stopped */
     h->pending = 1;
     for (size_t i = 0; i < h->report.items_count; i++)
@@ -477,53 +488,106 @@ static void act_pause(struct halt *h)
 
 /* ---- going on ---- */
 
-/* Whether this order ends that pause. */
-static bool lifts(const struct halt *h, const struct hold *x)
+static bool means(const struct halt *h, enum hold_scope scope, const char *key)
 {
     if (h->scope == HOLD_ALL && !h->alone)
         return true;
-    return x->scope == h->scope && str_eq(x->key, h->key);
+    return scope == h->scope && str_eq(key, h->key);
 }
 
-/* Paused by something else besides. */
-static bool kept_by_others(const struct halt *h, const char *key)
+/* Whether this order ends that pause: not one that was ordered after it, whatever is done first. */
+static bool lifts(const struct halt *h, const struct hold *x)
 {
-    for (size_t i = 0; i < holds_count(h->w->holds); i++) {
-        const struct hold *x = holds_at(h->w->holds, i);
-        if (!lifts(h, x) &&
-            (x->scope == HOLD_ALL || (x->scope == HOLD_CONTAINER && str_eq(x->key, key))))
-            return true;
+    return x->order < h->number && means(h, x->scope, x->key);
+}
+
+/* Pauses before it that still wait for what is being started have nothing left to do. */
+static void overtake(const struct halt *h)
+{
+    struct warden *w = h->w;
+    for (struct list *it = w->halts.next; it != &w->halts;) {
+        struct halt *p = list_item(it, struct halt, link);
+        it = it->next;
+        if (!p->starting || p->number > h->number || !means(h, p->scope, p->key))
+            continue;
+        (void)err_set(&p->report.err, 0, "it was resumed meanwhile");
+        fail(p, -EAGAIN);
     }
-    return false;
 }
 
-static void thaw_item(struct halt *h, const char *key, const char *name)
+/* The pause that keeps it besides; NULL: none. */
+static struct hold *keeper_of(const struct halt *h, const char *key)
 {
-    for (size_t i = 0; i < h->report.items_count; i++)
-        if (str_eq(h->report.items[i].key, key))
-            return;
     struct hold *all = holds_find(h->w->holds, HOLD_ALL, "");
-    if (!kept_by_others(h, key))
+    struct hold *one = holds_find(h->w->holds, HOLD_CONTAINER, key);
+    if (all && !lifts(h, all))
+        return all;
+    return one && !lifts(h, one) ? one : NULL;
+}
+
+/* Whoever ends that pause lets it go on. */
+static void leave_to(struct warden *w, struct hold *x, const char *key)
+{
+    hold_add_frozen(x, key);
+    list_foreach(it, &w->halts)
+    {
+        struct halt *h = list_item(it, struct halt, link);
+        for (size_t i = 0; h->scope == HOLD_ALL && i < h->report.items_count; i++)
+            if (str_eq(h->report.items[i].key, key))
+                h->report.items[i].before = true;
+    }
+}
+
+/* Items of the report that are asked for in one go. */
+struct thaw {
+    size_t *at; /* owned */
+    size_t count;
+};
+
+static void thaw_item(struct halt *h, const char *key, const char *name, struct thaw *t)
+{
+    struct hold *keeper = keeper_of(h, key);
+    size_t i = 0;
+    if (keeper) {
+        leave_to(h->w, keeper, key);
+        return;
+    }
+    while (i < h->report.items_count && !str_eq(h->report.items[i].key, key))
+        i++;
+    if (i == h->report.items_count)
         (void)add_item(&h->report, key, name);
-    else if (all && !lifts(h, all))
-        hold_add_frozen(all, key); /* whoever ends that lets it go on */
+    t->at = mem_realloc_array(t->at, t->count + 1, sizeof(*t->at));
+    t->at[t->count++] = i;
+}
+
+/* What its pauses have stopped and not let go on yet. Another order may add to that meanwhile. */
+static void thaw(struct halt *h)
+{
+    struct jailer *j = h->w->config.jailer;
+    struct thaw t = {0};
+    for (size_t i = 0; i < holds_count(h->w->holds); i++) {
+        struct hold *x = holds_at(h->w->holds, i);
+        if (!lifts(h, x))
+            continue;
+        if (x->scope == HOLD_CONTAINER && !h->acting)
+            hold_add_frozen(x, x->key); /* whether that is known or not */
+        while (x->frozen_count > 0) {
+            _cleanup_free_ char *key = mem_strdup(x->frozen[0]);
+            hold_drop_frozen(x, key);
+            thaw_item(h, key, x->scope == HOLD_CONTAINER ? x->name : key, &t);
+        }
+    }
+    h->acting = true;
+    for (size_t i = 0; j && i < t.count; i++)
+        j->freeze(j, h->report.items[t.at[i]].key, false, answered, call(h, t.at[i]));
+    free(t.at);
 }
 
 static void act_resume(struct halt *h)
 {
-    struct jailer *j = h->w->config.jailer;
-    for (size_t i = 0; i < holds_count(h->w->holds); i++) {
-        const struct hold *x = holds_at(h->w->holds, i);
-        if (!lifts(h, x))
-            continue;
-        if (x->scope == HOLD_CONTAINER)
-            thaw_item(h, x->key, x->name);
-        for (size_t k = 0; k < x->frozen_count; k++)
-            thaw_item(h, x->frozen[k], x->frozen[k]);
-    }
+    overtake(h);
     h->pending = 1;
-    for (size_t i = 0; j && i < h->report.items_count; i++)
-        j->freeze(j, h->report.items[i].key, false, answered, call(h, i));
+    thaw(h);
     if (--h->pending == 0)
         settled(h);
 }
@@ -544,6 +608,7 @@ static void keep_failed(struct halt *h)
             x->since = course_realtime(h->w);
             hold_set(&x->who, h->who);
         }
+        x->order = ++h->w->orders; /* none that is under way ends it */
         hold_add_frozen(x, item->key);
     }
 }
@@ -572,6 +637,16 @@ static void shift_claims(struct warden *w, uint64_t since)
         course_set_deadline(w, &w->unclaimed, until);
 }
 
+static bool is_paused_again(const struct halt *h)
+{
+    for (size_t i = 0; i < holds_count(h->w->holds); i++) {
+        const struct hold *x = holds_at(h->w->holds, i);
+        if (x->order > h->number && means(h, x->scope, x->key))
+            return true;
+    }
+    return false;
+}
+
 static void resumed(struct halt *h)
 {
     struct warden *w = h->w;
@@ -587,6 +662,8 @@ static void resumed(struct halt *h)
     }
     if (since != UINT64_MAX)
         shift_claims(w, since);
+    else if (!h->report.failed && is_paused_again(h))
+        h->report.error = err_set(&h->report.err, -EAGAIN, "it was paused again meanwhile");
     halt_keep(w);
     h->report.still = h->scope != HOLD_ALL && holds_find(w->holds, HOLD_ALL, "");
     look_at_everything(w);
@@ -620,15 +697,20 @@ static void give_up(struct halt *h)
     h->report.error = -EOPNOTSUPP;
 }
 
-/* All answers are there. */
+/* All answers are there, so far. */
 static void settled(struct halt *h)
 {
     if (h->kind == HALT_PAUSE && h->scope == HOLD_REQUEST && h->report.failed)
         give_up(h);
     if (h->kind == HALT_PAUSE)
         halt_keep(h->w);
-    if (h->kind == HALT_RESUME)
+    if (h->kind == HALT_RESUME) {
+        h->pending = 1;
+        thaw(h);
+        if (--h->pending > 0)
+            return; /* more of them answer */
         resumed(h);
+    }
     finish(h);
 }
 
@@ -658,6 +740,7 @@ static int put_hold(struct halt *h, uint64_t resume_after)
     uint64_t now = course_realtime(w);
     if (!h->report.already)
         x->since = now;
+    x->order = h->number;
     x->until = resume_after ? course_after(now, resume_after) : 0;
     x->retry = 0;
     hold_set(&x->name, h->name);
@@ -795,9 +878,6 @@ void halt_started(struct request *r)
     const struct hold *x = holds_over(r->track->w->holds, r);
     if (!x || !runs(r))
         return;
-    for (size_t i = 0; r->peer.in && i < x->frozen_count; i++)
-        if (container_is(r->peer.in, x->frozen[i]))
-            return;
     halt_request(r);
     list_foreach(it, &r->track->w->halts)
     {
@@ -907,19 +987,32 @@ void halt_end(struct warden *w)
 
 /* ---- containers come and go ---- */
 
+static bool being_lifted(const struct warden *w, const struct hold *x)
+{
+    list_foreach(it, &w->halts)
+    {
+        const struct halt *h = list_item(it, struct halt, link);
+        if (h->acting && lifts(h, x))
+            return true;
+    }
+    return false;
+}
+
 void halt_arrived(struct warden *w, const char *key)
 {
     const struct hold *x = holds_over_key(w->holds, key);
-    if (!x || !w->config.jailer)
+    if (x && being_lifted(w, x))
+        x = holds_find(w->holds, HOLD_CONTAINER, key);
+    if (!x || !w->config.jailer || being_lifted(w, x))
         return;
     const struct halt_order o = {.scope = x->scope, .who = OURSELVES, .why = "it is paused"};
     struct halt *h = begin(w, HALT_PAUSE, &o, NULL, NULL);
     hold_set(&h->key, x->key);
     hold_set(&h->name, x->name);
     h->report.already = true;
-    hold_add_frozen(holds_find(w->holds, x->scope, x->key), key);
-    halt_keep(w);
     size_t i = add_item(&h->report, key, x->scope == HOLD_CONTAINER ? x->name : key);
+    add_frozen(holds_find(w->holds, x->scope, x->key), &h->report.items[i]);
+    halt_keep(w);
     w->config.jailer->freeze(w->config.jailer, key, true, answered, call(h, i));
 }
 

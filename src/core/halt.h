@@ -29,6 +29,7 @@ struct halt_item {
     char *key, *name;
     int error;   /* 0, or why it could not be done: in words below */
     bool absent; /* nothing of it is there now */
+    bool before; /* of a pause: it was stopped for it already */
     char words[256];
 };
 

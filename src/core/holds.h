@@ -22,6 +22,7 @@ struct hold {
     char *key;  /* the request's id, the container's key (container_key()), or "" */
     char *name; /* of the container, for people */
     char *who, *why;
+    uint64_t order; /* number of the order that paused it last; 0: a warden before this one */
     uint64_t since, until; /* realtime ns; until 0: somebody ends it */
     uint64_t retry;        /* monotonic: a resume by time that failed is tried again then */
     char **frozen;         /* owned, and its strings: keys of containers that were stopped for it */

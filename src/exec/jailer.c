@@ -36,7 +36,8 @@ struct op {
     struct jailer_own *j;
     uv_timer_t timer;
     char *key;             /* owned */
-    bool on;               /* of a freeze */
+    bool freezes, on;      /* or lets go on */
+    bool waits;            /* for another that freezes this one, or lets it go on */
     int signo;             /* of a kill */
     uint64_t grace, until; /* ms */
     struct freezer f;
@@ -173,11 +174,15 @@ static void tell(struct op *o, int result, const char *words)
         log_warn(NULL, "container %.20s: %s", o->key, words);
 }
 
+static void freeze_next(struct jailer_own *j, const char *key);
+
 static void op_end(struct op *o, int result, const char *words)
 {
     list_remove(&o->link);
     uv_close((uv_handle_t *)&o->timer, op_closed);
     tell(o, result, words);
+    if (o->freezes && !o->j->closing)
+        freeze_next(o->j, o->key);
 }
 
 /* Its cgroup, or the answer that there is none. */
@@ -268,17 +273,40 @@ static void engine_froze(void *arg, int result, const char *words)
     freeze_cgroup(o);
 }
 
+static void freeze_begin(struct op *o)
+{
+    o->waits = false;
+    if (str_starts(o->key, DOOR))
+        freeze_cgroup(o);
+    else if (o->j->c.engine)
+        docker_pause(o->j->c.engine, o->key, o->on, engine_froze, o);
+    else
+        op_end(o, -ENOENT, "no such container runs");
+}
+
+/* The first of them, unless it is being done. */
+static void freeze_next(struct jailer_own *j, const char *key)
+{
+    list_foreach(it, &j->ops)
+    {
+        struct op *o = list_item(it, struct op, link);
+        if (!o->freezes || !str_eq(o->key, key))
+            continue;
+        if (o->waits)
+            freeze_begin(o);
+        return;
+    }
+}
+
+/* One behind the other: two questions to the engine come back in any order, and the last one
+ * counts. */
 static void freeze(struct jailer *port, const char *key, bool on, op_done *done, void *arg)
 {
     struct jailer_own *j = own(port);
     struct op *o = op_new(j, key, done, arg);
+    o->freezes = o->waits = true;
     o->on = on;
-    if (str_starts(key, DOOR))
-        freeze_cgroup(o);
-    else if (j->c.engine)
-        docker_pause(j->c.engine, key, on, engine_froze, o);
-    else
-        op_end(o, -ENOENT, "no such container runs");
+    freeze_next(j, key);
 }
 
 /* ---- killing ---- */

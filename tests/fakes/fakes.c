@@ -414,10 +414,14 @@ static void executor_kill(struct executor *port, struct request *r, int signo)
 static int executor_freeze(struct executor *port, struct request *r, bool on, struct err *err)
 {
     struct fake_executor *x = container_of(port, struct fake_executor, port);
-    assert_non_null(find_job(x, r));
+    struct fake_job *j = find_job(x, r);
+    assert_non_null(j);
     x->freezes += on;
     x->thaws += !on;
-    return on && x->cannot_freeze ? err_set(err, -EIO, "it is too hot") : 0;
+    if (on && x->cannot_freeze)
+        return err_set(err, -EIO, "it is too hot");
+    j->frozen = on;
+    return 0;
 }
 
 static void executor_release(struct executor *port, struct request *r)
@@ -478,16 +482,38 @@ static struct fake_jail *jail_of(struct fake_jailer *x, const char *key)
     return NULL;
 }
 
+static void do_freeze(struct fake_jailer *x, const struct fake_freeze *f)
+{
+    struct fake_jail *j = jail_of(x, f->key);
+    int r = !j ? -ENOENT : x->fail ? x->fail : j->frozen == f->on ? -EALREADY : 0;
+    if (r == 0)
+        j->frozen = f->on;
+    f->done(f->arg, r, r ? "the fake says no" : "");
+}
+
 static void jailer_freeze(struct jailer *port, const char *key, bool on,
                           void (*done)(void *arg, int result, const char *words), void *arg)
 {
     struct fake_jailer *x = container_of(port, struct fake_jailer, port);
-    struct fake_jail *j = jail_of(x, key);
-    int r = !j ? -ENOENT : x->fail ? x->fail : j->frozen == on ? -EALREADY : 0;
+    const struct fake_jail *j = jail_of(x, key);
+    struct fake_freeze f = {j ? j->key : "", on, done, arg};
     x->calls++;
-    if (r == 0)
-        j->frozen = on;
-    done(arg, r, r ? "the fake says no" : "");
+    if (!x->hold && x->pending_count == 0) { /* in the order of the questions */
+        do_freeze(x, &f);
+        return;
+    }
+    assert_true(x->pending_count < ARRAY_LEN(x->pending));
+    x->pending[x->pending_count++] = f;
+}
+
+bool fake_jailer_answer(struct fake_jailer *x)
+{
+    if (x->pending_count == 0)
+        return false;
+    struct fake_freeze f = x->pending[0];
+    memmove(x->pending, x->pending + 1, --x->pending_count * sizeof(f));
+    do_freeze(x, &f);
+    return true;
 }
 
 static void jailer_kill(struct jailer *port, const char *key, int signo, uint64_t grace,

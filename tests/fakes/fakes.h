@@ -97,7 +97,7 @@ void fake_caller_init(struct fake_caller *c);
 
 struct fake_job {
     struct request *r;
-    bool started, released;
+    bool started, released, frozen;
 };
 struct fake_executor {
     struct executor port;
@@ -123,14 +123,25 @@ struct fake_jail {
     bool frozen;
     int signo; /* the last one */
 };
+struct fake_freeze {
+    const char *key; /* of a jail */
+    bool on;
+    void (*done)(void *arg, int result, const char *words);
+    void *arg;
+};
 struct fake_jailer {
     struct jailer port;
     struct fake_jail jails[4];
     size_t count;
-    int fail; /* what freeze and kill answer */
+    int fail;  /* what freeze and kill answer */
+    bool hold; /* freezes only by fake_jailer_answer() */
+    struct fake_freeze pending[64];
+    size_t pending_count;
     unsigned calls;
 };
 void fake_jailer_init(struct fake_jailer *x);
+/* Does the oldest freeze that is not done. False when there is none. */
+bool fake_jailer_answer(struct fake_jailer *x);
 
 struct fake_keeper {
     struct keeper port;

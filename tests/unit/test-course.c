@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Thousands of random lives of a warden, the same ones each time: whatever comes in whatever order,
  * nothing starts without a recorded decision, what was refused never starts, nothing starts while
- * it is paused, each start has one record of its end, and each caller is either refused or handed
- * over, once. */
+ * it is paused, nothing stands still when nothing is paused, each start has one record of its end,
+ * and each caller is either refused or handed over, once. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -278,6 +278,29 @@ static void op_resume(struct model *m)
         (void)fake_resume(m->world.w, HOLD_REQUEST, l->id, NULL);
 }
 
+static void op_jailer_mode(struct model *m)
+{
+    m->world.jailer.hold = pick(m, 2);
+}
+
+static void op_jailer_answer(struct model *m)
+{
+    (void)fake_jailer_answer(&m->world.jailer);
+}
+
+/* It comes to its end and starts anew, or is removed and another one takes its name. */
+static void op_container_news(struct model *m)
+{
+    struct fake_jail *one = &m->world.jailer.jails[0];
+    bool removed = pick(m, 4) == 0;
+    if (pick(m, 4))
+        return;
+    while (removed && fake_jailer_answer(&m->world.jailer))
+        ;
+    one->frozen = false;
+    (removed ? halt_removed : halt_arrived)(m->world.w, one->key);
+}
+
 static void op_kill_container(struct model *m)
 {
     const struct halt_order o = {
@@ -299,12 +322,12 @@ static void op_kill_all(struct model *m)
 
 typedef void op_fn(struct model *m);
 static op_fn *const ops[] = {
-    op_submit,         op_submit,       op_submit,       op_resolve,      op_resolve,
-    op_resolver_mode,  op_answer,       op_answer,       op_withdraw,     op_advance,
-    op_started,        op_started,      op_ended,        op_ended,        op_executor_mode,
-    op_audit_mode,     op_audit_finish, op_audit_finish, op_audit_finish, op_reload,
-    op_kill,           op_kill_all,     op_pause,        op_resume,       op_resume,
-    op_kill_container,
+    op_submit,         op_submit,       op_submit,        op_resolve,       op_resolve,
+    op_resolver_mode,  op_answer,       op_answer,        op_withdraw,      op_advance,
+    op_started,        op_started,      op_ended,         op_ended,         op_executor_mode,
+    op_audit_mode,     op_audit_finish, op_audit_finish,  op_audit_finish,  op_reload,
+    op_kill,           op_kill_all,     op_pause,         op_resume,        op_resume,
+    op_kill_container, op_jailer_mode,  op_jailer_answer, op_jailer_answer, op_container_news,
 };
 
 /* ---- what must hold ---- */
@@ -352,7 +375,10 @@ static void settle(struct model *m)
     f->resolver.refuse = f->audit.refuse = f->audit.result = 0;
     f->executor.at_once = true;
     f->jailer.fail = 0;
+    f->jailer.hold = false;
     for (int i = 0; i < 6; i++) {
+        while (fake_jailer_answer(&f->jailer))
+            ;
         (void)fake_resume(f->w, HOLD_ALL, NULL, NULL);
         while (f->resolver.pending_count)
             fake_resolver_answer(&f->resolver, f->resolver.pending[0]);
@@ -361,6 +387,7 @@ static void settle(struct model *m)
         world_advance(f, 301 * SEC);
         for (size_t k = 0; k < f->executor.count; k++)
             if (!f->executor.jobs[k].released) {
+                assert_true(!f->executor.jobs[k].frozen || holds_count(halt_holds(f->w)));
                 struct end e = {.kind = END_SIGNAL, .value = SIGKILL};
                 warden_ended(f->w, f->executor.jobs[k].r, &e);
             }
@@ -374,6 +401,8 @@ static void check_settled(struct model *m)
     assert_int_equal(f->executor.starts, f->executor.releases);
     assert_int_equal(f->index.count, 0);
     assert_int_equal(holds_count(halt_holds(f->w)), 0);
+    for (size_t i = 0; i < f->jailer.count; i++)
+        assert_false(f->jailer.jails[i].frozen);
     for (size_t i = 0; i < m->count; i++) {
         struct life *l = &m->lives[i];
         assert_null(l->r);

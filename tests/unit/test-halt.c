@@ -320,6 +320,62 @@ static void a_pause_waits_a_moment_for_what_is_being_started(void **state)
     assert_int_equal(f->world.executor.freezes, 0); /* with its container */
 }
 
+static void a_resume_overtakes_a_pause_that_waits(void **state)
+{
+    struct fixture *f = *state;
+    f->world.executor.at_once = false;
+    (void)submit_in(f, 0, "ls", "1111111111111111");
+    (void)submit_in(f, 1, "ls", NULL);
+    assert_int_equal(pause_all(f), 1);
+    assert_int_equal(resume_all(f), 0);
+    world_advance(&f->world, SEC);
+    assert_false(f->world.jailer.jails[0].frozen || f->world.jailer.jails[1].frozen);
+    assert_int_equal(f->world.executor.freezes, f->world.executor.thaws);
+    assert_int_equal(fake_pause(f->world.w, HOLD_ALL, NULL, SEC / 10, NULL), 1);
+    world_advance(&f->world, SEC / 5); /* by time, before what starts has started */
+    world_advance(&f->world, SEC);
+    assert_false(f->world.jailer.jails[0].frozen || f->world.jailer.jails[1].frozen);
+    assert_int_equal(f->world.executor.freezes, f->world.executor.thaws);
+}
+
+static void what_is_ordered_last_counts(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(pause_all(f), 0);
+    f->world.audit.hold = true; /* a resume waits for its record, a pause does not */
+    assert_int_equal(resume_all(f), 1);
+    assert_int_equal(pause_all(f), 0);
+    f->world.audit.hold = false;
+    while (fake_audit_finish(&f->world.audit, 0))
+        ;
+    assert_int_equal(holds_count(halt_holds(f->world.w)), 1);
+    assert_true(f->world.jailer.jails[0].frozen && f->world.jailer.jails[1].frozen);
+
+    f->world.jailer.hold = true; /* and one while the containers are being let go on */
+    assert_int_equal(resume_all(f), 1);
+    assert_int_equal(pause_all(f), 1);
+    while (fake_jailer_answer(&f->world.jailer))
+        ;
+    assert_int_equal(holds_count(halt_holds(f->world.w)), 1);
+    assert_true(f->world.jailer.jails[0].frozen && f->world.jailer.jails[1].frozen);
+    f->world.jailer.hold = false;
+    assert_int_equal(resume_all(f), 0);
+    assert_false(f->world.jailer.jails[0].frozen || f->world.jailer.jails[1].frozen);
+}
+
+static void what_comes_while_it_goes_on_is_not_stopped(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(pause_all(f), 0);
+    f->world.jailer.hold = true;
+    assert_int_equal(resume_all(f), 1);
+    halt_arrived(f->world.w, "1111111111111111");
+    while (fake_jailer_answer(&f->world.jailer))
+        ;
+    assert_int_equal(holds_count(halt_holds(f->world.w)), 0);
+    assert_false(f->world.jailer.jails[0].frozen || f->world.jailer.jails[1].frozen);
+}
+
 static void it_does_not_wait_long(void **state)
 {
     struct fixture *f = *state;
@@ -445,6 +501,9 @@ int main(void)
         T(a_pause_while_the_decision_is_recorded_starts_nothing),
         T(a_policy_that_changed_meanwhile_is_heard),
         T(a_pause_waits_a_moment_for_what_is_being_started),
+        T(a_resume_overtakes_a_pause_that_waits),
+        T(what_is_ordered_last_counts),
+        T(what_comes_while_it_goes_on_is_not_stopped),
         T(it_does_not_wait_long),
         T(a_container_that_comes_back_is_stopped_again),
         T(what_is_kept_is_read_back),
