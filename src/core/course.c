@@ -386,6 +386,7 @@ void course_kill(struct request *r, int signo)
     t->kill_sent = true;
     if (r->paused)
         signo = SIGKILL;
+    t->kill_signal = signo;
     if (signo == SIGKILL)
         clear_deadline(w, r);
     else if (first)

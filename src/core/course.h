@@ -91,6 +91,7 @@ struct track {
     bool caller_gone;                      /* before it was started */
     bool kill_sent;      /* SIGTERM is on its way, the deadline is the grace's end */
     char killed_by[128]; /* operator, or "" */
+    int kill_signal;     /* the last that was sent for it, or would have been */
     char failure[512];   /* why it was not started, for the record */
     char *failure_text;  /* owned: the same for the agent */
     bool env_known;

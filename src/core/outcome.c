@@ -202,6 +202,10 @@ static void not_started(struct request *r, int code, const char *why, struct buf
     if (r->track->stage != STAGE_LAUNCHED)
         return; /* the executor has reported an end already */
     r->end = (struct end){.kind = END_FAILED, .value = code, .caller_gone = r->track->caller_gone};
+    if (r->track->killed_by[0]) {
+        r->end.kind = END_SIGNAL;
+        r->end.value = r->track->kill_signal;
+    }
     course_say(r->track->failure, sizeof(r->track->failure), why);
     course_say(r->end.text, sizeof(r->end.text), buf_str(text));
     free(r->track->failure_text);
@@ -397,7 +401,8 @@ void outcome_not_recorded(struct warden *w, struct request *r)
 
 void outcome_tell_failed(struct warden *w, struct request *r)
 {
-    tell(r, r->end.value, r->track->failure_text ? r->track->failure_text : r->end.text);
+    int code = r->end.kind == END_SIGNAL ? 128 + r->end.value : r->end.value;
+    tell(r, code, r->track->failure_text ? r->track->failure_text : r->end.text);
     course_emit(w, r, EVENT_ENDED);
 }
 

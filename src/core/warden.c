@@ -221,6 +221,11 @@ void warden_ended(struct warden *w, struct request *r, const struct end *end)
     course_hold(r);
     r->end = *end;
     r->end.text[sizeof(r->end.text) - 1] = '\0';
+    /* Whoever starts it cannot say what a kill in the middle of that was: it ends as by the signal.
+     */
+    if (s == STAGE_LAUNCHED && r->track->killed_by[0] && r->end.kind == END_FAILED)
+        r->end = (struct end){
+            .kind = END_SIGNAL, .value = r->track->kill_signal, .caller_gone = end->caller_gone};
     (void)course_event(r, EV_ENDED);
     course_release(r);
 }
@@ -300,6 +305,7 @@ static void deny_for(struct request *r, const char *who, const char *why)
 static void kill_for(struct request *r, int signo, const char *who, const char *why)
 {
     course_say(r->track->killed_by, sizeof(r->track->killed_by), who);
+    r->track->kill_signal = signo;
     (void)snprintf(r->why, sizeof(r->why), "ended by %s%s%s", r->track->killed_by,
                    why[0] ? ": " : "", why);
     (void)course_event(r, EV_KILLED);

@@ -59,6 +59,7 @@ static void take_fds(struct child_plan *p, int conn, int fds[CHILD_FDS_MAX])
     int r = child_take_fds(&p->handover, conn, fds);
     if (r < 0)
         fail(p, CHILD_FDS, -r);
+    p->took = true;
 }
 
 static int move_up(struct child_plan *p, int fd)

@@ -49,6 +49,7 @@ struct child_plan {
     volatile enum child_stage stage;
     volatile int error;
     volatile pid_t pid; /* of the command in a container, as we see it */
+    volatile bool took; /* v2: the descriptors, so that what follows on `conn` is for the worker */
 };
 
 #define CHILD_FDS_MAX (4 + V2_FDS_MORE_MAX)

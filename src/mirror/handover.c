@@ -130,6 +130,7 @@ bool handover_await(struct job *j)
         if (p[1].revents)
             (void)job_command(j);
         if (j->killed) {
+            j->reuse = false; /* its descriptors may lie there: closing may block */
             job_fail(j, 125, "was killed before it started", 0);
             return false;
         }

@@ -235,7 +235,7 @@ static void hear_last(struct job *j)
 {
     struct pollfd p = {.fd = j->conn, .events = POLLIN};
     struct subject s;
-    if (j->v1)
+    if (j->v1 || j->deaf)
         return;
     j->over = true;
     for (int i = 0; i < LAST_MESSAGES && !j->caller_gone && poll(&p, 1, 0) == 1; i++)
@@ -482,6 +482,9 @@ bool job_launch(struct job *j)
         return false;
     }
     j->pid = (pid_t)pid;
+    /* Killed before it took them: they are no message of its caller's, and closing may block. */
+    j->deaf = !j->v1 && !j->plan.took;
+    j->reuse = j->reuse && !j->deaf;
     return true;
 }
 
@@ -587,7 +590,8 @@ static void watch_news(struct job *j, short revents)
 static void watch(struct job *j)
 {
     while (j->pid) {
-        struct pollfd p[5] = {{.fd = j->caller_gone ? -1 : j->conn, .events = POLLIN | POLLRDHUP},
+        bool deaf = j->caller_gone || j->deaf;
+        struct pollfd p[5] = {{.fd = deaf ? -1 : j->conn, .events = POLLIN | POLLRDHUP},
                               {.fd = j->w->sock, .events = POLLIN},
                               {.fd = j->w->signals, .events = POLLIN},
                               {.fd = j->caller_gone ? -1 : j->pidfd, .events = POLLIN},

@@ -38,6 +38,7 @@ struct job {
     pid_t group;    /* what was in the pty's foreground when the shim lost its own */
     bool v1;
     bool reuse;       /* this worker may be used again */
+    bool deaf;        /* the descriptors lie on the connection: a kill was faster than the child */
     bool killed;      /* by the warden: what is left at the end dies too */
     bool caller_gone; /* it hung up, or spoke nonsense */
     bool shot;        /* it was killed by SIGKILL of ours */

@@ -337,7 +337,8 @@ static void caller_refused(struct caller *port, const struct request *r, int exi
     assert_true(strlen(text) < sizeof(c->text));
     assert_true(str_starts(text, "clawrden:"));
     assert_true(str_ends(text, "\n"));
-    assert_true(exit_code >= 125 && exit_code <= 127);
+    assert_true((exit_code >= 125 && exit_code <= 127) || /* or killed before it started */
+                (exit_code > 128 && exit_code <= 128 + 64));
     c->refused++;
     c->exit_code = exit_code;
     (void)snprintf(c->text, sizeof(c->text), "%s", text);

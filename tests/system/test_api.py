@@ -468,6 +468,20 @@ def test_kill_all(warden):
     assert finish(held_one)[0] == 126
 
 
+def test_a_kill_in_the_middle_of_a_start_ends_as_any_other(warden):
+    """Nobody waits for anything here: the kill meets them wherever they are."""
+    for i in range(12):
+        p = warden.popen("sleep", "100")
+        tries = 0
+        while p.poll() is None:
+            tries += 1
+            assert tries < 2000 and post(warden, "/api/kill", {"all": True, "signal": "KILL", "reason": "now"}).status == 200
+        status, _, err = finish(p)
+        assert status in (-signal.SIGKILL, 128 + signal.SIGKILL), (i, status, err)
+    ends = warden.wait_ends(12)
+    assert [(e["signal"], e["killed_by"], e["error"]) for e in ends] == [(9, "root", "ended by root: now")] * 12, ends
+
+
 # ---- history, policy, metrics ----
 
 def test_history_pages_and_filters(warden):

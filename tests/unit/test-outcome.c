@@ -423,8 +423,10 @@ static void a_kill_while_the_decision_is_being_recorded_starts_nothing(void **st
         ;
     assert_int_equal(f->world.executor.starts, 0);
     assert_int_equal(f->caller.refused, 1);
-    assert_int_equal(f->caller.exit_code, 126);
+    assert_int_equal(f->caller.exit_code, 128 + SIGTERM);
     assert_true(recorded(f, "end", "killed_by", "ana"));
+    assert_true(recorded(f, "end", "signal", "15"));
+    assert_true(recorded(f, "end", "started", "false"));
 }
 
 static void a_kill_while_the_helper_starts_it_reaches_the_helper(void **state)
@@ -439,6 +441,31 @@ static void a_kill_while_the_helper_starts_it_reaches_the_helper(void **state)
                   5 * SEC); /* the grace goes on, the command's own time does not count */
     assert_int_equal(f->world.executor.last_signal, SIGKILL);
     end_with(f, END_SIGNAL, SIGKILL);
+}
+
+static void a_command_that_a_kill_kept_from_starting_ends_as_one_that_ran(void **state)
+{
+    struct fixture *f = *state;
+    f->world.executor.at_once = false;
+    submit(f, "ls");
+    assert_int_equal(fake_kill(f->world.w, f->r->id_text, SIGKILL, "ana", "no", NULL), 0);
+    end_with(f, END_FAILED, 125);
+    assert_int_equal(f->world.executor.released_end.kind, END_SIGNAL);
+    assert_int_equal(f->world.executor.released_end.value, SIGKILL);
+    assert_string_equal(f->world.executor.released_end.text, "clawrden: ended by ana: no\n");
+    assert_true(recorded(f, "end", "signal", "9"));
+    assert_true(recorded(f, "end", "killed_by", "ana"));
+    assert_true(recorded(f, "end", "error", "ended by ana: no"));
+    assert_int_equal(metrics_errors(warden_metrics(f->world.w), METRICS_ERROR_EXEC), 0);
+}
+
+static void a_command_that_breaks_after_its_start_does_not_end_by_the_kill(void **state)
+{
+    struct fixture *f = *state;
+    submit(f, "ls");
+    assert_int_equal(fake_kill(f->world.w, f->r->id_text, SIGKILL, "ana", "no", NULL), 0);
+    end_with(f, END_FAILED, 125); /* nobody knows what became of it */
+    assert_int_equal(f->world.executor.released_end.kind, END_FAILED);
 }
 
 /* ---- the caller goes ---- */
@@ -698,6 +725,8 @@ int main(void)
         T(a_second_kill_does_not_lengthen_the_grace),
         T(a_kill_while_the_decision_is_being_recorded_starts_nothing),
         T(a_kill_while_the_helper_starts_it_reaches_the_helper),
+        T(a_command_that_a_kill_kept_from_starting_ends_as_one_that_ran),
+        T(a_command_that_breaks_after_its_start_does_not_end_by_the_kill),
         T(a_caller_that_goes_before_the_verdict_is_recorded_as_withdrawn),
         T(a_caller_that_goes_while_the_decision_is_being_recorded_starts_nothing),
         T(a_caller_that_goes_while_a_refusal_is_being_recorded_hears_nothing),
