@@ -45,6 +45,7 @@ check procps ps
 check iproute2 ip
 check docker.io dockerd
 check docker-cli docker
+check docker-compose docker-compose
 check iptables iptables
 check podman podman
 check python3 file:/usr/bin/python3

@@ -33,7 +33,7 @@ mapfile -t ours < <(git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[c
 
 run layers build-aux/layers.sh
 run format clang-format --dry-run -Werror "${ours[@]}"
-run shellcheck shellcheck scripts/install-clawrden.sh scripts/harden-container.sh
+run shellcheck shellcheck scripts/install-clawrden.sh scripts/harden-container.sh scripts/make-user.sh packaging/docker/*.sh build-aux/image-context.sh
 run cppcheck cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability,performance \
     --suppressions-list=build-aux/cppcheck.supp -D_GNU_SOURCE -D__x86_64__ -Isrc src
 static_dir() { case $1 in src/shim/* | src/mirror/* | src/gate/*) return 0 ;; esac; return 1; }

@@ -96,37 +96,22 @@ case $base_path in *[!A-Za-z0-9._/:@+-]*) die "the PATH of '$base' has odd chara
 
 shim=$(find_program clawrden-shim)
 cp "$shim" "$context/clawrden-shim"
-cp "$here/install-clawrden.sh" "$context/"
+cp "$here/install-clawrden.sh" "$here/make-user.sh" "$context/"
 if [ "$entry" = gate ]; then
     gate=$(find_program clawrden-gate)
     cp "$gate" "$context/clawrden-gate"
 fi
 chmod 755 "$context"/*
 
-# useradd is Debian's, adduser with -D is busybox's; where there is neither, two lines do.
-cat >"$context/user.sh" <<'TEXT'
-set -eu
-grep -q "^$1:" /etc/passwd && exit 0
-id=1000
-while grep -q "^[^:]*:[^:]*:$id:" /etc/passwd /etc/group; do id=$((id + 1)); done
-if command -v useradd >/dev/null; then useradd -m -U -u "$id" "$1"
-elif command -v adduser >/dev/null; then adduser -D -u "$id" "$1"
-else
-    echo "$1:x:$id:" >>/etc/group
-    echo "$1:x:$id:$id::/home/$1:/bin/sh" >>/etc/passwd
-    mkdir -p "/home/$1"
-    chown "$id:$id" "/home/$1"
-fi
-TEXT
 {
     echo "FROM $base"
     echo "USER 0"
     echo "COPY . /tmp/clawrden-build/"
     if [ "$entry" = none ]; then
-        echo "RUN [\"/bin/sh\", \"-c\", \"sh /tmp/clawrden-build/user.sh $user && sh /tmp/clawrden-build/install-clawrden.sh --user $user --lock-binaries '$lock' && PATH=/clawrden/state/tools:$standard rm -rf /tmp/clawrden-build\"]"
+        echo "RUN [\"/bin/sh\", \"-c\", \"sh /tmp/clawrden-build/make-user.sh $user && sh /tmp/clawrden-build/install-clawrden.sh --user $user --lock-binaries '$lock' && PATH=/clawrden/state/tools:$standard rm -rf /tmp/clawrden-build\"]"
         echo "ENV PATH=/clawrden/bin:${base_path:-$standard}"
     else
-        echo "RUN [\"/bin/sh\", \"-c\", \"sh /tmp/clawrden-build/user.sh $user && mkdir -p /clawrden/bin /var/run/clawrden && chmod 755 /clawrden /clawrden/bin /var/run/clawrden && rm -rf /tmp/clawrden-build\"]"
+        echo "RUN [\"/bin/sh\", \"-c\", \"sh /tmp/clawrden-build/make-user.sh $user && mkdir -p /clawrden/bin /var/run/clawrden && chmod 755 /clawrden /clawrden/bin /var/run/clawrden && rm -rf /tmp/clawrden-build\"]"
         echo "COPY --chown=0:0 clawrden-gate /clawrden/bin/clawrden-gate"
         case $base_entry in
             null | '[]') echo 'ENTRYPOINT ["/clawrden/bin/clawrden-gate", "--"]' ;;
