@@ -24,11 +24,16 @@ rows() { # mode source destination
         [ -e "$build/man/$b" ] && echo "644 $build/man/$b /share/man/man${b##*.}/$b"
     done
     echo "644 $build/clawrden-warden.service /lib/systemd/system/clawrden-warden.service"
+    echo "644 packaging/systemd/clawrden.tmpfiles /lib/tmpfiles.d/clawrden.conf"
+    echo "644 packaging/systemd/clawrden.sysusers /lib/sysusers.d/clawrden.conf"
+    for f in install-clawrden.sh harden-container.sh make-user.sh; do echo "755 scripts/$f /share/clawrden/$f"; done
     for f in bash-completion/completions/clawrden zsh/site-functions/_clawrden fish/vendor_completions.d/clawrden.fish; do
         echo "644 $build/completions/$f /share/$f"
     done
     echo "644 packaging/prometheus/clawrden-alerts.yml /share/clawrden/prometheus/clawrden-alerts.yml"
     echo "644 packaging/grafana/clawrden.json /share/clawrden/grafana/clawrden.json"
+    for f in warden.Dockerfile prisoner.Dockerfile policy.yaml; do echo "644 packaging/docker/$f /share/clawrden/docker/$f"; done
+    echo "644 docker-compose.yml /share/clawrden/docker/docker-compose.yml"
     for f in LICENSE README.md NEWS.md SECURITY.md docs/*.md docs/openapi.yaml; do echo "644 $f /share/doc/clawrden/$(basename "$f")"; done
 }
 man_pages() {
@@ -59,7 +64,7 @@ do_install() {
 do_uninstall() {
     rows | while read -r _ _ destination; do rm -f "$root$destination"; done
     rm -f "$root/bin/clawrden-cli"
-    for d in /libexec/clawrden /share/clawrden/policies /share/clawrden/grammars /share/clawrden/prometheus /share/clawrden/grafana \
+    for d in /libexec/clawrden /share/clawrden/policies /share/clawrden/grammars /share/clawrden/prometheus /share/clawrden/grafana /share/clawrden/docker \
         /share/clawrden /share/doc/clawrden; do
         rmdir "$root$d" 2>/dev/null || true
     done
@@ -88,6 +93,7 @@ case ${1:-} in
             grep -q history "$root/share/$f" || { echo "no completion $f"; exit 1; }
         done
         grep -qx "ExecStart=/usr/sbin/clawrden-warden" "$root/lib/systemd/system/clawrden-warden.service"
+        sh "$root/share/clawrden/install-clawrden.sh" --help | grep -q lock-binaries
         do_uninstall
         left=$(find "$top" -type f -o -type l)
         [ -z "$left" ] || { echo "left behind: $left"; exit 1; }

@@ -69,7 +69,7 @@ case $entry in gate | none) ;; *) misuse "--entrypoint is gate or none" ;; esac
 here=${0%/*}
 [ "$here" != "$0" ] || here=.
 find_program() { # name
-    for d in ${programs:+"$programs"} "$here" "$here/../bin" /usr/local/libexec/clawrden /usr/libexec/clawrden /usr/local/bin /usr/bin; do
+    for d in ${programs:+"$programs"} "$here" "$here/../bin" "$here/../../libexec/clawrden" "$here/../../bin" /usr/local/libexec/clawrden /usr/libexec/clawrden /usr/local/bin /usr/bin; do
         [ ! -f "$d/$1" ] || { printf '%s\n' "$d/$1"; return; }
         [ -z "$programs" ] || break
     done

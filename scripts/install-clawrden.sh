@@ -348,7 +348,7 @@ fi
 if [ -z "$shim" ]; then
     here=${0%/*}
     [ "$here" != "$0" ] || here=.
-    for f in "$here/clawrden-shim" "$here/../bin/clawrden-shim" /usr/local/libexec/clawrden/clawrden-shim \
+    for f in "$here/clawrden-shim" "$here/../bin/clawrden-shim" "$here/../../libexec/clawrden/clawrden-shim" /usr/local/libexec/clawrden/clawrden-shim \
         /usr/libexec/clawrden/clawrden-shim $bin/clawrden-shim; do
         [ -z "$shim" ] && [ -f "$f" ] && shim=$f
     done

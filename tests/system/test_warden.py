@@ -104,8 +104,23 @@ def test_the_unit_is_one_that_systemd_understands(tmp_path):
     unit.write_text(text.replace("@SBINDIR@/clawrden-warden", str(BIN / "clawrden-warden")))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and unit.name not in done.stdout + done.stderr, done.stderr
+    said = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--threshold=90", str(unit)], capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0, said.stdout[-200:]
     # What is started must not live in another box than its callers.
     assert not re.search(r"^(Protect|Private|NoNewPrivileges|ReadOnly|Inaccessible|SystemCall|Restrict|RootDir)", text, re.M)
+
+
+@needs_root
+def test_its_directories_and_group(tmp_path):
+    for kind, tool in (("tmpfiles", ["systemd-tmpfiles", "--create"]), ("sysusers", ["systemd-sysusers"])):
+        (tmp_path / f"usr/lib/{kind}.d").mkdir(parents=True)
+        (tmp_path / f"usr/lib/{kind}.d/clawrden.conf").write_text((ROOT / f"packaging/systemd/clawrden.{kind}").read_text())
+        (tmp_path / "etc").mkdir(exist_ok=True)
+        done = subprocess.run([*tool, f"--root={tmp_path}", "clawrden.conf"], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done
+    modes = {d: oct((tmp_path / d).stat().st_mode & 0o777) for d in ("run/clawrden", "etc/clawrden", "var/lib/clawrden", "var/log/clawrden")}
+    assert modes == {"run/clawrden": "0o755", "etc/clawrden": "0o755", "var/lib/clawrden": "0o700", "var/log/clawrden": "0o700"}
+    assert re.search(r"^clawrden:x:\d+:$", (tmp_path / "etc/group").read_text(), re.M)
 
 
 # ---- options ----
