@@ -6,7 +6,7 @@ NINJA = ninja -C
 PYTHON = /usr/bin/python3
 
 .DEFAULT_GOAL := all
-.PHONY: agents all attack floods deps programs demo check check-long check-vm test bench asan lint fuzz install uninstall clean help need image-context
+.PHONY: agents all attack floods deps programs demo check check-long check-vm test bench asan lint fuzz install uninstall clean help need image-context deb
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -77,6 +77,9 @@ bench: all ## medians and ratios of us and the alternatives
 
 asan: need ## unit tests, corpora and whole programs under address and undefined-behaviour sanitizers
 	@build-aux/check.sh asan
+
+deb: all ## a Debian package, BUILD/clawrden_VERSION_amd64.deb
+	@build-aux/deb.sh $(VERSION)
 
 image-context: all ## what docker-compose build needs, in BUILD/image
 	@build-aux/image-context.sh $(BUILD)/image

@@ -40,6 +40,9 @@ check clang-tidy clang-tidy
 check cppcheck cppcheck
 check scdoc scdoc
 check shellcheck shellcheck
+check debhelper dh
+check lintian lintian
+check debootstrap debootstrap
 check binutils readelf
 check procps ps
 check iproute2 ip

@@ -32,8 +32,6 @@ rows() { # mode source destination
     done
     echo "644 packaging/prometheus/clawrden-alerts.yml /share/clawrden/prometheus/clawrden-alerts.yml"
     echo "644 packaging/grafana/clawrden.json /share/clawrden/grafana/clawrden.json"
-    for f in warden.Dockerfile prisoner.Dockerfile policy.yaml; do echo "644 packaging/docker/$f /share/clawrden/docker/$f"; done
-    echo "644 docker-compose.yml /share/clawrden/docker/docker-compose.yml"
     for f in LICENSE README.md NEWS.md SECURITY.md docs/*.md docs/openapi.yaml; do echo "644 $f /share/doc/clawrden/$(basename "$f")"; done
 }
 man_pages() {
@@ -64,7 +62,7 @@ do_install() {
 do_uninstall() {
     rows | while read -r _ _ destination; do rm -f "$root$destination"; done
     rm -f "$root/bin/clawrden-cli"
-    for d in /libexec/clawrden /share/clawrden/policies /share/clawrden/grammars /share/clawrden/prometheus /share/clawrden/grafana /share/clawrden/docker \
+    for d in /libexec/clawrden /share/clawrden/policies /share/clawrden/grammars /share/clawrden/prometheus /share/clawrden/grafana \
         /share/clawrden /share/doc/clawrden; do
         rmdir "$root$d" 2>/dev/null || true
     done
