@@ -3,6 +3,7 @@
 that are installed on this host. Nothing in them comes from the network."""
 import io
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -61,9 +62,14 @@ for f in /etc/profile.d/*.sh; do [ ! -r "$f" ] || . "$f"; done
 """
 
 
-def write_busybox(out):
+def libraries(program):
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+    return re.findall(r"(/lib\S*) \(0x", listed) + re.findall(r"=> (/usr/lib\S*) \(0x", listed)
+
+
+def write_busybox(out, programs=()):
     """An image like Alpine's, as far as shells and tools go: everything is Debian's busybox by another name, the shell is
-    ash, and musl's loader is there for programs that are built for it."""
+    ash, and musl's loader is there for programs that are built for it; `programs` of this host with what they need."""
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT) as tar:
         for path in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "usr/local", "usr/local/bin", "lib", "lib64", "etc", "etc/profile.d", "proc", "sys",
                      "dev", "run", "var", "root", "home"):
@@ -74,7 +80,10 @@ def write_busybox(out):
             add_dir(tar, path, 0o755, 1000)
         busybox = os.path.realpath(shutil.which("busybox"))
         tar.add(busybox, "bin/busybox")
-        for lib in re.findall(r"(/lib\S*) \(0x", subprocess.run(["ldd", busybox], capture_output=True, text=True).stdout):
+        given = [os.path.realpath(shutil.which(name, path="/usr/bin:/bin")) for name in programs]
+        for name, path in zip(programs, given):
+            tar.add(path, "usr/bin/" + name)
+        for lib in sorted({lib for program in (busybox, *given) for lib in libraries(program)}):
             tar.add(os.path.realpath(lib), lib.lstrip("/"))
         if os.path.exists("/lib/ld-musl-x86_64.so.1"):
             tar.add(os.path.realpath("/lib/ld-musl-x86_64.so.1"), "lib/ld-musl-x86_64.so.1")
@@ -104,6 +113,24 @@ def write(out, packages=PACKAGES):
             add_link(tar, "usr/bin/sh", "dash")
         add_text(tar, "etc/passwd", "root:x:0:0:root:/root:/bin/bash\nagent:x:1000:1000::/home/agent:/bin/bash\n")
         add_text(tar, "etc/group", "root:x:0:\nagent:x:1000:\nvideo:x:44:agent\nextra:x:2000:agent\n")
+
+
+def write_debootstrap(out, suite):
+    """Debian's own smallest base of that release, fetched once and kept in the build directory."""
+    roots = pathlib.Path(os.environ.get("BUILD", pathlib.Path(__file__).resolve().parents[2] / "build")) / "roots"
+    kept = roots / f"minbase-{suite}.tar"
+    if not kept.exists():
+        root = roots / f".{suite}.{os.getpid()}"
+        root.mkdir(parents=True)
+        try:
+            subprocess.run(["debootstrap", "--variant=minbase", suite, root], check=True, stdout=subprocess.DEVNULL, timeout=1200)
+            subprocess.run(["tar", "-C", root, "--numeric-owner", "--exclude=./var/cache/apt/archives/*.deb", "-cf", root.with_suffix(".part"), "."],
+                           check=True)
+            root.with_suffix(".part").rename(kept)
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+    with open(kept, "rb") as f:
+        shutil.copyfileobj(f, out)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from conftest import BIN, DOCKER, IMAGE, image, system, wait_for
 
 ROOT = system.ROOT
 FILE = ROOT / "docker-compose.yml"
-BASES = {"debian": IMAGE, "busybox": "clawrden-stand-in:busybox"}
+BASES = {"debian": IMAGE, "busybox": "clawrden-stand-in:busybox", "trixie": "clawrden-stand-in:trixie"}
 
 
 class Fleet:
@@ -65,8 +65,12 @@ def context(engine):
     subprocess.run([ROOT / "build-aux/image-context.sh", "build/image"], check=True, cwd=ROOT)
 
 
-@pytest.fixture(scope="module", params=["debian", pytest.param("busybox", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["debian", *(pytest.param(base, marks=pytest.mark.slow) for base in ("busybox", "trixie"))])
 def fleet(engine, context, request):
+    if request.param == "trixie":
+        with open(engine.dir / "trixie.tar", "wb") as out:
+            image.write_debootstrap(out, "trixie")
+        engine.docker("import", str(engine.dir / "trixie.tar"), BASES["trixie"])
     # Where nobody else may write on the way: the warden looks.
     top = engine.dir / request.param
     top.mkdir()
