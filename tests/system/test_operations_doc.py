@@ -100,7 +100,7 @@ def test_the_metrics_are_those_of_the_warden(warden):
 def test_the_options_are_those_of_the_warden():
     known = set(re.findall(r"^  --([a-z0-9-]+)", subprocess.run([str(BIN / "clawrden-warden"), "--help"], timeout=20,
                                                                 capture_output=True, text=True).stdout, re.M))
-    others = {"api", "token", "yes", "policy", "head", "key", "workspace", "request", "json", "now", "shell", "system", "all", "create-home"}
+    others = {"api", "token", "yes", "policy", "head", "key", "workspace", "request", "json", "now", "shell", "system", "all", "create-home", "no-deps", "watch"}
     for name in re.findall(r"--([a-z][a-z-]+)", PAGE):
         assert name in known | others, name
     assert len([x for x in known if f"--{x}" in PAGE]) > 15
