@@ -115,15 +115,15 @@ def write(out, packages=PACKAGES):
         add_text(tar, "etc/group", "root:x:0:\nagent:x:1000:\nvideo:x:44:agent\nextra:x:2000:agent\n")
 
 
-def write_debootstrap(out, suite):
-    """Debian's own smallest base of that release, fetched once and kept in the build directory."""
+def write_debootstrap(out, suite, packages=()):
+    """Debian's own smallest base of that release, with some more packages, fetched once and kept in the build directory."""
     roots = pathlib.Path(os.environ.get("BUILD", pathlib.Path(__file__).resolve().parents[2] / "build")) / "roots"
-    kept = roots / f"minbase-{suite}.tar"
+    kept = roots / ("-".join(["minbase", suite, *packages]) + ".tar")
     if not kept.exists():
         root = roots / f".{suite}.{os.getpid()}"
         root.mkdir(parents=True)
         try:
-            subprocess.run(["debootstrap", "--variant=minbase", suite, root], check=True, stdout=subprocess.DEVNULL, timeout=1200)
+            subprocess.run(["debootstrap", "--variant=minbase", *([f"--include={','.join(packages)}"] if packages else []), suite, root], check=True, stdout=subprocess.DEVNULL, timeout=1200)
             subprocess.run(["tar", "-C", root, "--numeric-owner", "--exclude=./var/cache/apt/archives/*.deb", "-cf", root.with_suffix(".part"), "."],
                            check=True)
             root.with_suffix(".part").rename(kept)
