@@ -293,6 +293,11 @@ struct cgroup *cgroup_get(const char *container)
     return c;
 }
 
+bool cgroup_is_of(const struct cgroup *c, const char *container)
+{
+    return c->home == home_of(container);
+}
+
 bool cgroup_put(struct cgroup *c, bool spent)
 {
     struct cgroup_home *h = c->home;
@@ -356,13 +361,21 @@ void cgroup_freeze(int dir, bool on)
     write_at(dir, "cgroup.freeze", on ? "1" : "0");
 }
 
-void cgroup_signal(int dir, int signo)
+bool cgroup_holds(int dir, pid_t pid)
+{
+    char text[32];
+    const char *end;
+    return read_at(dir, "cgroup.procs", text, sizeof(text)) > 0 &&
+           phrase_number(text, &end) == (uint64_t)pid && strcmp(end, "\n") == 0;
+}
+
+void cgroup_signal(int dir, int signo, pid_t except)
 {
     static char text[65536];
     ssize_t n = read_at(dir, "cgroup.procs", text, sizeof(text));
     for (const char *p = text; n > 0 && *p;) {
         pid_t pid = (pid_t)phrase_number(p, &p);
-        if (pid > 0)
+        if (pid > 0 && pid != except)
             (void)kill(pid, signo);
         if (*p)
             p++;

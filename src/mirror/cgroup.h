@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct cgroup_home;
 
@@ -27,11 +28,14 @@ const char *cgroup_base(void); /* "" without cgroups */
 struct cgroup *cgroup_get(const char *container);
 /* Gives it back; `spent` when something in it was killed. Returns true when processes are left. */
 bool cgroup_put(struct cgroup *c, bool spent);
+bool cgroup_is_of(const struct cgroup *c, const char *container); /* and that is there still */
 void cgroup_path(const struct cgroup *c, char *out, size_t size);
 /* These take the directory, so that a worker can do it. */
 void cgroup_kill(int dir);
 void cgroup_freeze(int dir, bool on);
-void cgroup_signal(int dir, int signo); /* each process in it once; 0 only counts */
+void cgroup_signal(int dir, int signo, pid_t except); /* each process in it once */
+/* Is `pid` in it, and nobody else? */
+bool cgroup_holds(int dir, pid_t pid);
 bool cgroup_populated(int dir);
 /* At the end: removes what is empty, waiting shortly for what was killed. */
 void cgroup_cleanup(void);

@@ -242,16 +242,16 @@ static void set_caps(struct child_plan *p, uint64_t effective, uint64_t permitte
 
 #define CAP_SYS_ADMIN_BIT (UINT64_C(1) << 21)
 
-/* Its ids and no more rights than the caller has in effect. One right stays permitted for
- * installing the filters, and is gone with exec: that gives what the ids and the bounding set
+/* Its ids and no more rights than the caller has in effect. `kept` stays permitted: one right for
+ * installing the filters, which is gone with exec: that gives what the ids and the bounding set
  * allow. */
-static void become_inside(struct child_plan *p)
+static void become_inside(struct child_plan *p, uint64_t kept)
 {
     const struct subject *s = p->subject;
     uint64_t has = s->effective & s->bounding, ambient = s->ambient & s->bounding;
     (void)prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
     set_ids(p);
-    set_caps(p, has, has | ambient | CAP_SYS_ADMIN_BIT, s->inheritable & s->bounding);
+    set_caps(p, has, has | ambient | kept, s->inheritable & s->bounding);
     for (int cap = 0; cap < 64; cap++)
         if ((ambient >> cap & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
             fail(p, CHILD_IDS, errno);
@@ -273,12 +273,14 @@ _Noreturn static void run_inside(struct child_plan *p)
     int cwd;
     subject_apply_limits(p->subject);
     int r = inside_enter(p->inside, p->proc);
+    if (r == 0)
+        r = inside_set_label(p->inside);
     if (r < 0)
         fail(p, CHILD_ENTER, -r);
     place_fds(p, &cwd); /* behind what needs descriptors of ours: it may take their numbers */
     subject_apply_bounds(p->subject, true);
     umask((mode_t)p->start->umask);
-    become_inside(p);
+    become_inside(p, CAP_SYS_ADMIN_BIT);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     int content = open_program(p);
     enter_cwd(p, cwd);
@@ -294,6 +296,26 @@ _Noreturn static void run_inside(struct child_plan *p)
         fail(p, CHILD_CLONE, (int)-pid);
     p->pid = (pid_t)pid;
     _exit(0);
+}
+
+/* Under the filter already, so only calls that seat.c has rehearsed. */
+_Noreturn void child_run_seated(struct child_plan *p)
+{
+    int cwd;
+    subject_apply_limits(p->subject);
+    int r = inside_set_label(p->inside);
+    if (r < 0)
+        fail(p, CHILD_ENTER, -r);
+    place_fds(p, &cwd);
+    subject_apply_bounds(p->subject, true);
+    umask((mode_t)p->start->umask);
+    become_inside(p, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    int content = open_program(p);
+    enter_cwd(p, cwd);
+    subject_apply_files(p->subject);
+    lead_group(p);
+    execute(p, content);
 }
 
 _Noreturn void child_run(struct child_plan *p)

@@ -4,7 +4,8 @@
  *
  * For a container there are two: the first, outside of the pid namespace where nobody in there can
  * see, signal or trace it, does all that takes rights; the second, its sibling in the namespace,
- * has only to execute. The first ends when the second has executed. */
+ * has only to execute. The first ends when the second has executed. Where the worker keeps a seat
+ * in the container (seat.h) there is one, which inherits from it what the first would do. */
 #pragma once
 
 #include <stdbool.h>
@@ -55,6 +56,9 @@ struct child_plan {
 #define CHILD_FDS_MAX (4 + V2_FDS_MORE_MAX)
 
 _Noreturn void child_run(struct child_plan *p);
+/* The child of a seat (seat.h), which is in the container, and its pid namespace, from the start.
+ */
+_Noreturn void child_run_seated(struct child_plan *p);
 /* The message was looked at before (handover.c); its descriptors are taken in the child, so that
  * they are never in the worker's table, where closing one could block. 0 or negative errno. */
 int child_take_fds(const struct v2_fds *handover, int conn, int fds[CHILD_FDS_MAX]);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "mirror/cgroup.h"
 #include "mirror/worker.h"
 
 struct crew_member crew[CREW_MAX];
@@ -33,10 +34,25 @@ bool crew_hire(void)
 
 static struct crew_member *idle(void)
 {
-    for (unsigned i = 0; i < CREW_MAX; i++)
+    struct crew_member *m = NULL;
+    for (unsigned i = 0; i < CREW_MAX && (!m || m->seated); i++)
         if (crew[i].state == CREW_IDLE)
-            return &crew[i];
-    return NULL;
+            m = &crew[i];
+    return m;
+}
+
+struct crew_member *crew_get_seated(const char *container, unsigned *ret)
+{
+    struct crew_member *m = NULL;
+    *ret = 0;
+    for (unsigned i = 0; i < CREW_MAX; i++) {
+        if (!crew[i].seated || !cgroup_is_of(crew[i].cgroup, container))
+            continue;
+        (*ret)++;
+        if (crew[i].state == CREW_IDLE)
+            m = &crew[i];
+    }
+    return m;
 }
 
 struct crew_member *crew_get(void)

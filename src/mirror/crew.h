@@ -27,18 +27,22 @@ struct crew_member {
     uint32_t uid; /* of the job's caller */
     uint64_t job;
     uint64_t deadline;     /* monotonic ms; 0: none */
-    struct cgroup *cgroup; /* of the job, or NULL */
+    struct cgroup *cgroup; /* of the job, or the one in which it keeps a seat; or NULL */
     pid_t command;         /* of the job, leads its group; 0: not started */
     bool ended;            /* its job's end is reported */
     bool spent;            /* something was killed in its cgroup */
     bool frozen;           /* its cgroup stands still */
     bool forgotten;        /* the lookup was cancelled */
+    bool seated;           /* it keeps a seat in its cgroup (seat.h), or may when its job ends */
 };
 
 extern struct crew_member crew[CREW_MAX];
 
-/* An idle one, or a new one; NULL when there can be no more. */
+/* An idle one, rather without a seat, or a new one; NULL when there can be no more. */
 struct crew_member *crew_get(void);
+/* An idle one with a seat in a cgroup of `container`; how many have one there is counted in *ret.
+ */
+struct crew_member *crew_get_seated(const char *container, unsigned *ret);
 /* Makes one; false when there can be no more. */
 bool crew_hire(void);
 struct crew_member *crew_find(uint64_t job, enum crew_state state);

@@ -23,6 +23,7 @@
 #define LOOKUP_MS 1000
 #define LOOKUPS_MAX 64   /* at once, the dying included; the warden has half as many open */
 #define JOBS_MAX 512     /* at once; see has_room() */
+#define SEATS_MAX 8      /* of one container: each counts for its limit of processes */
 #define START_MS 45000   /* more than a worker waits for the shim's descriptors */
 #define RELEASE_MS 20000 /* more than a worker waits for a client that does not read */
 
@@ -99,19 +100,41 @@ static void on_resolve(struct packet *p)
     packet_done(p);
 }
 
-/* Below the cgroup of the container's init, or ours when it stands at the root. */
-static struct cgroup *choose_cgroup(pid_t init)
+static void settle_cgroup(struct crew_member *m)
 {
-    char path[HIERARCHY_PATH_MAX];
-    if (!cgroups)
-        return NULL;
-    return init && hierarchy_v2_path(init, path) == 0 ? cgroup_get(path) : cgroup_get(NULL);
+    if (m->cgroup && m->frozen)
+        cgroup_freeze(m->cgroup->dir, false);
+    if (m->cgroup)
+        (void)cgroup_put(m->cgroup, m->spent);
+    m->cgroup = NULL;
+    m->frozen = m->seated = false;
+}
+
+/* Seats hold cgroups of containers, of which there are not so many. */
+static void dismiss_seats(void)
+{
+    for (unsigned i = 0; i < CREW_MAX; i++)
+        if (crew[i].state == CREW_IDLE && crew[i].seated) {
+            settle_cgroup(&crew[i]);
+            crew_dismiss(&crew[i]);
+        }
+}
+
+/* Below the cgroup of the container's init, or ours when `container` is NULL. */
+static struct cgroup *choose_cgroup(const char *container)
+{
+    struct cgroup *c = cgroups ? cgroup_get(container) : NULL;
+    if (c || !cgroups)
+        return c;
+    dismiss_seats();
+    return cgroup_get(container);
 }
 
 /* Behind the descriptors that came with the message; an attached body stays the last. */
-static void add_cgroup(struct packet *p, struct crew_member *m, unsigned at, pid_t init)
+static void add_cgroup(struct packet *p, struct crew_member *m, unsigned at, const char *container)
 {
-    m->cgroup = choose_cgroup(init);
+    if (!m->cgroup)
+        m->cgroup = choose_cgroup(container);
     if (!m->cgroup)
         return;
     memmove(p->fds + at + 1, p->fds + at, sizeof(int) * (HELPER_FDS_MAX - at - 1));
@@ -162,7 +185,13 @@ static void on_start(struct packet *p)
         return;
     }
     bool v1 = s.flags & HELPER_PEER_V1, room = has_room(s.peer.uid);
-    struct crew_member *m = room ? crew_get() : NULL;
+    char path[HIERARCHY_PATH_MAX];
+    bool inside = s.init && cgroups && hierarchy_v2_path((pid_t)s.init, path) == 0;
+    bool may_seat = inside && !(s.flags & HELPER_BY_ENGINE);
+    unsigned seats = SEATS_MAX;
+    struct crew_member *m = room && may_seat ? crew_get_seated(path, &seats) : NULL;
+    if (room && !m && (m = crew_get()))
+        settle_cgroup(m); /* its seat is elsewhere */
     if (!m) {
         refuse_start(p, v1,
                      room
@@ -172,7 +201,10 @@ static void on_start(struct packet *p)
         return;
     }
     unsigned own = p->fds_count - attached;
-    add_cgroup(p, m, own, (pid_t)s.init);
+    add_cgroup(p, m, own, inside ? path : NULL);
+    m->seated = m->seated || seats < SEATS_MAX;
+    if (m->seated)
+        p->head.flags |= HELPER_SEAT;
     if (s.init && !m->cgroup && !(s.flags & HELPER_BY_ENGINE)) {
         refuse_start(p, v1, "clawrden: no cgroup could be made for it in its container\n");
         return;
@@ -242,16 +274,6 @@ static void on_cancel(struct packet *p)
 
 /* ---- news of the workers ---- */
 
-static void settle_cgroup(struct crew_member *m)
-{
-    if (m->cgroup && m->frozen)
-        cgroup_freeze(m->cgroup->dir, false);
-    if (m->cgroup)
-        (void)cgroup_put(m->cgroup, m->spent);
-    m->cgroup = NULL;
-    m->frozen = false;
-}
-
 static void on_started(struct crew_member *m, const struct packet *p)
 {
     char path[600] = "";
@@ -283,9 +305,11 @@ static void on_ended(struct crew_member *m, const struct packet *p)
 static void on_idle(struct crew_member *m, const struct packet *p)
 {
     struct helper_end e;
-    if (helper_end_decode(p->body, p->head.len, &e) == 0 && (e.flags & HELPER_END_CGROUP_SPENT))
-        m->spent = true;
-    settle_cgroup(m);
+    bool fine = helper_end_decode(p->body, p->head.len, &e) == 0;
+    m->spent = m->spent || (fine && (e.flags & HELPER_END_CGROUP_SPENT));
+    m->seated = fine && (e.flags & HELPER_END_SEAT) && !m->spent && !m->frozen;
+    if (!m->seated)
+        settle_cgroup(m);
     m->state = CREW_IDLE;
     m->deadline = 0;
     if (crew_count(CREW_IDLE) > CREW_IDLE_MAX)
@@ -305,8 +329,8 @@ static void on_lost(struct crew_member *m)
                 (void)kill(-m->command, SIGKILL); /* what left its group is out of reach now */
             end_job(m->job, "clawrden: the process that ran this command died\n");
         }
-        settle_cgroup(m);
     }
+    settle_cgroup(m);
     crew_forget(m);
 }
 
@@ -433,8 +457,7 @@ static void shut_down(void)
             (void)kill(m->pid, SIGKILL);
     }
     for (unsigned i = 0; i < CREW_MAX; i++)
-        if (crew[i].state == CREW_JOB)
-            settle_cgroup(&crew[i]);
+        settle_cgroup(&crew[i]);
     cgroup_cleanup();
 }
 

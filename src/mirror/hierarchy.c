@@ -194,6 +194,50 @@ int hierarchy_open(pid_t pid, int fds[HIERARCHY_MAX], const char **ret_what)
     return count;
 }
 
+/* The v1 lines of /proc/PID/cgroup, which come before that of v2: their length in `text`. */
+static size_t v1_lines(pid_t pid)
+{
+    if (!read_cgroups(pid))
+        return 0;
+    const char *end = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+    return end ? (size_t)(end - text) + 1 : 0;
+}
+
+bool hierarchy_same(pid_t a, pid_t b)
+{
+    static char first[8192];
+    size_t n = v1_lines(a);
+    if (n == 0 || n > sizeof(first))
+        return false;
+    memcpy(first, text, n);
+    return v1_lines(b) == n && memcmp(first, text, n) == 0;
+}
+
+bool hierarchy_pids_allow(pid_t pid, uint64_t count)
+{
+    char *at = text, *controllers, *path, file[HIERARCHY_PATH_MAX];
+    struct phrase w = PHRASE(file);
+    file[0] = 0;
+    if (!read_cgroups(pid))
+        return false;
+    while (next_line(&at, &controllers, &path)) {
+        const struct mount *m = controllers[0] ? find_mount(controllers) : NULL;
+        const char *mount = m ? m->at : v2;
+        /* v2 comes last, and counts where v1 has none */
+        if ((controllers[0] && strcmp(controllers, "pids") != 0) || (!controllers[0] && file[0]))
+            continue;
+        if (!mount[0] || strlen(mount) + strlen(path) + sizeof("/pids.max") > sizeof(file))
+            return false;
+        phrase_add(&w, mount);
+        phrase_add(&w, path);
+        phrase_add(&w, "/pids.max");
+    }
+    /* Without such a file nobody counts. */
+    if (!read_text(file) || strncmp(text, "max", 3) == 0)
+        return access(file, F_OK) < 0 || strncmp(text, "max", 3) == 0;
+    return phrase_number(text, NULL) >= count;
+}
+
 void hierarchy_close(int fds[HIERARCHY_MAX], int count)
 {
     for (int i = 0; i < count; i++)

@@ -113,6 +113,8 @@ static int compare_spaces(struct inside *in, pid_t caller, enum inside_aim aim, 
             return refuse(why, "the caller is in another ", kinds[i].words,
                           " namespace than its container: it is in a sandbox of its own, and its "
                           "command would run outside of it");
+        in->at[i].dev = init.st_dev;
+        in->at[i].ino = init.st_ino;
         if (!same(&init, &own[i]))
             in->spaces |= kinds[i].flag;
     }
@@ -127,7 +129,7 @@ static int compare_spaces(struct inside *in, pid_t caller, enum inside_aim aim, 
     return 0;
 }
 
-static int compare_walls(const struct inside *in, pid_t caller_pid, const struct subject *caller,
+static int compare_walls(struct inside *in, pid_t caller_pid, const struct subject *caller,
                          enum inside_aim aim, struct phrase *why)
 {
     struct stat init, his;
@@ -135,6 +137,8 @@ static int compare_walls(const struct inside *in, pid_t caller_pid, const struct
         return refuse(why, "its root directory cannot be told", "", "");
     if (!same(&init, &his))
         return refuse(why, "the caller has another root directory than its container", "", "");
+    in->at[INSIDE_KINDS].dev = init.st_dev;
+    in->at[INSIDE_KINDS].ino = init.st_ino;
     if (caller->filters != in->init_status.filters)
         return refuse(why,
                       "the caller stands under other seccomp filters than its container: it is in "
@@ -224,15 +228,20 @@ static int compare_labels(struct inside *in, pid_t caller, struct phrase *why)
         return refuse(why, "the caller has another security label than its container", "", "");
     if (strcmp(in->label, own) == 0)
         in->label[0] = 0;
+    in->selinux = strchr(in->label, ':') && access("/sys/fs/selinux", F_OK) == 0;
     return 0;
 }
 
-static int open_cgroups(struct inside *in, struct phrase *why)
+int inside_open_cgroups(struct inside *in, struct phrase *why)
 {
     const char *what;
     in->tasks_count = hierarchy_open(in->init, in->tasks, &what);
-    if (in->tasks_count >= 0)
+    if (in->tasks_count >= 0 && subject_alive(in->initfd))
         return 0;
+    if (in->tasks_count >= 0) {
+        phrase_add(why, "its container has ended");
+        return -ESRCH;
+    }
     int r = in->tasks_count;
     in->tasks_count = 0;
     phrase_add(why, "its cgroup (");
@@ -270,8 +279,6 @@ int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *
             phrase_add(why, "its container's root directory cannot be opened");
         }
     }
-    if (r == 0 && aim == INSIDE_RUN)
-        r = open_cgroups(ret, why);
     if (r == 0 && !subject_alive(initfd)) {
         phrase_add(why, "its container has ended");
         r = -ESRCH;
@@ -353,21 +360,21 @@ int inside_enter_files(const struct inside *in, int proc)
 }
 
 /* The module applies it at the next exec. AppArmor wants a word before it. */
-static int set_label(const struct inside *in)
+int inside_set_label(const struct inside *in)
 {
     char text[INSIDE_LABEL_MAX + 8] = "";
     struct phrase w = PHRASE(text);
-    bool selinux = strchr(in->label, ':') && access("/sys/fs/selinux", F_OK) == 0;
     char *mode = NULL;
     if (!in->label[0])
         return 0;
+    bool selinux = in->selinux;
     if (!selinux)
         phrase_add(&w, "exec ");
     phrase_add(&w, in->label);
     /* "docker-default (enforce)" is the profile and its mode */
     if (!selinux && (mode = strstr(text, " (")))
         *mode = 0;
-    int fd = open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC);
+    int fd = open("self/attr/exec", O_WRONLY | O_CLOEXEC); /* we stand in the host's /proc */
     if (fd < 0)
         return -errno;
     ssize_t n = write(fd, text, strlen(text));
@@ -379,8 +386,6 @@ static int set_label(const struct inside *in)
 int inside_enter(const struct inside *in, int proc)
 {
     int r = hierarchy_join(in->tasks, in->tasks_count);
-    if (r == 0)
-        r = set_label(in);
     /* Ours may hold keys that are not for it. */
     if (r == 0 && syscall(SYS_keyctl, COMPAT_KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 &&
         errno != ENOSYS)

@@ -33,7 +33,11 @@ struct inside {
     struct subject init_status;
     struct inside_ids uids, gids;
     char label[INSIDE_LABEL_MAX]; /* of the security module, when it is not ours; or "" */
-    int tasks[HIERARCHY_MAX];     /* owned, when tasks_count > 0 */
+    bool selinux;                 /* whose label it is */
+    struct {
+        uint64_t dev, ino;
+    } at[INSIDE_KINDS + 1];   /* init's namespaces and its root directory */
+    int tasks[HIERARCHY_MAX]; /* owned, when tasks_count > 0 */
     int tasks_count;
 };
 
@@ -44,14 +48,16 @@ bool inside_missing(char *words, size_t size);
  * memory of the helper's, and so more containers will do. */
 enum inside_aim { INSIDE_LOOK, INSIDE_RUN, INSIDE_BY_ENGINE };
 
-/* Looks at init and compares the caller with it: `caller` has its status. With INSIDE_RUN also what
- * only a command needs. 0, or a negative errno with words. Free with inside_close() in any case. */
+/* Looks at init and compares the caller with it: `caller` has its status. 0, or a negative errno
+ * with words. Free with inside_close() in any case. */
 int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *caller,
                 enum inside_aim aim, struct inside *ret, struct phrase *why);
 /* A caller with fewer rights than its container's first process: the engine would give its command
  * all of them. 0, or -EPERM with words. */
 int inside_check_rights(const struct inside *in, const struct subject *caller, uint32_t uid,
                         struct phrase *why);
+/* What a command that does not start from a seat has to join. 0, or a negative errno with words. */
+int inside_open_cgroups(struct inside *in, struct phrase *why);
 void inside_close(struct inside *in);
 
 /* Ids of the host into those of the container, in place. -ERANGE: one has no number in there. */
@@ -62,5 +68,7 @@ int inside_translate(const struct inside *in, struct helper_peer *p, uint8_t *gr
 /* For a lookup: the user and mount namespaces only, so that nobody in there sees it. Both leave the
  * child in the host's /proc, for paths like "self/fd/3". 0 or negative errno. */
 int inside_enter_files(const struct inside *in, int proc);
-/* For a command: cgroups, all namespaces; its own children are in the pid namespace. */
+/* For a command or a seat: cgroups, all namespaces; its own children are in the pid namespace. */
 int inside_enter(const struct inside *in, int proc);
+/* The security label that the next exec is to bring; in the host's /proc. */
+int inside_set_label(const struct inside *in);

@@ -21,6 +21,7 @@
 #include "mirror/compat.h"
 #include "mirror/handover.h"
 #include "mirror/phrase.h"
+#include "mirror/seat.h"
 #include "mirror/sender.h"
 #include "mirror/sieve.h"
 #include "mirror/tree.h"
@@ -28,7 +29,6 @@
 #include "wire/bytes.h"
 #include "wire/v2.h"
 
-#define LAUNCH_S 5 /* from clone to exec */
 #define LAST_MESSAGES 16
 
 uint64_t job_now(void)
@@ -157,7 +157,7 @@ static void signal_all(struct job *j, int signo)
     } else if (j->by_engine && j->cgroup < 0)
         byengine_signal(j, signo, true);
     else if (j->cgroup >= 0)
-        cgroup_signal(j->cgroup, signo);
+        cgroup_signal(j->cgroup, signo, seat_pid());
     else if (j->pid)
         (void)kill(-j->pid, signo);
 }
@@ -252,9 +252,12 @@ void job_reap(struct job *j)
     struct signalfd_siginfo si;
     siginfo_t who;
     int status;
+    /* SIGURG: a seat ended, or a child of one, which is as others are when it has executed. */
     while (read(j->w->signals, &si, sizeof(si)) == (ssize_t)sizeof(si))
-        if (si.ssi_signo != SIGCHLD)
+        if (si.ssi_signo != SIGCHLD && si.ssi_signo != SIGURG)
             on_terminal(j, (int)si.ssi_signo);
+    if (j->seated && j->pid && waitpid(j->pid, &status, WNOHANG | __WCLONE) == j->pid)
+        on_gone(j, status);
     for (;;) {
         who.si_pid = 0;
         if (waitid(P_ALL, 0, &who, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0 || who.si_pid == 0)
@@ -364,6 +367,15 @@ static void list_groups(struct job *j)
         j->plan.groups[i] = helper_group(&j->who, i);
 }
 
+/* What the command needs that inherits nothing. */
+static int without_seat(struct job *j, struct phrase *why)
+{
+    int r = inside_open_cgroups(&j->inside, why);
+    return r < 0 ? r
+                 : sieve_read(j->inside.init, j->inside.start_time, j->inside.init_status.filters,
+                              why);
+}
+
 /* Its container: walls that changed since the lookup, what its command has to join and to stand
  * under, and its ids as they are called in there. */
 static bool look_at_container(struct job *j)
@@ -380,8 +392,8 @@ static bool look_at_container(struct job *j)
                         j->by_engine ? INSIDE_BY_ENGINE : INSIDE_RUN, &j->inside, &why);
     if (r == 0 && j->by_engine)
         r = inside_check_rights(&j->inside, &j->subject, j->start.peer.uid, &why);
-    if (r == 0 && !j->by_engine)
-        r = sieve_read(init, j->inside.start_time, j->inside.init_status.filters, &why);
+    if (r == 0 && !j->by_engine && !(j->seated = seat_fits(j)))
+        r = without_seat(j, &why);
     if (r == 0 && (r = inside_translate(&j->inside, &j->who, groups)) < 0)
         phrase_add(&why, "an id of the caller has no number in its container");
     if (r == 0 && j->start.peer.uid == 0)
@@ -442,7 +454,7 @@ static void limit_launch(bool on)
 {
     static int timer = -1; /* the kernel's number for it */
     struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
-    struct itimerspec t = {.it_value = {.tv_sec = on ? LAUNCH_S : 0}};
+    struct itimerspec t = {.it_value = {.tv_sec = on ? JOB_LAUNCH_S : 0}};
     if (timer < 0 && syscall(SYS_timer_create, CLOCK_MONOTONIC, &e, &timer) < 0)
         worker_leave();
     if (syscall(SYS_timer_settime, timer, 0, &t, NULL) < 0)
@@ -458,12 +470,10 @@ static long second_pid(struct job *j, long first)
     return j->plan.pid || j->plan.stage != CHILD_FINE ? j->plan.pid : -EINTR;
 }
 
-bool job_launch(struct job *j)
+/* The pid, or a negative errno; the plan says what else went wrong. */
+static long launch_alone(struct job *j)
 {
     bool inside = j->plan.inside != NULL;
-    if (j->by_engine)
-        return byengine_launch(j);
-    j->plan.stage = CHILD_FINE;
     if (inside)
         limit_launch(true);
     long pid = clone_vfork(j->cgroup);
@@ -473,7 +483,29 @@ bool job_launch(struct job *j)
         limit_launch(false);
     if (inside && pid > 0)
         pid = second_pid(j, pid);
-    if (pid < 0) {
+    return pid;
+}
+
+/* The seat may have been lost since it was looked at. */
+static long launch_seated(struct job *j)
+{
+    char text[256] = "";
+    struct phrase why = PHRASE(text);
+    long pid = seat_launch(j);
+    if (pid != -ESRCH)
+        return pid;
+    j->seated = false;
+    int r = without_seat(j, &why);
+    return r < 0 ? r : launch_alone(j);
+}
+
+bool job_launch(struct job *j)
+{
+    if (j->by_engine)
+        return byengine_launch(j);
+    j->plan.stage = CHILD_FINE;
+    long pid = j->seated ? launch_seated(j) : launch_alone(j);
+    if (pid < 0 && j->plan.stage == CHILD_FINE) {
         job_fail(j, 125, "no process could be made for it", (int)-pid);
         return false;
     }
@@ -668,26 +700,31 @@ static void done(struct job *j)
     uint8_t out[64];
     struct helper_end m = {.text = ""};
     int status;
+    bool kept = false;
     /* Closing the caller's connection may block when it sent descriptors that nobody took. */
     close(j->conn);
     if (j->pidfd >= 0)
         close(j->pidfd);
     if (j->slave >= 0)
         close(j->slave);
-    if (j->cgroup >= 0)
-        close(j->cgroup);
     if (j->by_engine)
         byengine_done(j);
-    if (j->initfd >= 0) {
-        inside_close(&j->inside);
-        close(j->initfd);
-    }
     while (waitpid(-1, &status, WNOHANG) > 0)
         ;
     if (waitpid(-1, &status, WNOHANG) == 0)
         j->reuse = false; /* a child that cannot die yet, or what it left behind */
+    if (j->reuse)
+        kept = seat_keep(j);
+    if (j->cgroup >= 0)
+        close(j->cgroup);
+    if (j->initfd >= 0) {
+        inside_close(&j->inside);
+        close(j->initfd);
+    }
     if (!j->reuse)
         return;
+    if (kept)
+        m.flags |= HELPER_END_SEAT;
     if (j->spent)
         m.flags |= HELPER_END_CGROUP_SPENT;
     size_t n = helper_end_encode(&m, out, sizeof(out));
@@ -726,6 +763,9 @@ bool job_run(struct worker *w, struct packet *p)
         j.cgroup = p->fds[at];
         p->fds[at] = -1;
     }
+    j.body = p->body;
+    j.body_len = p->head.len;
+    j.may_seat = p->head.flags & HELPER_SEAT;
     j.v1 = j.start.flags & HELPER_PEER_V1;
     j.by_engine = j.start.flags & HELPER_BY_ENGINE;
     if (j.by_engine && j.initfd < 0)

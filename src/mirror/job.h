@@ -20,6 +20,10 @@ struct job {
     int cgroup;                /* owned: directory of the command's cgroup, or -1 */
     int slave;                 /* owned: the pty whose session we lead, or -1 */
     struct helper_start start; /* its strings lie in the message, gone after the start */
+    const uint8_t *body;       /* that message */
+    size_t body_len;
+    bool may_seat; /* a seat may be kept for others (seat.h) */
+    bool seated;   /* it starts from one */
     struct subject subject;
     struct inside inside;   /* its container, when initfd >= 0 */
     struct helper_peer who; /* the caller's ids as they are called in there */
@@ -61,3 +65,5 @@ void job_report_ended(struct job *j); /* when j->pid is 0 and it was not yet rep
 /* A message of the dispatcher: true when it was RELEASE, with its text in j->text. */
 bool job_command(struct job *j);
 uint64_t job_now(void); /* ms */
+
+#define JOB_LAUNCH_S 5 /* from clone to exec */

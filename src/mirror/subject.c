@@ -294,22 +294,22 @@ void subject_apply_limits(const struct subject *s)
         (void)setpriority(PRIO_PROCESS, 0, s->nice);
     char text[8] = {0};
     int have = 0;
-    if (read_proc(0, "/oom_score_adj", text, sizeof(text)) > 0) {
+    /* We stand in the host's /proc; the container's may be anything. */
+    int fd = open("self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0) {
         int sign = text[0] == '-';
         have = (int)phrase_number(text + sign, NULL) * (sign ? -1 : 1);
     }
-    if (have != s->oom_score) {
+    if (fd >= 0 && have != s->oom_score) {
         char out[16] = "";
         struct phrase w = PHRASE(out);
         if (s->oom_score < 0)
             phrase_add(&w, "-");
         phrase_add_number(&w, (uint64_t)(s->oom_score < 0 ? -s->oom_score : s->oom_score));
-        int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-        if (fd >= 0) {
-            (void)!write(fd, out, w.len);
-            close(fd);
-        }
+        (void)!pwrite(fd, out, w.len, 0);
     }
+    if (fd >= 0)
+        close(fd);
     apply_limits(s);
 }
 

@@ -25,6 +25,7 @@ static void setup(struct worker *w, int sock)
         _exit(1);
     sigemptyset(&ours);
     sigaddset(&ours, SIGCHLD);
+    sigaddset(&ours, SIGURG);
     sigaddset(&ours, SIGINT);
     sigaddset(&ours, SIGQUIT);
     sigaddset(&ours, SIGTSTP);

@@ -184,7 +184,8 @@ int helper_head_decode(const uint8_t in[HELPER_HEAD_SIZE], struct helper_head *r
 {
     struct helper_head h = {
         .type = in[0], .flags = in[1], .len = bytes_get_u32(in + 4), .job = bytes_get_u64(in + 8)};
-    if ((h.flags & ~(HELPER_ATTACHED | HELPER_CGROUP)) || in[2] || in[3] || h.len > HELPER_BODY_MAX)
+    if ((h.flags & ~(HELPER_ATTACHED | HELPER_CGROUP | HELPER_SEAT)) || in[2] || in[3] ||
+        h.len > HELPER_BODY_MAX)
         return -EBADMSG;
     *ret = h;
     return 0;
@@ -363,9 +364,9 @@ int helper_end_decode(const uint8_t *in, size_t len, struct helper_end *ret)
     m.value = get_u32(&r);
     m.flags = get_u32(&r);
     m.text = get_string(&r);
-    if (!r.bad &&
-        (m.kind > HELPER_END_FAILED || m.value > 255 ||
-         (m.flags & ~(HELPER_END_CALLER_GONE | HELPER_END_CGROUP_SPENT | HELPER_END_ASK_ENGINE))))
+    if (!r.bad && (m.kind > HELPER_END_FAILED || m.value > 255 ||
+                   (m.flags & ~(HELPER_END_CALLER_GONE | HELPER_END_CGROUP_SPENT |
+                                HELPER_END_ASK_ENGINE | HELPER_END_SEAT))))
         r.bad = -EBADMSG;
     if (!r.bad && strlen(m.text) > 8192)
         r.bad = -E2BIG;

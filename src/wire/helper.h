@@ -57,6 +57,7 @@ enum helper_type {
 
 #define HELPER_ATTACHED 1u /* the body is in a memfd, the last descriptor */
 #define HELPER_CGROUP 2u   /* inside the helper only: the command's cgroup is attached */
+#define HELPER_SEAT 4u     /* inside the helper only: a seat may be kept in there */
 
 /* u8 type | u8 flags | u16 zero | u32 len | u64 job */
 struct helper_head {
@@ -144,6 +145,7 @@ enum helper_end_kind { HELPER_END_EXIT, HELPER_END_SIGNAL, HELPER_END_FAILED };
 #define HELPER_END_CALLER_GONE 1u
 #define HELPER_END_ASK_ENGINE 4u   /* the engine knows its exit code */
 #define HELPER_END_CGROUP_SPENT 2u /* inside the helper only: it was killed, never use it again */
+#define HELPER_END_SEAT 8u         /* inside the helper only: a seat is kept in the cgroup */
 
 /* HELPER_ENDED; also the body of HELPER_RELEASE (what to tell the shim) and HELPER_IDLE (flags). */
 struct helper_end {

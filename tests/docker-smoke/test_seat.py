@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+"""What the helper keeps in a container to start commands from: that it is used, that commands do not see the difference, and what
+becomes of it, and of them, when somebody kills, moves, freezes or starves it."""
+import json
+import os
+import pathlib
+import signal
+import time
+
+import pytest
+
+from conftest import wait_for
+from test_mirror import compare, facts
+
+
+def children(pid):
+    return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def seats(w):
+    found = []
+    for helper in children(w.pid):
+        for worker in children(helper):
+            for p in children(worker):
+                try:
+                    if os.readlink(f"/proc/{p}/exe").startswith("/memfd:clawrden-mirror") and state(p) not in "ZX":
+                        found.append(p)
+                except OSError:
+                    pass
+    return found
+
+
+def state(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def turns(pid):
+    """How often it slept: once a command."""
+    return int(pathlib.Path(f"/proc/{pid}/status").read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+
+def seat(w, c):
+    assert c.run("true").returncode == 0
+    return wait_for(lambda: seats(w), 20)[0]
+
+
+def in_cgroup(c):
+    return sorted(set().union(*[{int(p) for p in f.read_text().split()}
+                                for f in pathlib.Path("/sys/fs/cgroup").glob(f"**/*{c.id}*/**/cgroup.procs")]))
+
+
+@pytest.mark.parametrize("user", ["1000", "0"])
+def test_a_command_from_a_seat_is_what_docker_exec_starts(warden, make_container, user):
+    c = make_container("-m", "256m", "--pids-limit", "200", user=user)
+    s = seat(warden, c)
+    before = turns(s)
+    compare(c)
+    assert s in seats(warden) and turns(s) > before, "it was not used"
+    # another user, and what only this caller has, right behind it
+    other = "0" if user == "1000" else "1000"
+    assert facts(lambda *a: c.run(*a, user=other))["status"] == facts(lambda *a: c.exec(*a, user=other))["status"]
+    done = c.exec("sh", "-c", "umask 0137; ulimit -f 1234; trap '' USR1; cd /usr; exec /opt/shims/sh -c 'umask; ulimit -f; pwd; grep SigIgn /proc/self/status'",
+                  env=c.ENV)
+    assert done.stdout.split()[:3] == [b"0137", b"1234", b"/usr"] and int(done.stdout.split()[-1], 16) >> 9 & 1
+    assert c.run("sh", "-c", "umask; ulimit -f; pwd").stdout.split() == [b"0022", b"unlimited", b"/app"]
+    assert c.run("true", env=["LD_PRELOAD=/x"], check=False).returncode == 0
+    for code in (0, 7, 127):
+        assert c.run("sh", "-c", f"exit {code}").returncode == code
+    assert c.run("sh", "-c", "kill -9 $$").returncode == 137
+    assert c.run("cat", input=b"x" * 300000).stdout == b"x" * 300000
+    # what is too long for the seat's message goes the long way
+    assert c.run("sh", "-c", "echo $#", "sh", *["x" * 50] * 2000).stdout == b"2000\n"
+    assert s in seats(warden)
+
+
+def test_nobody_in_there_sees_or_reaches_it(warden, make_container):
+    c = make_container(user="0")
+    s = seat(warden, c)
+    status = pathlib.Path(f"/proc/{s}/status").read_text()
+    assert len(status.split("\nNSpid:")[1].split("\n")[0].split()) == 1, "it is in the container's pid namespace"
+    assert os.stat(f"/proc/{s}/environ").st_uid == 0 and os.stat(f"/proc/{s}").st_uid == 0
+    seen = set(c.exec("/bin/sh", "-c", "for p in /proc/[0-9]*; do cat $p/comm; done").stdout.split())
+    assert seen <= {b"sh", b"cat", b"sleep"}, seen
+    assert c.exec("/bin/sh", "-c", f"kill -9 {s}", check=False).returncode != 0 and state(s) == "S"
+    assert c.exec("/bin/sh", "-c", "kill -9 -1; kill -STOP -1; true", check=False).returncode in (0, 137) and state(s) == "S"
+    assert c.run("true").returncode == 0 and s in seats(warden)
+
+
+@pytest.mark.slow
+def test_one_that_is_killed_stopped_or_moved_is_replaced(warden, make_container):
+    c, other = make_container(), make_container()
+    s = seat(warden, c)
+    os.kill(s, signal.SIGKILL)
+    compare(c)
+    s = wait_for(lambda: seats(warden), 20)[0]
+    # moved out of one hierarchy of the container by the host's root: the command is where it belongs
+    path = next(line.split(":")[1:] for line in pathlib.Path(f"/proc/{s}/cgroup").read_text().splitlines() if ":pids:" in line or line.startswith("0::"))
+    root = pathlib.Path("/sys/fs/cgroup/pids" if path[0] == "pids" else "/sys/fs/cgroup")
+    (root / "cgroup.procs").write_text(str(s))
+    compare(c)
+    wait_for(lambda: s not in seats(warden), 20)
+    s = wait_for(lambda: seats(warden), 20)[0]
+    # stopped by root: this command fails, the next ones and others do not
+    os.kill(s, signal.SIGSTOP)
+    p = c.popen("true")
+    assert other.run("true").returncode == 0
+    assert p.wait(30) == 125
+    assert c.run("true").returncode == 0
+    wait_for(lambda: s not in seats(warden) and not os.path.exists(f"/proc/{s}"), 20)
+
+
+def test_what_a_command_leaves_behind_is_not_the_next_ones(warden, make_container):
+    c = make_container()
+    s = seat(warden, c)
+    before = in_cgroup(c)
+    assert c.run("sh", "-c", "/usr/bin/sleep 1000 >/dev/null 2>&1 &").returncode == 0
+    left = wait_for(lambda: [p for p in in_cgroup(c) if p not in before and pathlib.Path(f"/proc/{p}/comm").read_text() == "sleep\n"], 20)[0]
+    wait_for(lambda: s not in seats(warden), 20)
+    n = len(warden.decisions())
+    p = c.popen("sleep", "1000")
+    wait_for(lambda: len(warden.decisions()) > n, 20)
+    warden.cli("kill", "--yes", "--signal", "KILL", warden.decisions()[-1]["id"], check=True)
+    assert p.wait(20) == 137
+    assert state(left) == "S", "a kill of another command has hit it"
+    for sig in ("TERM", "KILL"):
+        seat(warden, c)
+        n = len(warden.decisions())
+        p = c.popen("sleep", "1000")
+        wait_for(lambda: len(warden.decisions()) > n, 20)
+        warden.cli("kill", "--yes", "--signal", sig, warden.decisions()[-1]["id"], check=True)
+        assert p.wait(20) in (137, 143)
+    assert state(left) == "S" and c.run("true").returncode == 0
+
+
+def test_limits_are_not_eaten_and_not_escaped(engine, make_warden, make_container):
+    w = make_warden(asks_per_minute=0)
+    few = make_container("--pids-limit", "30", by=w)
+    assert few.run("true").returncode == 0 and few.run("true").returncode == 0
+    assert seats(w) == [], "a container that may have few processes has no place for it"
+    few.remove()
+    c = make_container("-m", "64m", "--memory-swap", "64m", "--pids-limit", "128", by=w,
+                       command=("sh", "-c", "while :; do sleep 0.2; done"))
+    seat(w, c)
+    many = [c.popen("sleep", "2") for _ in range(14)]
+    assert [p.wait(60) for p in many] == [0] * 14
+    wait_for(lambda: len(seats(w)) <= 8, 20)
+    assert c.run("python3", "-c", "x = bytearray(200 << 20)").returncode == 137
+    n = int(c.run("python3", "-c", "import os, signal, time\nn = 0\nwhile True:\n  try:\n    p = os.fork()\n  except OSError: break\n  if p == 0: time.sleep(1000)\n  n += 1\nprint(n, flush=True)\nos.killpg(0, 9)").stdout)
+    assert 100 <= n < 128, n
+    wait_for(lambda: c.run("true").returncode == 0, 30)
+
+
+def test_a_pause_holds_it_and_removal_does_not_wait_for_it(engine, warden, make_container):
+    c, other = make_container(), make_container()
+    s = seat(warden, c)
+    engine.docker("pause", c.id)
+    assert other.run("true").returncode == 0
+    engine.docker("unpause", c.id)
+    wait_for(lambda: c.run("true").returncode == 0, 30)
+    ended = []
+    for paused in (False, True):
+        seat(warden, c)
+        if paused:
+            engine.docker("pause", c.id)
+        mine = [p for p in seats(warden) if c.id in pathlib.Path(f"/proc/{p}/cgroup").read_text()]
+        assert mine
+        begun = time.monotonic()
+        engine.docker("rm", "-f", c.id)
+        ended.append(time.monotonic() - begun)
+        wait_for(lambda: not set(mine) & set(seats(warden)), 20)
+        wait_for(lambda: not list(pathlib.Path("/sys/fs/cgroup").glob(f"**/*{c.id}*")), 20)
+        c = make_container()
+    assert max(ended) < 20, ended
+
+
+def test_a_filter_that_lets_none_be_made_or_lets_keys_be_touched(warden, make_container, tmp_path):
+    for names in (["recvmsg"], []):
+        profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", *names], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}
+        if names:
+            profile["syscalls"].append({"names": ["keyctl", "add_key", "request_key"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1})
+        (tmp_path / "s.json").write_text(json.dumps(profile))
+        c = make_container("--security-opt", f"seccomp={tmp_path}/s.json")
+        for _ in range(3):
+            assert c.run("true").returncode == 0
+        compare(c)
+        assert seats(warden) == []
+        c.remove()
+
+
+def test_it_goes_with_the_helper(make_warden, make_container):
+    w = make_warden()
+    c = make_container(by=w)
+    s = seat(w, c)
+    os.kill(children(w.pid)[0], signal.SIGKILL)
+    wait_for(lambda: not os.path.exists(f"/proc/{s}"), 20)
+    wait_for(lambda: c.run("true").returncode == 0, 30)
+    s, helper = seat(w, c), children(w.pid)[0]
+    for _ in range(10):
+        assert c.run("true").returncode == 0
+    assert s in seats(w) and [p for p in in_cgroup(c) if state(p) in "ZX"] == []
+    w.stop()
+    wait_for(lambda: not os.path.exists(f"/proc/{s}"), 20)
+    assert list(pathlib.Path("/sys/fs/cgroup").glob(f"**/*{c.id}*/clawrden-{helper}-*")) == []
