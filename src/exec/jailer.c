@@ -38,6 +38,7 @@ struct op {
     char *key;             /* owned */
     bool freezes, on;      /* or lets go on */
     bool waits;            /* for another that freezes this one, or lets it go on */
+    bool again;            /* the engine is asked for the second time */
     int signo;             /* of a kill */
     uint64_t grace, until; /* ms */
     struct freezer f;
@@ -192,6 +193,7 @@ static bool find_cgroup(struct op *o)
     const struct bond *b = bond_of(o->j, o->key);
     const char *text = b ? NULL : census_cgroups(o->j->c.census, o->key);
     int r = -ENOENT;
+    freezer_done(&o->f);
     if (b && b->cgroup)
         r = freezer_at_path(&o->f, NULL, b->cgroup, &err);
     else if (text)
@@ -242,10 +244,38 @@ static void thaw_rest(struct op *o, int result)
     const char *text = census_cgroups(o->j->c.census, o->key);
     struct err err = {0};
     (void)map_remove(o->j->by_cgroup, o->key);
+    freezer_done(&o->f);
     if (text && freezer_of_text(&o->f, NULL, text, &err) == 0 && freezer_wanted(&o->f) &&
         freezer_set(&o->f, false, &err) == 0)
         result = 0;
     op_end(o, result, "");
+}
+
+static void engine_froze(void *arg, int result, const char *words);
+
+static void on_refreezing(uv_timer_t *t)
+{
+    struct op *o = t->data;
+    if (!freezer_is(&o->f) && uv_now(o->j->c.loop) < o->until)
+        (void)uv_timer_start(t, on_refreezing, LOOK_MS, 0);
+    else
+        docker_pause(o->j->c.engine, o->key, false, engine_froze, o);
+}
+
+/* An engine that had not answered may have stopped it after all, when its cgroup had been let go on
+ * already: it says "paused" from then on, and refuses to unpause what is not frozen. */
+static bool unpause_again(struct op *o)
+{
+    const char *text = census_cgroups(o->j->c.census, o->key);
+    struct err err = {0};
+    if (o->again || !text || freezer_of_text(&o->f, NULL, text, &err) < 0 ||
+        freezer_wanted(&o->f) || freezer_set(&o->f, true, &err) < 0)
+        return false;
+    o->again = true;
+    uv_update_time(o->j->c.loop);
+    o->until = uv_now(o->j->c.loop) + FREEZE_MS;
+    on_refreezing(&o->timer);
+    return true;
 }
 
 static void engine_froze(void *arg, int result, const char *words)
@@ -253,6 +283,10 @@ static void engine_froze(void *arg, int result, const char *words)
     struct op *o = arg;
     if (o->j->closing)
         return; /* it has been answered */
+    if (!o->on && result == -EIO && unpause_again(o))
+        return;
+    if (!o->on && o->again && result < 0 && result != -EALREADY)
+        (void)freezer_set(&o->f, false, NULL); /* as it was */
     if (result != -EAGAIN) {
         if (!o->on && (result == 0 || result == -EALREADY))
             thaw_rest(o, result);
