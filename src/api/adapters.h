@@ -11,7 +11,9 @@ route_fn feed_events, feed_socket;                                        /* fee
 route_fn export_history;                                                  /* export.c */
 route_fn history_page, history_rebuild;                                   /* history.c */
 route_fn kill_requests, kill_pause, kill_resume;                          /* kill.c */
-route_fn rules_show, rules_reload;                                        /* rules.c */
+route_fn rules_show, rules_text, rules_loads, rules_reload;               /* rules.c */
+route_fn containers_list;                                                 /* containers.c */
+route_fn figures_show;                                                    /* figures.c */
 route_fn why_explain;                                                     /* why.c */
 route_fn bearers_list, bearers_create, bearers_revoke;                    /* bearers.c */
 route_fn sso_there, sso_back, sso_ways;                                   /* sso.c */

@@ -53,24 +53,37 @@ static void process_put(struct buf *b, const char *name, const char *type, const
                      value);
 }
 
-void process_metrics(struct buf *b)
+bool process_read(struct process_figures *ret)
 {
     _cleanup_buf_ struct buf stat = BUF_INIT(PROCESS_STAT_MAX);
     if (fd_read_file("/proc/self/stat", PROCESS_STAT_MAX, &stat, NULL) < 0)
-        return;
+        return false;
     const char *s = buf_str(&stat);
     double ticks = (double)sysconf(_SC_CLK_TCK), page = (double)sysconf(_SC_PAGESIZE);
     struct rlimit files = {0};
     (void)getrlimit(RLIMIT_NOFILE, &files);
+    *ret = (struct process_figures){
+        .cpu_s = (double)(process_field(s, 14) + process_field(s, 15)) / ticks,
+        .resident_bytes = (double)process_field(s, 24) * page,
+        .virtual_bytes = (double)process_field(s, 23),
+        .started_s = (double)process_boot_s() + (double)process_field(s, 22) / ticks,
+        .threads = (double)process_field(s, 20),
+        .open_fds = (double)process_fds(),
+        .max_fds = (double)files.rlim_cur};
+    return true;
+}
+
+void process_metrics(struct buf *b)
+{
+    struct process_figures p;
+    if (!process_read(&p))
+        return;
     process_put(b, "process_cpu_seconds_total", "counter", "Processor time, user and system.",
-                (double)(process_field(s, 14) + process_field(s, 15)) / ticks);
-    process_put(b, "process_resident_memory_bytes", "gauge", "Resident memory.",
-                (double)process_field(s, 24) * page);
-    process_put(b, "process_virtual_memory_bytes", "gauge", "Virtual memory.",
-                (double)process_field(s, 23));
-    process_put(b, "process_start_time_seconds", "gauge", "Start, since 1970 UTC.",
-                (double)process_boot_s() + (double)process_field(s, 22) / ticks);
-    process_put(b, "process_threads", "gauge", "Threads.", (double)process_field(s, 20));
-    process_put(b, "process_open_fds", "gauge", "Open descriptors.", (double)process_fds());
-    process_put(b, "process_max_fds", "gauge", "How many may be open.", (double)files.rlim_cur);
+                p.cpu_s);
+    process_put(b, "process_resident_memory_bytes", "gauge", "Resident memory.", p.resident_bytes);
+    process_put(b, "process_virtual_memory_bytes", "gauge", "Virtual memory.", p.virtual_bytes);
+    process_put(b, "process_start_time_seconds", "gauge", "Start, since 1970 UTC.", p.started_s);
+    process_put(b, "process_threads", "gauge", "Threads.", p.threads);
+    process_put(b, "process_open_fds", "gauge", "Open descriptors.", p.open_fds);
+    process_put(b, "process_max_fds", "gauge", "How many may be open.", p.max_fds);
 }

@@ -6,6 +6,7 @@
 
 #include "api/adapters.h"
 #include "api/call.h"
+#include "api/listed.h"
 #include "base/str.h"
 #include "core/brief.h"
 #include "core/describe.h"
@@ -14,14 +15,6 @@
  * whole stays readable. The whole command is always at /api/queue/{id}. */
 #define QUEUE_ENTRY_MAX (64u << 10)
 #define QUEUE_LIST_MAX (16u << 20)
-
-struct listing {
-    struct call *call;
-    struct buf *out;
-    struct json_writer w;
-    uint64_t realtime, monotonic;
-    bool running; /* else what waits */
-};
 
 static bool queue_is_long(const struct request *r)
 {
@@ -58,33 +51,25 @@ void queue_put(const struct request *r, struct json_writer *w, uint64_t realtime
         request_json(r, w, realtime, monotonic);
 }
 
-static void queue_add(void *arg, const struct request *r)
-{
-    struct listing *l = arg;
-    bool runs = r->state == REQUEST_STARTING || r->state == REQUEST_RUNNING;
-    if (l->running ? !runs : r->state != REQUEST_WAITING)
-        return;
-    if (l->call->role < API_ROLE_APPROVER)
-        brief_json(r, &l->w); /* viewers get what the records say */
-    else if (l->out->len > QUEUE_LIST_MAX)
-        queue_put_short(r, &l->w);
-    else
-        queue_put(r, &l->w, l->realtime, l->monotonic);
-}
-
 static void queue_reply_list(struct call *c, bool running)
 {
     struct clock_port *clock = c->api->deps.clock;
+    uint64_t realtime = clock->realtime(clock), monotonic = clock->monotonic(clock);
     _cleanup_buf_ struct buf b = BUF_INIT(CALL_ANSWER_MAX);
-    struct listing l = {.call = c,
-                        .out = &b,
-                        .w = JSON_WRITER(&b),
-                        .realtime = clock->realtime(clock),
-                        .monotonic = clock->monotonic(clock),
-                        .running = running};
-    json_array_begin(&l.w);
-    warden_each(c->api->deps.warden, queue_add, &l);
-    json_array_end(&l.w);
+    struct json_writer w = JSON_WRITER(&b);
+    _cleanup_listed_ struct listed l;
+    if (!listed_read(c, running, &l))
+        return;
+    json_array_begin(&w);
+    for (size_t i = l.first; i < l.end; i++) {
+        if (c->role < API_ROLE_APPROVER)
+            brief_json(l.found[i], &w); /* viewers get what the records say */
+        else if (b.len > QUEUE_LIST_MAX)
+            queue_put_short(l.found[i], &w);
+        else
+            queue_put(l.found[i], &w, realtime, monotonic);
+    }
+    json_array_end(&w);
     call_json(c->x, &b);
 }
 

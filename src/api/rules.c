@@ -4,9 +4,12 @@
 
 #include "api/adapters.h"
 #include "api/call.h"
+#include "base/clock.h"
 
-static void rules_put(struct json_writer *w, const struct policy *p)
+static void rules_put(struct json_writer *w, const struct policy *p, const struct metrics *m)
 {
+    char time[32];
+    uint64_t last;
     json_key(w, "rules");
     json_array_begin(w);
     for (size_t i = 0; i < policy_rules_count(p); i++) {
@@ -18,6 +21,8 @@ static void rules_put(struct json_writer *w, const struct policy *p)
         json_field_string(w, "action", verdict_name(info.action));
         json_field_string(w, "command", info.command);
         json_field_string(w, "reason", info.reason);
+        json_field_uint(w, "hits", metrics_rule(m, info.name, &last));
+        json_field_string(w, "hit_at", last ? clock_format(last, time) : NULL);
         json_object_end(w);
     }
     json_array_end(w);
@@ -40,8 +45,50 @@ void rules_show(void *arg, struct exchange *x, const char *param)
     json_object_begin(&w);
     rules_put_head(&w, c->api->deps.warden);
     if (p)
-        rules_put(&w, p);
+        rules_put(&w, p, warden_metrics(c->api->deps.warden));
     json_object_end(&w);
+    call_json(x, &b);
+}
+
+void rules_text(void *arg, struct exchange *x, const char *param)
+{
+    struct call *c = arg;
+    const struct policy *p = warden_policy(c->api->deps.warden);
+    size_t n = 0;
+    const char *text = p ? policy_source(p, &n) : NULL;
+    if (!text) {
+        call_error(x, 503, "unavailable", NULL, "no policy is loaded");
+        return;
+    }
+    _cleanup_buf_ struct buf b = BUF_INIT(CALL_ANSWER_MAX);
+    struct json_writer w = JSON_WRITER(&b);
+    json_object_begin(&w);
+    rules_put_head(&w, c->api->deps.warden);
+    json_key(&w, "text");
+    json_put_bytes(&w, text, n);
+    json_object_end(&w);
+    call_json(x, &b);
+}
+
+void rules_loads(void *arg, struct exchange *x, const char *param)
+{
+    struct call *c = arg;
+    const struct loads *loads = warden_loads(c->api->deps.warden);
+    const struct load *l;
+    char time[32];
+    _cleanup_buf_ struct buf b = BUF_INIT(256u << 10);
+    struct json_writer w = JSON_WRITER(&b);
+    json_array_begin(&w);
+    for (size_t i = 0; (l = loads_at(loads, i)); i++) {
+        json_object_begin(&w);
+        json_field_string(&w, "time", clock_format(l->time, time));
+        json_field_string(&w, "by", l->who);
+        json_field_string(&w, "version", l->version[0] ? l->version : NULL);
+        json_field_uint(&w, "rules", l->rules);
+        json_field_string(&w, "refused", l->refused[0] ? l->refused : NULL);
+        json_object_end(&w);
+    }
+    json_array_end(&w);
     call_json(x, &b);
 }
 

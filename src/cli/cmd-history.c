@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* clawrden history: what was asked, what was decided, how it ended; newest first, page by page, or
  * all of it as a file. */
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,21 +9,12 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cmd.h"
+#include "cli/query.h"
 #include "cli/remote.h"
 #include "cli/show.h"
 #include "cli/table.h"
-#include "http/client.h"
 
 #define LIMIT_DEFAULT "50"
-#define PATH_MAX_BYTES (64u << 10)
-
-static void add_parameter(struct buf *path, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    (void)buf_printf(path, "%c%s=", strchr(buf_str(path), '?') ? '&' : '?', name);
-    (void)client_encode(path, value, strlen(value));
-}
 
 /* A time, or a duration back from now, as the API wants it. 0 or CLI_USAGE with the words out. */
 static int add_time(struct buf *path, const char *name, const char *value)
@@ -35,7 +25,7 @@ static int add_time(struct buf *path, const char *name, const char *value)
         return CLI_OK;
     if (str_parse_duration(value, &ns, NULL) == 0) {
         uint64_t now = clock_realtime();
-        add_parameter(path, name, clock_format(now > ns ? now - ns : 0, text));
+        query_add(path, name, clock_format(now > ns ? now - ns : 0, text));
         return CLI_OK;
     }
     if (clock_parse(value, &ns) < 0)
@@ -43,7 +33,7 @@ static int add_time(struct buf *path, const char *name, const char *value)
                         "--%s: '%s' is neither a duration (2h, 15m) nor a time "
                         "(2026-01-31T08:00:00Z)",
                         name, value);
-    add_parameter(path, name, value);
+    query_add(path, name, value);
     return CLI_OK;
 }
 
@@ -78,24 +68,6 @@ static void print_table(const struct json *list)
     table_print(t, stdout, table_terminal_width());
 }
 
-/* A user by name or number, as a number. */
-static int add_user(struct buf *path, const char *value)
-{
-    uint64_t uid;
-    char text[24];
-    if (!value)
-        return CLI_OK;
-    if (str_parse_u64(value, UINT32_MAX, &uid) < 0) {
-        const struct passwd *pw = getpwnam(value);
-        if (!pw)
-            return cli_fail(CLI_USAGE, "--user: there is no user '%s' on this host", value);
-        uid = pw->pw_uid;
-    }
-    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)uid);
-    add_parameter(path, "uid", text);
-    return CLI_OK;
-}
-
 static int add_filters(struct buf *path, const struct args *a)
 {
     static const char *const plain[][2] = {
@@ -103,11 +75,8 @@ static int add_filters(struct buf *path, const struct args *a)
         {"rule", "rule"},       {"approver", "approver"}, {"exit-code", "exit_code"},
         {"signal", "signal"},   {"arg", "arg"},           {"text", "text"}};
     for (size_t i = 0; i < ARRAY_LEN(plain); i++)
-        add_parameter(path, plain[i][1], args_value(a, plain[i][0]));
-    const char *user = args_value(a, "user");
-    if (user && args_value(a, "uid"))
-        return cli_fail(CLI_USAGE, "either --user or --uid");
-    int r = add_user(path, user ? user : args_value(a, "uid"));
+        query_add(path, plain[i][1], args_value(a, plain[i][0]));
+    int r = query_add_user(path, a);
     if (r == CLI_OK)
         r = add_time(path, "since", args_value(a, "since"));
     if (r == CLI_OK)
@@ -126,30 +95,28 @@ static bool write_out(void *arg, const char *p, size_t n)
 
 static int export(struct cli *c, const struct args *a, const char *format)
 {
-    _cleanup_buf_ struct buf path = BUF_INIT(PATH_MAX_BYTES);
+    _cleanup_buf_ struct buf path = BUF_INIT(QUERY_PATH_MAX);
     if (c->json || args_value(a, "limit") || args_value(a, "before"))
         return cli_fail(CLI_USAGE, "--export takes all that fits: no --json, --limit, --before");
     if (!str_eq(format, "csv") && !str_eq(format, "json") && !str_eq(format, "jsonl"))
         return cli_fail(CLI_USAGE, "--export: csv, json or jsonl");
     (void)buf_append_str(&path, "/api/history/export");
-    add_parameter(&path, "format", format);
+    query_add(&path, "format", format);
     int r = add_filters(&path, a);
     return r == CLI_OK ? remote_stream(c, buf_str(&path), write_out, NULL) : r;
 }
 
 int cmd_history(struct cli *c, const struct args *a)
 {
-    uint64_t limit;
-    const char *limit_text = args_value(a, "limit"), *format = args_value(a, "export");
+    const char *limit = args_value(a, "limit"), *format = args_value(a, "export");
     if (format)
         return export(c, a, format);
-    if (limit_text && (str_parse_u64(limit_text, 1000, &limit) < 0 || limit == 0))
-        return cli_fail(CLI_USAGE, "--limit: a number from 1 to 1000");
-    _cleanup_buf_ struct buf path = BUF_INIT(PATH_MAX_BYTES);
+    _cleanup_buf_ struct buf path = BUF_INIT(QUERY_PATH_MAX);
     (void)buf_append_str(&path, "/api/history");
-    add_parameter(&path, "limit", limit_text ? limit_text : LIMIT_DEFAULT);
-    add_parameter(&path, "before", args_value(a, "before"));
-    int r = add_filters(&path, a);
+    int r = query_add_limit(&path, limit ? limit : LIMIT_DEFAULT);
+    query_add(&path, "before", args_value(a, "before"));
+    if (r == CLI_OK)
+        r = add_filters(&path, a);
     if (r != CLI_OK)
         return r;
 

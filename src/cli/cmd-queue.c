@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/ids.h"
+#include "cli/query.h"
 #include "cli/remote.h"
 #include "cli/request-text.h"
 #include "cli/screen.h"
@@ -32,19 +33,25 @@ static void print_table(const struct json *list)
     table_print(t, stdout, table_terminal_width());
 }
 
-static int show_all(struct cli *c)
+static int show_all(struct cli *c, const struct args *a)
 {
+    _cleanup_buf_ struct buf path = BUF_INIT(QUERY_PATH_MAX);
     _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
     const struct json *list;
-    int r = remote_get_list(c, "/api/queue", "queue", &answer, &list);
+    (void)buf_append_str(&path, "/api/queue");
+    int r = query_add_list(&path, a);
+    if (r == CLI_OK)
+        r = remote_get_list(c, buf_str(&path), "queue", &answer, &list);
     if (r != CLI_OK)
         return r;
     if (c->json)
         show_json_lines(list);
     else if (json_count(list) == 0)
-        printf("nothing waits\n");
+        printf(query_has_list(a) ? "nothing waits that matches\n" : "nothing waits\n");
     else
         print_table(list);
+    if (!c->json)
+        query_print_more(a, list);
     return CLI_OK;
 }
 
@@ -64,7 +71,10 @@ static int show_one(struct cli *c, const char *typed)
 int cmd_queue(struct cli *c, const struct args *a)
 {
     if (args_flag(a, "watch"))
-        return a->count || c->json ? cli_fail(CLI_USAGE, "--watch takes neither an id nor --json")
-                                   : screen_run(c);
-    return a->count ? show_one(c, a->words[0]) : show_all(c);
+        return a->count || c->json || query_has_list(a)
+                   ? cli_fail(CLI_USAGE, "--watch takes no id, no filter and no --json")
+                   : screen_run(c);
+    if (a->count && query_has_list(a))
+        return cli_fail(CLI_USAGE, "either an id or filters");
+    return a->count ? show_one(c, a->words[0]) : show_all(c, a);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/cmd.h"
+#include "cli/query.h"
 #include "cli/remote.h"
 #include "cli/show.h"
 #include "cli/table.h"
@@ -12,7 +13,11 @@ int cmd_running(struct cli *c, const struct args *a)
     static const char *const titles[] = {"ID", "AGE", "LEFT", "UID", "PID", "COMMAND", NULL};
     _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
     const struct json *list;
-    int r = remote_get_list(c, "/api/running", "running", &answer, &list);
+    _cleanup_buf_ struct buf path = BUF_INIT(QUERY_PATH_MAX);
+    (void)buf_append_str(&path, "/api/running");
+    int r = query_add_list(&path, a);
+    if (r == CLI_OK)
+        r = remote_get_list(c, buf_str(&path), "running", &answer, &list);
     if (r != CLI_OK)
         return r;
     if (c->json) {
@@ -20,7 +25,7 @@ int cmd_running(struct cli *c, const struct args *a)
         return CLI_OK;
     }
     if (json_count(list) == 0) {
-        printf("nothing runs\n");
+        printf(query_has_list(a) ? "nothing runs that matches\n" : "nothing runs\n");
         return CLI_OK;
     }
     _cleanup_(table_freep) struct table *t = table_new(titles);
@@ -34,5 +39,6 @@ int cmd_running(struct cli *c, const struct args *a)
             table_add(t, cells[k]);
     }
     table_print(t, stdout, table_terminal_width());
+    query_print_more(a, list);
     return CLI_OK;
 }

@@ -6,7 +6,22 @@
 #include "cli/cli.h"
 #include "cli/cmd.h"
 
+#define LIST_OPTIONS                                                                               \
+    {"limit", 'n', "N", "show the oldest N (all)"},                                                \
+        {"after", 0, "ID", "the page behind this request"},                                        \
+        {"command", 'c', "NAME", "only this command"},                                             \
+        {"user", 'u', "USER", "only this user, by name or number"},                                \
+        {"uid", 0, "N", "the same, by number"},                                                    \
+        {"container", 0, "NAME", "only this container (\"\": this host)"},                         \
+        {"rule", 'r', "NAME", "only what this rule decided"},                                      \
+    {                                                                                              \
+        "door", 0, "DOOR", "only what came by shim, shim-v1, gate or api"                          \
+    }
+
+static const struct cli_option running_options[] = {LIST_OPTIONS, {0}};
+
 static const struct cli_option queue_options[] = {
+    LIST_OPTIONS,
     {"watch", 'w', NULL, "redraw until 'q'; j/k select, a approves, d denies"},
     {0},
 };
@@ -179,16 +194,19 @@ const struct command commands[] = {
      doctor_options, 0, 0, false, cmd_doctor},
     {"status", "", "say what the warden enforces and what is going on", NULL, NULL, 0, 0, false,
      cmd_status},
-    {"queue", "[--watch] [ID]", "show what waits for an answer",
-     "With an ID: everything that is known of that request. " ID_HELP, queue_options, 0, 1, false,
-     cmd_queue},
+    {"queue", "[--watch] [OPTION]... [ID]", "show what waits for an answer",
+     "With an ID: everything that is known of that request. " ID_HELP
+     "\nThe oldest first; all filters that are given must fit.",
+     queue_options, 0, 1, false, cmd_queue},
     {"approve", "[--comment TEXT] [--remember] ID...", "let a waiting command run",
      ID_HELP "\nThe answer is bound to what was read: a request that changed meanwhile is not "
              "approved.",
      approve_options, 1, UINT_MAX, false, cmd_approve},
     {"deny", "[--comment TEXT] ID...", "refuse a waiting command", ID_HELP, answer_options, 1,
      UINT_MAX, false, cmd_deny},
-    {"running", "", "show what runs now", NULL, NULL, 0, 0, false, cmd_running},
+    {"running", "[OPTION]...", "show what runs now",
+     "The oldest first; all filters that are given must fit.", running_options, 0, 0, false,
+     cmd_running},
     {"history", "[OPTION]...", "show what was asked, decided and how it ended",
      "Newest first; all filters that are given must fit. A full page ends with the cursor for the\n"
      "next one. An export that is not complete ends with another status than 0.",

@@ -266,7 +266,9 @@ size_t remote_targets(const struct cli *c, struct remote_target *ret, size_t max
 
 static bool is_list(const char *path)
 {
-    return str_eq(path, "/api/queue") || str_eq(path, "/api/running");
+    size_t n = strcspn(path, "?");
+    return (n == strlen("/api/queue") && str_starts(path, "/api/queue")) ||
+           (n == strlen("/api/running") && str_starts(path, "/api/running"));
 }
 
 /* About one request, which one of them knows. */

@@ -107,6 +107,7 @@ struct warden {
     struct policy *policy; /* owned reference: the one in force */
     bool policy_failed;
     struct err policy_error;
+    struct loads loads;
     struct executor *executors[WARDEN_EXECUTORS_MAX];
     size_t executors_count;
     char default_executor[WARDEN_DOORS][32];

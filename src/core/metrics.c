@@ -42,6 +42,10 @@ struct counts {
     uint64_t n[DECISIONS];
 };
 
+struct hits {
+    uint64_t n, last;
+};
+
 struct times {
     uint64_t buckets[METRICS_BUCKETS_MAX + 1]; /* not cumulative */
     double sum;
@@ -50,6 +54,7 @@ struct times {
 
 struct metrics {
     struct map *commands, *containers; /* name -> struct counts, owned */
+    struct map *rules;                 /* name -> struct hits, owned */
     uint64_t errors[METRICS_ERROR_COUNT_];
     struct times times[METRICS_TIME_COUNT_];
     uint64_t asked, quick, policies[2];
@@ -83,6 +88,7 @@ struct metrics *metrics_new(void)
     struct metrics *m = mem_new(struct metrics);
     m->commands = map_new();
     m->containers = map_new();
+    m->rules = map_new();
     return m;
 }
 
@@ -101,6 +107,7 @@ struct metrics *metrics_free(struct metrics *m)
         return NULL;
     free_counts(m->commands);
     free_counts(m->containers);
+    free_counts(m->rules);
     free(m);
     return NULL;
 }
@@ -151,6 +158,27 @@ static uint64_t span(uint64_t from, uint64_t to) /* realtime: the clock may have
     return to > from ? to - from : 0;
 }
 
+static void count_rule(struct metrics *m, const struct request *r)
+{
+    const char *name = r->judged.rule_name;
+    struct hits *h = name ? map_get(m->rules, name) : NULL;
+    if (!name || (!h && map_count(m->rules) >= METRICS_RULES_MAX))
+        return;
+    if (!h) {
+        h = mem_new(struct hits);
+        map_put(m->rules, name, h);
+    }
+    h->n++;
+    h->last = r->decided_at;
+}
+
+uint64_t metrics_rule(const struct metrics *m, const char *name, uint64_t *ret_last)
+{
+    const struct hits *h = map_get(m->rules, name);
+    *ret_last = h ? h->last : 0;
+    return h ? h->n : 0;
+}
+
 void metrics_decided(struct metrics *m, const struct request *r, const char *command)
 {
     const char *container = r->peer.container ? r->peer.container : METRICS_HOST;
@@ -159,6 +187,7 @@ void metrics_decided(struct metrics *m, const struct request *r, const char *com
     if ((unsigned)r->decision < DECISIONS)
         counts_of(m->containers, METRICS_CONTAINERS_MAX, container, OTHER_CONTAINER)
             ->n[r->decision]++;
+    count_rule(m, r);
     if (!r->decided_at)
         return;
     if (!r->waiting_at) {

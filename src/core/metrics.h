@@ -51,6 +51,10 @@ void metrics_observe(struct metrics *m, enum metrics_time t, uint64_t duration_n
 /* A request was decided: by command (NULL: one that is not counted by name), container (NULL: the
  * host), latency and wait. */
 void metrics_decided(struct metrics *m, const struct request *r, const char *command);
+/* How often a rule of this name had the say in what was decided, since the start; *ret_last: when
+ * last, realtime ns, 0 never. Beyond METRICS_RULES_MAX names it is not counted. */
+#define METRICS_RULES_MAX 4096
+uint64_t metrics_rule(const struct metrics *m, const char *name, uint64_t *ret_last);
 void metrics_count_asked(struct metrics *m); /* one more waits for a person */
 void metrics_count_policy(struct metrics *m, bool loaded);
 void metrics_count_error(struct metrics *m, enum metrics_error e);

@@ -67,6 +67,7 @@ struct warden *warden_new(const struct warden_config *c, struct policy *policy)
     list_init(&w->halts);
     list_init(&w->all);
     w->armed = UINT64_MAX;
+    loads_add(&w->loads, policy, "start", NULL, course_realtime(w));
     if (c->index) {
         c->index->kept = kept;
         c->index->kept_arg = w;
@@ -376,6 +377,7 @@ void warden_set_policy(struct warden *w, struct policy *p, const char *who)
     bool same = str_eq(policy_digest(before), policy_digest(p));
     w->policy = policy_ref(p);
     w->policy_failed = false;
+    loads_add(&w->loads, p, who, NULL, course_realtime(w));
     audit_policy(policy_digest(p), policy_name(p), who, NULL, course_realtime(w), &members);
     course_note(w, &members);
     course_watch_journal(w);
@@ -396,11 +398,17 @@ void warden_policy_failed(struct warden *w, const char *who, const char *words)
     w->policy_failed = true;
     (void)err_set(&w->policy_error, 0, "%s", words);
     metrics_count_error(w->metrics, METRICS_ERROR_POLICY);
+    loads_add(&w->loads, w->policy, who, words, course_realtime(w));
     audit_policy(policy_digest(w->policy), policy_name(w->policy), who, words, course_realtime(w),
                  &members);
     course_note(w, &members);
     course_watch_journal(w);
     tell_policy(w, w->policy_error.text);
+}
+
+const struct loads *warden_loads(const struct warden *w)
+{
+    return &w->loads;
 }
 
 const char *warden_policy_error(const struct warden *w)
@@ -622,6 +630,12 @@ struct request *warden_find(struct warden *w, const char *id)
     if (!r || r->state == REQUEST_RECEIVED || r->state == REQUEST_ENDED)
         return NULL;
     return r;
+}
+
+void warden_each_jail(struct warden *w, void (*fn)(void *arg, const struct jail *j), void *arg)
+{
+    if (w->config.jailer)
+        w->config.jailer->each(w->config.jailer, fn, arg);
 }
 
 void warden_each(struct warden *w, void (*fn)(void *arg, const struct request *r), void *arg)

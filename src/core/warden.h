@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "core/events.h"
+#include "core/loads.h"
 #include "core/metrics.h"
 #include "core/ports.h"
 #include "core/request.h"
@@ -77,6 +78,7 @@ struct policy *warden_policy(struct warden *w); /* borrowed */
 /* A reload that failed: recorded, shown by status. */
 void warden_policy_failed(struct warden *w, const char *who, const char *words);
 const char *warden_policy_error(const struct warden *w); /* NULL when the last load succeeded */
+const struct loads *warden_loads(const struct warden *w);
 
 /* What waited before a restart. Rows nobody claims within claim_grace are recorded as withdrawn. */
 void warden_restore(struct warden *w, const struct queue_row *rows, size_t n);
@@ -101,6 +103,8 @@ bool warden_can_record(const struct warden *w, struct err *ret_why);
 /* Listing. `fn` must not change the warden. */
 struct request *warden_find(struct warden *w, const char *id); /* waiting, starting or running */
 void warden_each(struct warden *w, void (*fn)(void *arg, const struct request *r), void *arg);
+/* Each container that is governed, as the jailer knows it; none without a jailer. */
+void warden_each_jail(struct warden *w, void (*fn)(void *arg, const struct jail *j), void *arg);
 size_t warden_count(const struct warden *w, enum request_state s);
 
 struct events *warden_events(struct warden *w);

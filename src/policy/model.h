@@ -93,6 +93,8 @@ struct policy {
     struct pool *pool;
     struct doc doc;
     char digest[DIGEST_HEX_SIZE];
+    char *text; /* in the pool: as it was read */
+    size_t text_len;
     const struct grammars *grammars; /* shared by all */
     enum verdict default_action, unknown_executable;
     bool script_is_interpreter; /* unknown_script: as_interpreter */

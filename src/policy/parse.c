@@ -337,6 +337,8 @@ int policy_parse(const char *text, size_t len, const char *name, struct policy *
     if (r < 0)
         return r;
     digest_hex(text, len, p->digest);
+    p->text = pool_strndup(p->pool, text, len);
+    p->text_len = len;
     *ret = TAKE_PTR(p);
     return 0;
 }
@@ -369,6 +371,12 @@ struct policy *policy_unref(struct policy *p)
 const char *policy_digest(const struct policy *p)
 {
     return p->digest;
+}
+
+const char *policy_source(const struct policy *p, size_t *ret_len)
+{
+    *ret_len = p->text_len;
+    return p->text;
 }
 
 const char *policy_name(const struct policy *p)

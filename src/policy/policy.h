@@ -102,6 +102,7 @@ CLEANUP_DEFINE(struct policy, policy_unref)
 
 const char *policy_digest(const struct policy *p); /* hex SHA-256 of the text: its version */
 const char *policy_name(const struct policy *p);
+const char *policy_source(const struct policy *p, size_t *ret_len); /* as it was given */
 size_t policy_rules_count(const struct policy *p);
 /* `trusted_paths`: the search path for programs, where identities come from, and for uid 0 (who can
  * write everywhere) the only places outside of the system's that are trusted. NULL-terminated.

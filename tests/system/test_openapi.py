@@ -111,7 +111,8 @@ def test_every_answer_is_as_the_file_says(warden):
 
     feed, ws = Feed(warden), Socket(warden)
     p, id = held(warden, "git", "commit", "-m", b"caf\xe9".decode("latin-1"))
-    for path in ("/healthz", "/readyz", "/metrics", "/api/status", "/api/policy"):
+    for path in ("/healthz", "/readyz", "/metrics", "/api/status", "/api/policy", "/api/policy/text", "/api/policy/loads", "/api/figures",
+                 "/api/containers"):
         ok("GET", path)
     assert ok("GET", "/api/queue")[0]["id"] == id
     ok("GET", "/api/queue/{id}", id=id)
@@ -273,3 +274,19 @@ def test_the_parameters_of_history_are_known(warden):
         a = get(warden, f"/api/history?{name}={value}")
         assert a.status == (400 if name in ("cursor", "before") else 200), (name, a.body)
         check(a, "GET", "/api/history")
+
+
+def test_the_parameters_of_lists_are_known(warden):
+    values = {"limit": "5", "cursor": NO_SUCH_ID, "uid": "0", "door": "gate"}
+    for path in ("/api/queue", "/api/running"):
+        names = {follow(p)["name"] for p in SPEC["paths"][path]["get"]["parameters"]}
+        assert names == {"limit", "cursor", "command", "rule", "uid", "container", "door"}
+        for name in names:
+            a = get(warden, f"{path}?{name}={values.get(name, 'x')}")
+            assert a.status == 200 and a.headers["x-total-count"] == "0", (name, a.body)
+            check(a, "GET", path)
+        for query in ("limit=0", "limit=1001", "limit=-1", "limit=x", "limit=1&limit=1", "uid=-1", "uid=4294967296", "cursor=", "cursor=x",
+                      f"cursor={NO_SUCH_ID}x", "door=window", "rule=a&rule=a", "surprise=1", "command=%00", "command=" + "x" * 5000):
+            a = get(warden, f"{path}?{query}")
+            assert a.status == 400 and a.code in ("bad_query", "bad_request"), (query, a.body)
+            check(a, "GET", path)
