@@ -190,6 +190,7 @@ void api_release(struct api *a)
     free(a->tls_cert);
     free(a->tls_key);
     free((char *)a->origins);
+    forwarded_free(a->proxies);
     free(a);
     if (gone)
         gone(gone_arg);
@@ -266,12 +267,17 @@ int api_start(uv_loop_t *loop, const struct api_deps *deps, const struct api_con
     a->tls_key = mem_strdup(config->tls_key);
     a->origins = mem_strdup(config->origins ? config->origins : "");
     login_init(a);
-    struct server_config c = {.front = config->front,
+    int r = forwarded_new(config->proxies, &a->proxies, err);
+    if (r < 0)
+        (void)err_prefix(err, r, "trusted-proxy");
+    struct server_config c = {.proxies = a->proxies,
+                              .front = config->front,
                               .anywhere = config->anywhere,
                               .peer_is_outside = api_peer_is_outside,
                               .handle = api_handle,
                               .arg = a};
-    int r = accounts_new(loop, config->accounts_path, &a->accounts, err);
+    if (r == 0)
+        r = accounts_new(loop, config->accounts_path, &a->accounts, err);
     if (r == 0)
         r = server_new(loop, &c, &a->server, err);
     if (r < 0) {

@@ -118,6 +118,7 @@ struct api_config {
     const char *tls_cert, *tls_key; /* PEM files: TCP speaks TLS; NULL: in clear */
     bool anywhere;                  /* TCP that others can reach is taken without TLS */
     const char *origins; /* "https://HOST[:PORT];...": where a proxy shows it; NULL: none */
+    const char *proxies; /* "ADDRESS[/BITS];...": whose X-Forwarded-For is believed; NULL: none */
     uint64_t session_idle, session_max; /* ns */
     const struct api_oidc *oidc;        /* NULL: none */
     const struct api_token *tokens;     /* further ones */

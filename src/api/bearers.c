@@ -91,7 +91,8 @@ static int bearers_record(struct call *c, const char *what, const char *name, co
                                          .role = role,
                                          .expires = expires,
                                          .by = c->who,
-                                         .address = exchange_peer(c->x)->address};
+                                         .address = exchange_peer(c->x)->address,
+                                         .request_id = exchange_id(c->x)};
     int r = access_change(c->api->deps.warden, &change, &err);
     if (r < 0)
         call_error(c->x, 503, "unavailable", NULL, "%s", err.text);

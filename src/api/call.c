@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/str.h"
 
 void call_error(struct exchange *x, unsigned status, const char *code, const char *id,
@@ -23,10 +24,14 @@ void call_error(struct exchange *x, unsigned status, const char *code, const cha
     json_field_string(&w, "code", code);
     json_field_string(&w, "message", words);
     if (id && id[0])
-        json_field_string(&w, "request_id", id);
+        json_field_string(&w, "id", id);
+    json_field_string(&w, "request_id", exchange_id(x));
     json_object_end(&w);
     json_object_end(&w);
     (void)buf_append_char(&b, '\n');
+    if (status >= 500)
+        log_warn(NULL, "api: request %s of %s answered with %u %s: %s", exchange_id(x),
+                 exchange_peer(x)->address, status, code, words);
     exchange_reply(x, status, "application/json", &b);
 }
 

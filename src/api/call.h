@@ -21,6 +21,7 @@ struct api {
     char port[8];                /* of it, or "" */
     struct sso *sso;             /* owned; NULL: no provider */
     char *tls_cert, *tls_key;    /* owned; NULL: none */
+    struct forwarded *proxies;   /* owned; NULL: none */
     const char *origins;         /* owned: further "https://HOST[:PORT]", separated by ';' */
     unsigned holds;              /* the server, and work that will come back */
     struct feed *feed;           /* NULL: closed */
@@ -52,7 +53,8 @@ void api_release(struct api *a);
 /* Checks and serves an exchange from the beginning: what kept its login waiting is known now. */
 void api_dispatch(struct api *a, struct exchange *x);
 
-/* {"error":{"code","message","request_id"?}}. `id` may be NULL. */
+/* {"error":{"code","message","id"?,"request_id"}}: `id` is that of the command's request which the
+ * call was about, or NULL; request_id that of the call. */
 void call_error(struct exchange *x, unsigned status, const char *code, const char *id,
                 const char *fmt, ...) PRINTF_LIKE(5, 6);
 /* 200 with what is in `b`, which is taken; 500 when it has failed. */

@@ -92,7 +92,8 @@ static bool login_ok(struct call *c, const char *who, enum api_role role, const 
     const struct access_login l = {.who = c->who,
                                    .role = role_name(role),
                                    .method = method,
-                                   .address = exchange_peer(c->x)->address};
+                                   .address = exchange_peer(c->x)->address,
+                                   .request_id = exchange_id(c->x)};
     access_login(c->api->deps.warden, &l);
     return true;
 }
@@ -102,6 +103,7 @@ void login_record_refusal(struct call *c, const char *why)
     const struct access_refusal r = {.why = why,
                                      .who = c->who,
                                      .address = exchange_peer(c->x)->address,
+                                     .request_id = exchange_id(c->x),
                                      .method = exchange_method(c->x),
                                      .path = exchange_path(c->x)};
     access_refused(c->api->deps.warden, &r);

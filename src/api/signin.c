@@ -143,7 +143,8 @@ static void signin_begin(struct call *c, const char *method)
     const struct access_login l = {.who = c->who,
                                    .role = role_name(c->role),
                                    .method = method,
-                                   .address = exchange_peer(c->x)->address};
+                                   .address = exchange_peer(c->x)->address,
+                                   .request_id = exchange_id(c->x)};
     access_login(c->api->deps.warden, &l);
     _cleanup_buf_ struct buf b = BUF_INIT(8192);
     struct json_writer w = JSON_WRITER(&b);

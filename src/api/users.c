@@ -48,7 +48,8 @@ static int users_record(struct call *c, const char *what, const char *name, cons
                                          .subject = name,
                                          .role = role,
                                          .by = c->who,
-                                         .address = exchange_peer(c->x)->address};
+                                         .address = exchange_peer(c->x)->address,
+                                         .request_id = exchange_id(c->x)};
     int r = access_change(c->api->deps.warden, &change, &err);
     if (r < 0)
         call_error(c->x, 503, "unavailable", NULL, "%s", err.text);

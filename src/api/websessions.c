@@ -314,7 +314,8 @@ void websessions_revoke(void *arg, struct exchange *x, const char *id)
                                          .subject = s->who,
                                          .subject_id = s->id,
                                          .by = c->who,
-                                         .address = exchange_peer(x)->address};
+                                         .address = exchange_peer(x)->address,
+                                         .request_id = exchange_id(x)};
     if (access_change(c->api->deps.warden, &change, &err) < 0) {
         call_error(x, 503, "unavailable", NULL, "%s", err.text);
         return;

@@ -37,6 +37,7 @@ void access_login_members(const struct access_login *l, uint64_t realtime, struc
     put_text(&w, "role", l->role);
     put_text(&w, "method", l->method);
     put_text(&w, "address", l->address);
+    put_text(&w, "request_id", l->request_id);
 }
 
 void access_refusal_members(const struct access_refusal *r, uint64_t realtime, struct buf *out)
@@ -48,6 +49,7 @@ void access_refusal_members(const struct access_refusal *r, uint64_t realtime, s
     put_text(&w, "address", r->address);
     put_text(&w, "method", r->method);
     put_text(&w, "path", r->path);
+    put_text(&w, "request_id", r->request_id);
 }
 
 void access_change_members(const struct access_change *c, uint64_t realtime, struct buf *out)
@@ -62,6 +64,7 @@ void access_change_members(const struct access_change *c, uint64_t realtime, str
     put_text(&w, "expires", c->expires ? clock_format(c->expires, text) : NULL);
     put_text(&w, "by", c->by);
     put_text(&w, "address", c->address);
+    put_text(&w, "request_id", c->request_id);
 }
 
 void access_login(struct warden *w, const struct access_login *l)

@@ -17,6 +17,7 @@ struct access_login {
     const char *who, *role;
     const char *method; /* "peer", "token", "password", "link", "oidc" */
     const char *address;
+    const char *request_id; /* of the call; so in the others */
 };
 void access_login(struct warden *w, const struct access_login *l);
 
@@ -24,7 +25,7 @@ void access_login(struct warden *w, const struct access_login *l);
 struct access_refusal {
     const char *why; /* "credentials", "none", "governed", "role", "csrf", "too-many" ... */
     const char *who; /* who it said it was, or was */
-    const char *address, *method, *path;
+    const char *address, *method, *path, *request_id;
 };
 void access_refused(struct warden *w, const struct access_refusal *r);
 
@@ -35,7 +36,7 @@ struct access_change {
     const char *subject_id; /* NULL: it has none */
     const char *role;       /* from now on; NULL: none */
     uint64_t expires;       /* realtime ns; 0: never */
-    const char *by, *address;
+    const char *by, *address, *request_id;
 };
 /* Recorded before it happens: negative with words, and then nothing may change. */
 int access_change(struct warden *w, const struct access_change *c, struct err *err) MUST_CHECK;

@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "http/entity.h"
@@ -17,6 +19,9 @@ struct exchange *exchange_new(struct MHD_Connection *mhd, const char *method, co
                               const struct front_peer *peer, bool oversize)
 {
     struct exchange *x = mem_new(struct exchange);
+    uint8_t id[16];
+    uuid_new(clock_realtime(), id);
+    uuid_format(id, x->id);
     x->refs = 1;
     x->mhd = mhd;
     x->method = mem_strdup(method);
@@ -68,9 +73,38 @@ const struct front_peer *exchange_peer(const struct exchange *x)
     return &x->peer;
 }
 
+const char *exchange_id(const struct exchange *x)
+{
+    return x->id;
+}
+
 const char *exchange_header(const struct exchange *x, const char *name)
 {
     return x->mhd ? MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, name) : NULL;
+}
+
+struct header_walk {
+    const char *name;
+    struct buf *out;
+};
+
+static enum MHD_Result exchange_header_one(void *arg, enum MHD_ValueKind kind, const char *key,
+                                           const char *value)
+{
+    struct header_walk *w = arg;
+    if (strcasecmp(key, w->name) != 0)
+        return MHD_YES;
+    if (w->out->len)
+        (void)buf_append_char(w->out, ',');
+    return buf_append_str(w->out, value ? value : "") < 0 ? MHD_NO : MHD_YES;
+}
+
+bool exchange_joined_header(const struct exchange *x, const char *name, struct buf *out)
+{
+    struct header_walk w = {.name = name, .out = out};
+    if (x->mhd)
+        (void)MHD_get_connection_values(x->mhd, MHD_HEADER_KIND, exchange_header_one, &w);
+    return !out->failed;
 }
 
 struct query_walk {
@@ -201,6 +235,7 @@ void exchange_reply(struct exchange *x, unsigned status, const char *content_typ
     if (content_type)
         (void)MHD_add_response_header(x->response, "Content-Type", content_type);
     (void)MHD_add_response_header(x->response, "Cache-Control", "no-store");
+    (void)MHD_add_response_header(x->response, "X-Request-Id", x->id);
     (void)MHD_add_response_header(x->response, "X-Content-Type-Options", "nosniff");
     (void)MHD_add_response_header(x->response, "Referrer-Policy", "no-referrer");
     (void)MHD_add_response_header(x->response, "X-Frame-Options", "DENY");

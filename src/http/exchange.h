@@ -18,6 +18,10 @@ CLEANUP_DEFINE(struct exchange, exchange_unref)
 const char *exchange_method(const struct exchange *x);
 const char *exchange_path(const struct exchange *x); /* as sent, without the query */
 const struct front_peer *exchange_peer(const struct exchange *x);
+/* What this request is called in answer, log and records: a UUIDv7 of ours. */
+const char *exchange_id(const struct exchange *x);
+/* All headers of this name, joined by commas in their order. False: longer than `out` takes. */
+bool exchange_joined_header(const struct exchange *x, const char *name, struct buf *out);
 /* Headers and query can be read until the answer is given. NULL when absent; headers may be asked
  * for in any case. */
 const char *exchange_header(const struct exchange *x, const char *name);

@@ -6,6 +6,7 @@
 #include <microhttpd.h>
 
 #include "base/list.h"
+#include "base/uuid.h"
 #include "http/exchange.h"
 
 #define EXCHANGE_HEADERS_MAX 16
@@ -19,6 +20,7 @@ struct exchange {
     void (*wake)(void *arg);                    /* the parser must run: it was resumed */
     void *wake_arg;
     char *method, *path; /* owned */
+    char id[UUID_TEXT_SIZE];
     struct front_peer peer;
     struct buf body;
     bool oversize;

@@ -11,9 +11,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/uuid.h"
 
 #define RELAY_TLS_MAX (256u << 10)
 #define RELAY_IN_MAX (GATE_HEAD_MAX + GATE_BODY_MAX + 2 * FRONT_CHUNK)
@@ -269,20 +271,26 @@ static void relay_refuse(struct front_conn *c, int status, const char *code, con
 {
     _cleanup_buf_ struct buf body = BUF_INIT(4096);
     _cleanup_buf_ struct buf out = BUF_INIT(8192);
+    uint8_t raw[16];
+    char id[UUID_TEXT_SIZE];
+    uuid_new(clock_realtime(), raw);
+    uuid_format(raw, id);
     struct json_writer w = JSON_WRITER(&body);
     json_object_begin(&w);
     json_key(&w, "error");
     json_object_begin(&w);
     json_field_string(&w, "code", code);
     json_field_string(&w, "message", words);
+    json_field_string(&w, "request_id", id);
     json_object_end(&w);
     json_object_end(&w);
     (void)buf_append_char(&body, '\n');
     (void)buf_printf(&out,
                      "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                     "Cache-Control: no-store\r\nConnection: close\r\n\r\n%s",
-                     status, relay_reason(status), body.len, buf_str(&body));
-    log_debug(NULL, "api: refused a request of %s with %d: %s", c->peer.address, status, words);
+                     "Cache-Control: no-store\r\nX-Request-Id: %s\r\nConnection: close\r\n\r\n%s",
+                     status, relay_reason(status), body.len, id, buf_str(&body));
+    log_debug(NULL, "api: request %s of %s refused with %d: %s", id, c->peer.address, status,
+              words);
     relay_send(c, buf_str(&out), out.len);
     relay_linger(c);
 }

@@ -181,6 +181,19 @@ static enum MHD_Result server_answer(struct server *s, struct exchange *x,
     return MHD_YES;
 }
 
+/* A proxy of ours speaks for somebody else, whose address it tells. */
+static void server_look_behind_proxy(const struct server *s, struct exchange *x)
+{
+    const struct forwarded *proxies = s->config.proxies;
+    _cleanup_buf_ struct buf headers = BUF_INIT(FORWARDED_MAX);
+    char peer[sizeof(x->peer.address)];
+    if (x->peer.is_unix || !forwarded_trusts(proxies, x->peer.address) ||
+        !exchange_joined_header(x, "X-Forwarded-For", &headers))
+        return;
+    memcpy(peer, x->peer.address, sizeof(peer));
+    forwarded_client(proxies, peer, buf_str(&headers), x->peer.address);
+}
+
 static enum MHD_Result server_access(void *arg, struct MHD_Connection *mhd, const char *url,
                                      const char *method, const char *version, const char *upload,
                                      size_t *upload_size, void **context)
@@ -200,6 +213,7 @@ static enum MHD_Result server_access(void *arg, struct MHD_Connection *mhd, cons
         return MHD_NO;
     front_taken(a->conn);
     x = exchange_new(mhd, method, url, front_peer(a->conn), front_oversize(a->conn));
+    server_look_behind_proxy(s, x);
     x->attached = a;
     x->conn = server_conn;
     x->takes_chunks = strcmp(version, "HTTP/1.1") == 0;
@@ -344,13 +358,15 @@ static void server_front_gone(void *arg)
 
 static void server_refuse_open(struct server *s)
 {
-    static const char text[] = "{\"error\":{\"code\":\"stopping\",\"message\":\"the warden is "
-                               "stopping\"}}\n";
     list_foreach(it, &s->exchanges)
     {
-        struct buf body = BUF_INIT(sizeof(text));
-        (void)buf_append_str(&body, text);
-        exchange_reply(list_item(it, struct exchange, link), 503, "application/json", &body);
+        struct exchange *x = list_item(it, struct exchange, link);
+        struct buf body = BUF_INIT(256);
+        (void)buf_printf(&body,
+                         "{\"error\":{\"code\":\"stopping\",\"message\":\"the warden is "
+                         "stopping\",\"request_id\":\"%s\"}}\n",
+                         exchange_id(x));
+        exchange_reply(x, 503, "application/json", &body);
         buf_done(&body);
     }
 }

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "http/exchange.h"
+#include "http/forwarded.h"
 #include "http/front.h"
 #include "http/tls.h"
 
@@ -14,7 +15,9 @@ struct server;
 
 struct server_config {
     struct front_config front; /* attach, detach, fed and arg are set by the server */
-    bool anywhere;             /* TCP that others can reach is taken without TLS */
+    const struct forwarded
+        *proxies;  /* whose X-Forwarded-For is believed; borrowed, NULL: nobody's */
+    bool anywhere; /* TCP that others can reach is taken without TLS */
     bool (*peer_is_outside)(void *arg, int fd);
     /* Must lead to one exchange_reply(), now or later. */
     void (*handle)(void *arg, struct exchange *x);

@@ -243,6 +243,7 @@ static int start(struct apiside *a, const char *token, bool first, const char *s
     x.tls_key = c->api_key[0] ? c->api_key : NULL;
     x.anywhere = str_eq(c->api_insecure, "yes");
     x.origins = c->api_origins;
+    x.proxies = c->trusted_proxies;
     x.session_idle = c->session_idle;
     x.session_max = c->session_max;
     _cleanup_buf_ struct buf secret = BUF_INIT(4096);

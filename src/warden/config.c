@@ -52,6 +52,8 @@ static const struct option options[] = {
      "whether --api may be an address that others can reach without TLS"},
     {"api-origin", OPTION_LIST, AT(api_origins), "ORIGIN", "",
      "https://HOST[:PORT] where a proxy shows the API to browsers; once for each"},
+    {"trusted-proxy", OPTION_LIST, AT(trusted_proxies), "ADDRESS", "",
+     "a proxy, or network of them, whose X-Forwarded-For is believed; once for each"},
     {"session-idle", OPTION_DURATION, AT(session_idle), "TIME", "1h",
      "a browser's session ends when nothing was asked for this long"},
     {"session-max", OPTION_DURATION, AT(session_max), "TIME", "12h",

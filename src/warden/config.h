@@ -19,7 +19,8 @@ struct config {
     char *api_insecure;       /* "no" or "yes" */
     char *oidc_issuer, *oidc_client_id, *oidc_client_secret_file, *oidc_scope, *oidc_groups_claim;
     char *oidc_roles, *oidc_ca;
-    char *api_origins; /* ORIGIN;... */
+    char *api_origins;     /* ORIGIN;... */
+    char *trusted_proxies; /* ADDRESS[/BITS];... */
     uint64_t session_idle, session_max;
     char *api;          /* "HOST:PORT" or "none" */
     char *mirror;       /* "auto", "native" or "docker" */

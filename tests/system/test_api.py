@@ -390,7 +390,7 @@ def test_an_approval_lets_it_run_and_is_recorded(warden):
     assert record["decision"] == "ask-approved" and record["comment"] == "fine" and record["channel"] == "api"
     assert record["approver"] == "root" or os.geteuid() != 0
     late = post(warden, f"/api/queue/{id}/approve")
-    assert late.status == 409 and late.json["error"]["request_id"] == id
+    assert late.status == 409 and late.json["error"]["id"] == id
     assert get(warden, f"/api/queue/{id}").status == 404
 
 

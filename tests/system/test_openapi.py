@@ -229,7 +229,7 @@ def test_refusals_are_as_the_file_says(warden):
     post(warden, f"/api/queue/{id}/deny")
     finish(p)
     again = post(warden, f"/api/queue/{id}/approve")
-    assert check(again, "POST", "/api/queue/{id}/approve")["error"]["request_id"] == id
+    assert check(again, "POST", "/api/queue/{id}/approve")["error"]["id"] == id
     warden.set_policy(POLICY + "nonsense: 1\n")
     a = post(warden, "/api/policy/reload")
     assert a.status == 422

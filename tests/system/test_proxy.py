@@ -41,13 +41,13 @@ class Proxy:
 
         wait_for(answers, 20, "the proxy answers")
 
-    def dial(self):
+    def dial(self, source=None):
         c = ssl.create_default_context(cafile=str(self.cert))
         c.check_hostname = False
-        return c.wrap_socket(socket.create_connection(("127.0.0.1", self.port), 15), server_hostname=NAME)
+        return c.wrap_socket(socket.create_connection(("127.0.0.1", self.port), 15, source and (source, 0)), server_hostname=NAME)
 
-    def ask(self, method, path, body=b"", headers=()):
-        with self.dial() as s:
+    def ask(self, method, path, body=b"", headers=(), source=None):
+        with self.dial(source) as s:
             lines = [f"{method} {path} HTTP/1.1", f"Host: {NAME}", "Connection: close", *headers]
             if body:
                 lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
@@ -96,7 +96,7 @@ def start_caddy(port, upstream, dir):
 
 @pytest.fixture(params=[start_nginx, start_caddy], ids=["nginx", "caddy"])
 def both(request, make_warden, tmp_path):
-    w = make_warden(options={"api_origin": f"https://{NAME}"})
+    w = make_warden(options={"api_origin": f"https://{NAME}", "trusted_proxy": "127.0.0.1"})
     tmp_path.chmod(0o755)
     p = request.param(free_port(), int(w.api_url.rsplit(":", 1)[1]), tmp_path)
     yield w, p
@@ -115,6 +115,15 @@ def test_logins_and_sessions_pass_a_proxy(both):
     assert p.ask("DELETE", "/api/session", headers=[*csrf, "Origin: https://evil.example"]).status == 403
     assert p.ask("DELETE", "/api/session", headers=[*csrf, f"Origin: https://{NAME}"]).status == 200
     assert "script-src 'self'" in p.get("/login").headers["content-security-policy"]
+
+
+def test_the_warden_learns_who_stands_behind_a_proxy(both):
+    w, p = both
+    for own in ([], ["X-Forwarded-For: 203.0.113.9"], ["X-Forwarded-For: 203.0.113.9, 127.0.0.1"]):
+        a = p.ask("GET", "/api/status", headers=["Authorization: Bearer clw_wrong", *own], source="127.0.0.5")
+        assert a.status == 401
+        (r,) = [r for r in w.records_of("login-refused") if r["request_id"] == a.json["error"]["request_id"]]
+        assert r["address"] == "127.0.0.5", own
 
 
 def test_the_feed_passes_a_proxy_at_once(both):

@@ -38,28 +38,31 @@ static int teardown(void **state)
 static void each_record_has_its_members(void **state)
 {
     _cleanup_buf_ struct buf a = AUDIT_BUF(), b = AUDIT_BUF(), c = AUDIT_BUF(), d = AUDIT_BUF();
-    access_login_members(&(struct access_login){"ana", "admin", "token", "127.0.0.1"}, 1, &a);
-    assert_string_equal(buf_str(&a), HEAD "\"login\",\"who\":\"ana\",\"role\":\"admin\","
-                                          "\"method\":\"token\",\"address\":\"127.0.0.1\"");
+    access_login_members(&(struct access_login){"ana", "admin", "token", "127.0.0.1", "0192"}, 1,
+                         &a);
+    assert_string_equal(buf_str(&a), HEAD
+                        "\"login\",\"who\":\"ana\",\"role\":\"admin\","
+                        "\"method\":\"token\",\"address\":\"127.0.0.1\",\"request_id\":\"0192\"");
     access_refusal_members(
-        &(struct access_refusal){"credentials", "\x1b[2J\xff", "::1", "GET", "/api/status"}, 1, &b);
+        &(struct access_refusal){"credentials", "\x1b[2J\xff", "::1", "GET", "/api/status", "0192"},
+        1, &b);
     assert_string_equal(buf_str(&b),
                         HEAD "\"login-refused\",\"why\":\"credentials\",\"who\":{\"bytes\":"
                              "\"G1sySv8=\"},\"address\":\"::1\",\"method\":\"GET\",\"path\":"
-                             "\"/api/status\"");
-    access_change_members(
-        &(struct access_change){"token-created", "bob", "00ff", "viewer", 1, "ana", "127.0.0.1"}, 1,
-        &c);
+                             "\"/api/status\",\"request_id\":\"0192\"");
+    access_change_members(&(struct access_change){"token-created", "bob", "00ff", "viewer", 1,
+                                                  "ana", "127.0.0.1", "0192"},
+                          1, &c);
     assert_string_equal(buf_str(&c),
                         HEAD "\"access\",\"what\":\"token-created\",\"subject\":\"bob\","
                              "\"subject_id\":\"00ff\",\"role\":\"viewer\",\"expires\":"
                              "\"1970-01-01T00:00:00.000000001Z\",\"by\":\"ana\",\"address\":"
-                             "\"127.0.0.1\"");
+                             "\"127.0.0.1\",\"request_id\":\"0192\"");
     access_change_members(&(struct access_change){.what = "token-revoked", .by = "ana"}, 1, &d);
     assert_string_equal(buf_str(&d),
                         HEAD "\"access\",\"what\":\"token-revoked\",\"subject\":null,"
                              "\"subject_id\":null,\"role\":null,\"expires\":null,\"by\":\"ana\","
-                             "\"address\":null");
+                             "\"address\":null,\"request_id\":null");
 }
 
 static void words_of_strangers_are_cut(void **state)

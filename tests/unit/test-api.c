@@ -502,7 +502,7 @@ static void an_approval_starts_it_once(void **state)
     assert_true(fake_audit_is(&f->world.audit, id, "decision", "comment", "go"));
     _cleanup_reply_ struct reply again = post(f, path, NULL);
     assert_refused(&again, 409, "already_ended");
-    assert_string_equal(text_of(json_get(again.json, "error"), "request_id"), id);
+    assert_string_equal(text_of(json_get(again.json, "error"), "id"), id);
     assert_int_equal(f->world.executor.starts, 1);
     path[strlen(path) - strlen("/approve")] = '\0';
     _cleanup_reply_ struct reply gone = get(f, path);
