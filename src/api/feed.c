@@ -176,7 +176,7 @@ static void feed_write(const struct feed *f, const struct event *e, enum feed_ki
     if (e->r && full)
         queue_put(e->r, &w, clock->realtime(clock), clock->monotonic(clock));
     else if (e->r)
-        brief_json(e->r, &w);
+        brief_json(e->r, &w, clock->realtime(clock), clock->monotonic(clock));
     if (kind == FEED_POLICY)
         feed_put_policy(f, &w, e->text);
     json_object_end(&w);

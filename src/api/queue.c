@@ -63,7 +63,7 @@ static void queue_reply_list(struct call *c, bool running)
     json_array_begin(&w);
     for (size_t i = l.first; i < l.end; i++) {
         if (c->role < API_ROLE_APPROVER)
-            brief_json(l.found[i], &w); /* viewers get what the records say */
+            brief_json(l.found[i], &w, realtime, monotonic); /* viewers get what the records say */
         else if (b.len > QUEUE_LIST_MAX)
             queue_put_short(l.found[i], &w);
         else
@@ -96,7 +96,7 @@ void queue_one(void *arg, struct exchange *x, const char *id)
     _cleanup_buf_ struct buf b = BUF_INIT(CALL_ANSWER_MAX);
     struct json_writer w = JSON_WRITER(&b);
     if (c->role < API_ROLE_APPROVER)
-        brief_json(r, &w);
+        brief_json(r, &w, clock->realtime(clock), clock->monotonic(clock));
     else
         request_json(r, &w, clock->realtime(clock), clock->monotonic(clock));
     call_json(x, &b);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/describe.h"
 #include "core/ports.h"
 
 #define BRIEF_TEXT_MAX 1024
@@ -77,7 +78,8 @@ static void brief_end(const struct request *r, struct json_writer *w)
     json_field_bool(w, "timed_out", r->timed_out);
 }
 
-void brief_json(const struct request *r, struct json_writer *w)
+void brief_json(const struct request *r, struct json_writer *w, uint64_t realtime,
+                uint64_t monotonic)
 {
     uint64_t until = r->decided_at;
     json_object_begin(w);
@@ -101,6 +103,9 @@ void brief_json(const struct request *r, struct json_writer *w)
     json_field_uint(
         w, "waited_ms",
         r->waiting_at && until > r->waiting_at ? (until - r->waiting_at) / CLOCK_NS_PER_MS : 0);
+    describe_time(w, "waiting_at", r->waiting_at);
+    describe_time(w, "started_at", r->started_at);
+    describe_deadline(r, w, realtime, monotonic);
     json_field_string(w, "executor", r->executor ? r->executor->name : NULL);
     brief_text(w, "error", r->policy,
                r->why[0] || r->end.kind != END_FAILED ? r->why : r->end.text);

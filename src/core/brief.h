@@ -8,5 +8,6 @@
 
 #define BRIEF_LINE_MAX 4096 /* bytes of arguments that are shown */
 
-/* An object that begins with "id". */
-void brief_json(const struct request *r, struct json_writer *w);
+/* An object that begins with "id". Times are those of the clock port, ns. */
+void brief_json(const struct request *r, struct json_writer *w, uint64_t realtime,
+                uint64_t monotonic);

@@ -22,7 +22,7 @@ static void field_text(struct json_writer *w, const char *key, const char *s)
         json_put_null(w);
 }
 
-static void field_time(struct json_writer *w, const char *key, uint64_t realtime)
+void describe_time(struct json_writer *w, const char *key, uint64_t realtime)
 {
     char text[32];
     json_field_string(w, key, realtime ? clock_format(realtime, text) : NULL);
@@ -111,16 +111,16 @@ static void put_judged(const struct request *r, struct json_writer *w)
 }
 
 /* The deadline as a moment of the calendar: it is kept on the clock that nobody can set. */
-static void put_deadline(const struct request *r, struct json_writer *w, uint64_t realtime,
-                         uint64_t monotonic)
+void describe_deadline(const struct request *r, struct json_writer *w, uint64_t realtime,
+                       uint64_t monotonic)
 {
-    if (r->deadline == 0) {
+    if (r->deadline == 0 || r->state == REQUEST_ENDED) {
         json_field_string(w, "deadline", NULL);
         json_field_string(w, "deadline_ms", NULL);
         return;
     }
     uint64_t left = r->deadline > monotonic ? r->deadline - monotonic : 0;
-    field_time(w, "deadline", realtime + left);
+    describe_time(w, "deadline", realtime + left);
     json_field_uint(w, "deadline_ms", left / CLOCK_NS_PER_MS);
 }
 
@@ -128,11 +128,11 @@ static void put_times(const struct request *r, struct json_writer *w, uint64_t r
                       uint64_t monotonic)
 {
     uint64_t since = r->waiting_at ? r->waiting_at : r->received_at;
-    field_time(w, "received_at", r->received_at);
-    field_time(w, "waiting_at", r->waiting_at);
+    describe_time(w, "received_at", r->received_at);
+    describe_time(w, "waiting_at", r->waiting_at);
     json_field_uint(w, "age_ms", realtime > since ? (realtime - since) / CLOCK_NS_PER_MS : 0);
-    put_deadline(r, w, realtime, monotonic);
-    field_time(w, "started_at", r->started_at);
+    describe_deadline(r, w, realtime, monotonic);
+    describe_time(w, "started_at", r->started_at);
     json_field_int(w, "command_pid", r->command_pid);
     json_field_bool(w, "paused", r->paused);
 }

@@ -8,6 +8,12 @@
 #include "base/json.h"
 #include "core/request.h"
 
+/* A moment, null for 0. */
+void describe_time(struct json_writer *w, const char *key, uint64_t realtime);
+/* "deadline", of the answer or of the run, as a moment of the calendar, and "deadline_ms"; both
+ * null when there is none (any more). */
+void describe_deadline(const struct request *r, struct json_writer *w, uint64_t realtime,
+                       uint64_t monotonic);
 /* Writes one object whose first member is "id". Times are those of the clock port, ns. */
 void request_json(const struct request *r, struct json_writer *w, uint64_t realtime,
                   uint64_t monotonic);

@@ -20,7 +20,7 @@ static struct json *brief(const struct request *r, size_t *ret_len)
     struct json_writer w = JSON_WRITER(&out);
     struct json *root = NULL;
     struct err err = {0};
-    brief_json(r, &w);
+    brief_json(r, &w, 20 * SEC, 100 * SEC);
     assert_memory_equal(buf_str(&out), "{\"id\":", 6);
     if (json_parse(buf_str(&out), out.len, 10000, &root, &err) < 0)
         fail_msg("%s", err.text);
@@ -55,6 +55,22 @@ static void it_is_redacted_and_tells_the_end(void **state)
     assert_int_equal(json_integer(json_get(after, "signal"), -1), 9);
     assert_int_equal(json_integer(json_get(after, "duration_ms"), -1), 3000);
     assert_null(json_get(after, "exit_code"));
+}
+
+static void it_tells_since_when_and_how_long_still(void **state)
+{
+    _cleanup_(request_freep) struct request *r = fake_request(NULL, DOOR_SHIM_V2, "git");
+    r->state = REQUEST_WAITING;
+    r->waiting_at = 5 * SEC;
+    r->deadline = 130 * SEC; /* 30 s from now */
+    _cleanup_(json_freep) struct json *waits = brief(r, NULL);
+    assert_string_equal(string(waits, "waiting_at"), "1970-01-01T00:00:05.000000000Z");
+    assert_string_equal(string(waits, "deadline"), "1970-01-01T00:00:50.000000000Z");
+    assert_int_equal(json_integer(json_get(waits, "deadline_ms"), -1), 30000);
+    assert_null(string(waits, "started_at"));
+    r->state = REQUEST_ENDED;
+    _cleanup_(json_freep) struct json *ended = brief(r, NULL);
+    assert_null(string(ended, "deadline"));
 }
 
 static void what_never_started_says_why(void **state)
@@ -100,6 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_redacted_and_tells_the_end),
+        cmocka_unit_test(it_tells_since_when_and_how_long_still),
         cmocka_unit_test(what_never_started_says_why),
         cmocka_unit_test(a_long_one_is_cut_and_says_so),
         cmocka_unit_test(a_secret_at_the_cut_stays_masked),
