@@ -171,7 +171,7 @@ static void put_user(struct json_writer *w, const struct account_user *u)
     (void)buf_append_char(w->out, '\n');
 }
 
-static void put_all(const struct accounts *a, struct buf *out)
+void accounts_write(const struct accounts *a, struct buf *out)
 {
     struct json_writer w = JSON_WRITER(out);
     json_object_begin(&w);
@@ -242,7 +242,7 @@ static void save_start(struct accounts *a)
     s->accounts = a;
     s->work.data = s;
     buf_init(&s->text, ACCOUNTS_FILE_MAX);
-    put_all(a, &s->text);
+    accounts_write(a, &s->text);
     a->saving = true;
     list_foreach(it, &a->waits)
     {
@@ -285,8 +285,8 @@ static bool read_token(struct accounts *a, const struct json *o)
                *name = member(o, "name", AUTH_NAME_MAX), *role = member(o, "role", 16),
                *by = member(o, "by", AUTH_NAME_MAX);
     struct account_token t = {.fixed = false};
-    if (!id || strlen(id) != ACCOUNTS_ID_SIZE - 1 || !hash || !name || !role || !by ||
-        json_count(o) != 7 || str_unhex(hash, t.hash, sizeof(t.hash)) < 0 ||
+    if (!id || strlen(id) != ACCOUNTS_ID_SIZE - 1 || !hash || !name || !accounts_name_valid(name) ||
+        !role || !by || json_count(o) != 7 || str_unhex(hash, t.hash, sizeof(t.hash)) < 0 ||
         !role_parse(role, &t.role) || !member_time(o, "created_at", false, &t.created) ||
         !member_time(o, "expires_at", true, &t.expires) || accounts_find_token(a, id) ||
         a->tokens_count >= ACCOUNTS_TOKENS_MAX)
@@ -330,17 +330,17 @@ static bool read_list(struct accounts *a, const struct json *list,
     return true;
 }
 
-static int read_text(struct accounts *a, const char *text, size_t len, struct err *err)
+int accounts_read(struct accounts *a, const char *text, size_t len, struct err *err)
 {
     _cleanup_(json_freep) struct json *root = NULL;
     int r = json_parse(text, len, ACCOUNTS_NODES_MAX, &root, err);
     if (r < 0)
-        return err_prefix(err, r, "%s", a->path);
+        return r;
     if (!json_is_object(root) || json_integer(json_get(root, "version"), 0) != ACCOUNTS_VERSION)
-        return err_set(err, -EINVAL, "%s: not of a version that this warden knows", a->path);
+        return err_set(err, -EINVAL, "not of a version that this warden knows");
     if (json_count(root) != 3 || !read_list(a, json_get(root, "tokens"), read_token) ||
         !read_list(a, json_get(root, "users"), read_user))
-        return err_set(err, -EINVAL, "%s: a token or user in it is not understood", a->path);
+        return err_set(err, -EINVAL, "a token or user in it is not understood");
     return 0;
 }
 
@@ -368,7 +368,10 @@ static int read_file(struct accounts *a, struct err *err)
     int r = check_file(a->path, &st, err);
     if (r == 0 && (r = fd_read_all(fd, &text)) < 0)
         r = err_errno(err, r, "cannot read %s", a->path);
-    return r < 0 ? r : read_text(a, buf_str(&text), text.len, err);
+    if (r < 0)
+        return r;
+    r = accounts_read(a, buf_str(&text), text.len, err);
+    return r < 0 ? err_prefix(err, r, "%s", a->path) : 0;
 }
 
 int accounts_new(uv_loop_t *loop, const char *path, struct accounts **ret, struct err *err)

@@ -76,3 +76,8 @@ void accounts_remove_user(struct accounts *a, struct account_user *u);
  * words. */
 void accounts_save(struct accounts *a, void (*done)(void *arg, int result, const char *words),
                    void *arg);
+
+/* The text of the file, and back. A negative return, with words, leaves what was understood before:
+ * `a` is only good for accounts_free() then. */
+int accounts_read(struct accounts *a, const char *text, size_t len, struct err *err) MUST_CHECK;
+void accounts_write(const struct accounts *a, struct buf *out);
