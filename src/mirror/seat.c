@@ -253,6 +253,7 @@ long seat_launch(struct job *j)
     bool told = hear();
     j->plan.stage = room->plan.stage;
     j->plan.error = room->plan.error;
+    j->plan.took = room->plan.took;
     long pid = told ? room->result : -EINTR;
     if (pid < 0 || j->plan.stage != CHILD_FINE) {
         seat_leave();
