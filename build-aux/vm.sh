@@ -30,6 +30,7 @@ if [ "${suites#* }" != "$suites" ]; then # one machine after the other
     exit
 fi
 suite=$suites
+seconds=${VM_SECONDS:-5400}
 build-aux/deps.sh vm
 out=$(realpath -m "${VM_OUT:-build/vm}/$suite")
 cache=${VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clawrden-vm}
@@ -78,6 +79,7 @@ make_base() { # tar
 # What the machine does: these tests, and an end.
 configure() {
     printf '%s\0' "$@" >"$root/arguments"
+    echo $((seconds * 9 / 10)) >"$root/limit" # so that a run that is cut off leaves its results
     cat >"$root/tests.sh" <<'RUN'
 #!/bin/bash
 cd /src
@@ -85,7 +87,8 @@ mapfile -d '' -t arguments </arguments
 mkdir -p /result
 {
     uname -r; systemctl --version | head -n 1; docker --version; stat -f -c 'cgroups: %T' /sys/fs/cgroup
-    /usr/bin/python3 -B -m pytest -v -rfEs --tb=short --durations=15 -p no:cacheprovider --junit-xml=/result/junit.xml "${arguments[@]}"
+    timeout -s INT -k 60 "$(cat /limit)" /usr/bin/python3 -B -m pytest -v -rfEs --tb=short --durations=15 -p no:cacheprovider --junit-xml=/result/junit.xml "${arguments[@]}"
+    echo $? >/result/status
     dmesg --level=warn,err,crit | tail -n 50
 } 2>&1 | tee /result/log
 sync
@@ -136,29 +139,33 @@ echo "vm.sh: booting; follow $out/console" >&2
 begun=$SECONDS
 # Without the mitigations of real processors, and without the wait for grace periods: neither is what is tested.
 accel=tcg,thread=multi,tb-size=1024
-timeout -k 10 "${VM_SECONDS:-5400}" qemu-system-x86_64 -accel $accel -m 4096 -smp 2 -display none -serial "file:$out/console" -monitor none \
+timeout -k 10 "$seconds" qemu-system-x86_64 -accel $accel -m 4096 -smp 2 -display none -serial "file:$out/console" -monitor none \
     -no-reboot -nic none -kernel "$work/kernel" -initrd "$work/initrd" -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
     -append "root=/dev/vda rw console=ttyS0 quiet mitigations=off rcupdate.rcu_expedited=1 nowatchdog systemd.show_status=false" \
     </dev/null >"$out/qemu.log" 2>&1 || echo "vm.sh: the machine ended with $? (124: its time was up)" >&2
-for f in log junit.xml; do debugfs -R "dump /result/$f $out/$f" "$work/disk" >/dev/null 2>&1 || true; done
+for f in log junit.xml status; do debugfs -R "dump /result/$f $out/$f" "$work/disk" >/dev/null 2>&1 || true; done
 echo "vm.sh: Debian $suite, $((SECONDS - begun)) s; $out"
 
-/usr/bin/python3 - "$out/junit.xml" "$out/console" <<'COUNT'
-import os, sys, xml.etree.ElementTree as tree
+/usr/bin/python3 - "$out" <<'COUNT'
+import pathlib, sys, xml.etree.ElementTree as tree
+out = pathlib.Path(sys.argv[1])
 passed, bad = 0, []
 try:
-    for case in tree.parse(sys.argv[1]).iter("testcase"):
+    for case in tree.parse(out / "junit.xml").iter("testcase"):
         if any(case.find(x) is not None for x in ("failure", "error", "skipped")):
             bad.append(case.get("classname") + "::" + case.get("name"))
         else:
             passed += 1
+    if (out / "status").read_text().strip() not in ("0", "1"):
+        bad.append("(the run was cut off)")
 except (OSError, tree.ParseError):
-    print(open(sys.argv[2], errors="replace").read()[-3000:] if os.path.exists(sys.argv[2]) else "no console")
-    bad.append("no result came out of the machine")
+    bad.append("(no result came out of the machine)")
+    console = out / "console"
+    print(console.read_text(errors="replace")[-3000:] if console.exists() else "no console")
 for name in bad:
     print("FAILED", name)
 if not passed and not bad:
-    bad.append("no test ran")
+    bad.append("(no test ran)")
 print(f"{passed} passed, {len(bad)} failed")
 sys.exit(bool(bad))
 COUNT

@@ -73,6 +73,17 @@ class Engine:
 
     def start(self):
         (self.dir / "daemon.json").write_text(json.dumps(self.config))
+        for attempt in range(3):
+            self.spawn()
+            wait_for(lambda: self.answers() or self.process.poll() is not None, 60, "dockerd answers")
+            if self.process.poll() is None:
+                return self
+            # It gives its containerd 15 s, whatever the machine; the second time its files are in memory.
+            if "timeout waiting for containerd" not in self.log():
+                break
+        raise AssertionError("dockerd ended:\n" + self.log())
+
+    def spawn(self):
         command = self.prelude + ("ip link set lo up; exec dockerd --data-root {0}/data --exec-root {0}/exec --pidfile {0}/pid "
                    "-H unix://{0}/docker.sock --bridge=none --iptables=false --ip6tables=false "
                    "--config-file {0}/daemon.json").format(self.dir)
@@ -80,12 +91,11 @@ class Engine:
             # A network namespace of its own: with --bridge=none it would remove the host's docker0.
             self.process = subprocess.Popen(["unshare", "--net", *(["--mount"] if self.prelude else []), "sh", "-c", command], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, start_new_session=True)
-        wait_for(self.answers, 60, "dockerd answers")
-        return self
+
+    def log(self):
+        return (self.dir / "log").read_text()[-3000:]
 
     def answers(self):
-        if self.process.poll() is not None:
-            raise AssertionError("dockerd ended:\n" + (self.dir / "log").read_text()[-3000:])
         return self.docker("version", check=False).returncode == 0
 
     def docker(self, *args, check=True, input=None, timeout=120):
