@@ -112,6 +112,7 @@ case $mode in
         stage_meson unit "$build/dynamic" --suite unit --suite fuzz
         stage_pytest system tests/system -m "not slow"
         stage_pytest docker tests/docker-smoke -m "not slow"
+        stage_pytest browser tests/browser -m "not slow"
         stage demo scripts/demo.sh
         stage install build-aux/install.sh selftest
         stage bench tests/bench/run --assert
@@ -124,6 +125,7 @@ case $mode in
         asan_unit && { asan_bin; asan_system; }
         stage_pytest system-slow tests/system -m slow
         stage_pytest docker-slow tests/docker-smoke -m slow
+        stage_pytest browser-slow tests/browser -m slow
         stage agents build-aux/agents.sh
         stage fuzz build-aux/fuzz.sh
         ;;

@@ -29,11 +29,11 @@ build zlib1g-dev pkg-config:zlib
 build libsqlite3-dev pkg-config:sqlite3
 build libwslay-dev file:/usr/include/wslay/wslay.h
 build libcmocka-dev pkg-config:cmocka
+build npm npm
+build ca-certificates file:/etc/ssl/certs/ca-certificates.crt
 build linux-libc-dev file:/usr/include/linux/types.h
 demo git git
 demo curl curl
-demo npm npm
-demo ca-certificates file:/etc/ssl/certs/ca-certificates.crt
 check clang clang
 check clang-format clang-format
 check clang-tidy clang-tidy
@@ -64,7 +64,7 @@ check sudo sudo
 check nginx-light file:/usr/sbin/nginx
 check caddy caddy
 check jose jose
-check npm npm
+check chromium chromium
 check openssl openssl
 check strace strace
 check prometheus promtool

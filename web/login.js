@@ -22,6 +22,7 @@ async function login(body) {
   localStorage.setItem("clawrden-csrf", said.csrf);
   words.textContent = `You are logged in as ${said.who}, ${said.role}.`;
   document.body.classList.add("done");
+  location.replace("/");
 }
 
 document.getElementById("by-password").addEventListener("submit", (event) => {
@@ -35,9 +36,13 @@ document.getElementById("by-token").addEventListener("submit", (event) => {
 });
 fetch("/api/login").then((a) => a.json()).then((said) => {
   document.getElementById("sso").hidden = !said.ways.includes("oidc");
+  document.getElementById("by-password").hidden = !said.ways.includes("password");
 }).catch(() => {});
-const link = location.hash.slice(1);
-if (link) {
+function byLink() {
+  const link = location.hash.slice(1);
+  if (!link) return;
   history.replaceState(null, "", "/login"); // or it would stay in the browser's history
   login({link});
 }
+addEventListener("hashchange", byLink); // pasted where this page is open already
+byLink();

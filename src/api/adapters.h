@@ -20,5 +20,5 @@ route_fn sso_there, sso_back, sso_ways;                                   /* sso
 route_fn users_list, users_create, users_change, users_delete;            /* users.c */
 route_fn websessions_list, websessions_revoke;                            /* websessions.c */
 route_fn signin_login, signin_link, signin_show, signin_logout;           /* signin.c */
-route_fn webfiles_login, webfiles_login_css, webfiles_login_js;           /* webfiles.c */
+route_fn webfiles_login, webfiles_dashboard, webfiles_asset;              /* webfiles.c */
 route_fn prometheus_metrics;                                              /* prometheus.c */

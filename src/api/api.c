@@ -69,8 +69,8 @@ static const struct route api_routes[] = {
     {"DELETE", "/api/session", API_ROLE_VIEWER, signin_logout},
     {"POST", "/api/links", API_ROLE_VIEWER, signin_link},
     {"GET", "/login", API_ROLE_NONE, webfiles_login},
-    {"GET", "/login.css", API_ROLE_NONE, webfiles_login_css},
-    {"GET", "/login.js", API_ROLE_NONE, webfiles_login_js},
+    {"GET", "/", API_ROLE_NONE, webfiles_dashboard},
+    {"GET", "/assets/{}", API_ROLE_NONE, webfiles_asset},
 };
 
 /* ---- the checks ---- */

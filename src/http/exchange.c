@@ -234,7 +234,8 @@ void exchange_reply(struct exchange *x, unsigned status, const char *content_typ
     x->status = status;
     if (content_type)
         (void)MHD_add_response_header(x->response, "Content-Type", content_type);
-    (void)MHD_add_response_header(x->response, "Cache-Control", "no-store");
+    if (!exchange_has_header(x, "Cache-Control"))
+        (void)MHD_add_response_header(x->response, "Cache-Control", "no-store");
     (void)MHD_add_response_header(x->response, "X-Request-Id", x->id);
     (void)MHD_add_response_header(x->response, "X-Content-Type-Options", "nosniff");
     (void)MHD_add_response_header(x->response, "Referrer-Policy", "no-referrer");

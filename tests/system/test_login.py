@@ -320,16 +320,24 @@ def test_a_link_has_the_role_of_who_asked_for_it(warden):
 
 
 def test_pages_have_a_strict_policy_and_nothing_inline(warden):
-    a = get(warden, "/login", token="")
+    assert get(warden, "/assets/login.html", token="").status == get(warden, "/assets/nothing.js", token="").status == 404
+    for page in ("/login", "/"):
+        strict_page(warden, page)
+    for path in ("/healthz", "/api/status", "/nothing"):
+        assert "frame-ancestors 'none'" in get(warden, path, token="").headers["content-security-policy"]
+
+
+def strict_page(warden, page):
+    a = get(warden, page, token="")
     policy = a.headers["content-security-policy"]
-    assert a.status == 200 and "frame-ancestors 'none'" in policy and "default-src 'none'" in policy
+    assert a.status == 200 and a.headers["cache-control"] == "no-cache" and "frame-ancestors 'none'" in policy and "default-src 'none'" in policy
     assert "unsafe" not in policy and a.headers["x-frame-options"] == "DENY" and a.headers["referrer-policy"] == "no-referrer"
     text = a.body.decode()
     assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|https?://", text)
-    for name in set(re.findall(r'(?:src|href)="(/login\.[^"]+)"', text)):
+    names = set(re.findall(r'(?:src|href)="(/assets/[^"]+)"', text))
+    assert len(names) >= 3
+    for name in names:
         assert get(warden, name, token="").status == 200, name
-    for path in ("/healthz", "/api/status", "/nothing"):
-        assert "frame-ancestors 'none'" in get(warden, path, token="").headers["content-security-policy"]
 
 
 def test_a_proxys_origin_is_taken_when_it_is_named(make_warden):

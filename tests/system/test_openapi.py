@@ -175,8 +175,10 @@ def test_every_answer_is_as_the_file_says(warden):
     assert gone.status == 200
     check(gone, "DELETE", "/api/session")
     done.add(("DELETE", "/api/session"))
-    for path in ("/login", "/login.css", "/login.js", "/api/login"):
+    for path in ("/login", "/", "/api/login"):
         ok("GET", path)
+    for name in ("app.js", "style.css", "icon.svg", "manifest.webmanifest"):
+        ok("GET", "/assets/{id}", id=name)
     done |= {("GET", "/login/oidc"), ("GET", "/login/oidc/callback")}  # test_oidc.py
     assert done == {(m, p) for m, p, _ in operations()}  # and so: nothing was left out
 

@@ -273,9 +273,9 @@ static void status_says_how_things_are(void **state)
 static void without_login_everything_else_is_401(void **state)
 {
     struct fixture *f = *state;
-    static const char *const paths[] = {
-        "/",         "/metrics",           "/api/status",        "/api/queue", "/api/nothing",
-        "/api/kill", "/api/policy/reload", "/api/policy/explain"};
+    static const char *const paths[] = {"/nothing",           "/metrics",           "/api/status",
+                                        "/api/queue",         "/api/nothing",       "/api/kill",
+                                        "/api/policy/reload", "/api/policy/explain"};
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         _cleanup_reply_ struct reply r = call(f, "", "GET", paths[i], "", NULL);
         assert_refused(&r, 401, "unauthorized");

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// The number that waits in the title, on the app's icon, and a notification when the page is not looked at.
+import {on, waiting, waitingCount} from "./state.js";
+import {plainText} from "./command.js";
+
+const KEY = "clawrden-notify";
+let page = "Queue", known = null;
+
+export function title(name) {
+  page = name;
+  draw();
+}
+
+function draw() {
+  const n = waitingCount();
+  document.title = `${n ? `(${n}) ` : ""}${page} · Clawrden`;
+  if (navigator.setAppBadge) (n ? navigator.setAppBadge(n) : navigator.clearAppBadge()).catch(() => {});
+}
+
+export const possible = () => typeof Notification === "function" && Notification.permission !== "denied";
+export const wanted = () => possible() && Notification.permission === "granted" && localStorage.getItem(KEY) === "yes";
+
+export async function want(yes) {
+  if (yes && Notification.permission !== "granted") yes = await Notification.requestPermission() === "granted";
+  localStorage.setItem(KEY, yes ? "yes" : "no");
+  return yes;
+}
+
+export function start() {
+  on((kinds) => {
+    if (!kinds.has("queue")) return;
+    draw();
+    const now = new Set();
+    let news = null, count = 0;
+    for (const [id, w] of waiting) {
+      if (w.over) continue;
+      now.add(id);
+      if (known && !known.has(id)) { news = w.r; count++; }
+    }
+    known = now;
+    if (!news || !document.hidden || !wanted()) return;
+    // What is asked may be secret, and a lock screen is public: the command's name only.
+    const n = new Notification(count > 1 ? `${count} requests wait` : `${plainText(news.command)} waits for you`, {tag: "clawrden", icon: "/assets/icon.svg"});
+    n.onclick = () => { focus(); location.hash = "#/queue"; n.close(); };
+  });
+}

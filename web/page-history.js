@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// What was: filters that live in the address, pages, export, and each request's whole story.
+import {get, query} from "./api.js";
+import {line, name} from "./command.js";
+import {fill, h, text} from "./dom.js";
+import {empty, head, loading, refused} from "./states.js";
+import {story} from "./story.js";
+import {clock, short} from "./time.js";
+
+const PAGE = 100;
+const DECISIONS = ["allow", "deny", "ask-approved", "ask-denied", "ask-expired", "withdrawn", "limited", "error", "interrupted"];
+const FIELDS = [["text", "Words in the command", "push origin"], ["command", "Command", "git"], ["decision", "Decision", null], ["container", "Container", ""], ["rule", "Rule", ""], ["approver", "Approver", ""], ["uid", "Uid", ""],
+  ["exit_code", "Exit code", ""], ["signal", "Signal", ""], ["arg", "An argument is", ""], ["since", "Since", "2026-01-31T08:15:00Z"], ["until", "Until", "2026-01-31T18:00:00Z"], ["id", "Request", ""]];
+const FIRST = 3; // the others are behind "More filters"
+
+const toneOf = (d) => d === "allow" || d === "ask-approved" ? "ok" : d === "deny" || d === "ask-denied" || d === "error" ? "bad" : "warn";
+
+function outcome(r) {
+  if (r.timeout_violation) return "out of time";
+  if (r.signal) return `signal ${r.signal}`;
+  return r.exit_code === null || r.exit_code === undefined ? "" : `exit ${r.exit_code}`;
+}
+
+export function open(main, params) {
+  const values = Object.fromEntries(FIELDS.map(([k]) => [k, params.get(k) || ""]));
+  const body = h("tbody");
+  const note = h("div", null, loading());
+  const more = h("button", {class: "btn wide", hidden: true}, "Show older");
+  const table = h("div", {class: "scroll", hidden: true, tabindex: "0", role: "region", "aria-label": "History"}, h("table", null,
+    h("thead", null, h("tr", null, ["When", "Command", "Where", "Decision", "By", "End", "Ran"].map((t, i) => h("th", {scope: "col", class: i === 6 ? "num" : "tight"}, t)))), body));
+  let next = null, turn = 0;
+
+  const fields = FIELDS.map(([key, label, hint]) => h("label", {class: "field"}, label, key === "decision"
+    ? h("select", {name: key}, ["", ...DECISIONS].map((d) => h("option", {value: d, selected: d === values[key]}, d || "Every decision")))
+    : h("input", {name: key, value: values[key], placeholder: hint || false, autocomplete: "off", spellcheck: "false"})));
+  const hasMore = FIELDS.slice(FIRST).some(([k]) => values[k]);
+  const form = h("form", {role: "search", "aria-label": "Search the history"}, h("div", {class: "filters"}, fields.slice(0, FIRST), h("button", {class: "btn primary bottom"}, "Search")),
+    h("details", {open: hasMore}, h("summary", null, "More filters"), h("div", {class: "filters"}, fields.slice(FIRST)), h("p", {class: "help"}, "Words may end in * (pus*). Times are UTC. All filters are in this page's address: bookmark it or send it on.")));
+  form.addEventListener("submit", (e) => {
+    e.preventDefault();
+    const q = query(Object.fromEntries(new FormData(form)));
+    if (location.hash === `#/history${q}`) start();
+    else location.hash = `#/history${q}`;
+  });
+  const exports = ["csv", "json", "jsonl"].map((f) => h("a", {class: "btn linkbtn", href: `/api/history/export${query({...values, format: f})}`, download: `clawrden-history.${f}`}, f.toUpperCase()));
+  fill(main, head("History", "Every decision and every end, as the audit log has them.", h("span", {class: "help"}, "Export"), exports), form, note, table, more);
+
+  function row(r) {
+    const button = h("button", {class: "btn quiet when", "aria-expanded": "false", title: "the whole story"}, clock(r.time));
+    const tr = h("tr", null, h("td", {class: "tight"}, button), h("td", null, line(r)), h("td", null, r.container ? h("span", {class: "tag"}, name(r.container)) : "the host"),
+      h("td", {class: "tight"}, h("span", {class: `tag ${toneOf(r.decision)}`}, r.decision)), h("td", null, r.approver ? name(r.approver) : r.rule ? name(r.rule) : ""), h("td", {class: "tight"}, outcome(r)), h("td", {class: "num tight"}, short(r.duration_ms)));
+    let told = null;
+    button.addEventListener("click", () => {
+      if (told) told.remove();
+      told = told ? null : h("tr", {class: "story"}, h("td", {colspan: "7"}, story(r)));
+      if (told) tr.after(told);
+      button.setAttribute("aria-expanded", String(!!told));
+    });
+    return tr;
+  }
+
+  async function page(cursor) {
+    const mine = ++turn;
+    more.disabled = true;
+    try {
+      const said = await get(`/api/history${query({...values, limit: PAGE, cursor})}`);
+      if (mine !== turn) return;
+      if (!cursor) fill(body);
+      body.append(...said.history.map(row));
+      next = said.next;
+      fill(note, body.childElementCount ? null : empty("Nothing fits", "No decision on record fits these filters."));
+      table.hidden = !body.childElementCount;
+      more.hidden = next === null;
+      if (values.id && said.history.length === 1) body.querySelector("button").click();
+    } catch (e) {
+      if (mine === turn) fill(note, refused(e, start));
+    }
+    more.disabled = false;
+  }
+  const start = () => page(null);
+  more.addEventListener("click", () => page(next));
+  text(more, "Show older");
+  start();
+  return () => { turn++; };
+}

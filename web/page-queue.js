@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// What waits for a person: identical requests as one card, the oldest first, nothing that moves under a finger.
+import {post} from "./api.js";
+import {makeCard} from "./card.js";
+import {fill, h, keyed, text} from "./dom.js";
+import {plainText} from "./command.js";
+import * as keys from "./keys.js";
+import * as notify from "./notify.js";
+import {clearOver, link, load, may, on, waiting, waitingCount} from "./state.js";
+import {empty, head, loading, refused} from "./states.js";
+import {everyTick} from "./time.js";
+import {failed, toast} from "./toast.js";
+
+const STEP = 40; // cards drawn at a time
+const SEEN_MS = 400; // what came into a card a blink ago was not read
+
+const groupKey = (r) => r.digest ? [r.digest, r.uid, r.container, r.rule, r.trust].join("\u0001") : r.id;
+
+function groups(filter) {
+  const found = new Map();
+  const all = [...waiting.values()].sort((a, b) => a.r.id < b.r.id ? -1 : 1);
+  for (const w of all) {
+    if (filter.command && plainText(w.r.command) !== filter.command) continue;
+    if (filter.container && (plainText(w.r.container) || "the host") !== filter.container) continue;
+    if (filter.rule && (plainText(w.r.rule) || "no rule") !== filter.rule) continue;
+    // What is over stays with those it was shown with, and never takes in what comes later.
+    const key = groupKey(w.r) + (w.over ? "\u0001" + w.over.kind : "");
+    if (w.over && !w.shownAt) continue; // never seen: nothing to say
+    const g = found.get(key);
+    if (g) g.push(w);
+    else found.set(key, [w]);
+  }
+  return found;
+}
+
+export function open(main, params) {
+  const filter = {command: params.get("command") || "", container: params.get("container") || "", rule: params.get("rule") || ""};
+  const list = h("ol", {class: "cards", "aria-label": "Requests that wait"});
+  const more = h("button", {class: "btn wide", hidden: true});
+  const none = h("div");
+  const tidy = h("button", {class: "btn quiet", hidden: true, onclick: clearOver});
+  const bar = h("div", {class: "filters", role: "group", "aria-label": "Filters"});
+  const cards = new Map();
+  let limit = STEP;
+
+  const selects = Object.fromEntries(Object.keys(filter).map((name) => {
+    const s = h("select", {"aria-label": `Filter by ${name}`, onchange: () => {
+      filter[name] = s.value;
+      const q = new URLSearchParams(Object.entries(filter).filter(([, v]) => v)).toString();
+      history.replaceState(null, "", `#/queue${q ? "?" + q : ""}`);
+      limit = STEP;
+      draw();
+    }});
+    return [name, s];
+  }));
+  fill(bar, Object.values(selects));
+
+  const bell = h("button", {class: "btn quiet", "aria-pressed": String(notify.wanted()), hidden: !notify.possible(), onclick: async () => {
+    bell.setAttribute("aria-pressed", String(await notify.want(!notify.wanted())));
+    text(bell, notify.wanted() ? "Notifications on" : "Notify me");
+  }}, notify.wanted() ? "Notifications on" : "Notify me");
+  const help = h("button", {class: "btn quiet keys-help", onclick: keys.showHelp}, "Shortcuts ", h("kbd", null, "?"));
+  fill(main, head("Queue", may("approver") ? "What agents want to run and the policy leaves to you." : "What agents want to run. Your role may look, not answer.", tidy, bell, help), bar, none, list, more);
+
+  function options(select, name, values) {
+    const wanted = ["", ...new Set(filter[name] ? [...values, filter[name]] : values)].sort();
+    if (select.dataset.options === wanted.join("\u0001")) return;
+    select.dataset.options = wanted.join("\u0001");
+    fill(select, wanted.map((v) => h("option", {value: v}, v ? v : `Every ${name}`)));
+    select.value = filter[name];
+  }
+
+  async function answer(card, what, comment) {
+    const now = performance.now();
+    const seen = card.group.filter((w) => !w.over && w.shownAt && now - w.shownAt > SEEN_MS);
+    if (!seen.length) return toast("This has only just arrived: look once more.", "info");
+    card.busy(true);
+    let refusedBy = null;
+    await Promise.all(seen.map(async (w) => {
+      try {
+        await post(`/api/queue/${w.r.id}/${what}`, {digest: w.r.digest, channel: "dashboard", ...(comment ? {comment} : {})});
+      } catch (e) {
+        if (e.status === 404 || e.status === 409) {
+          refusedBy = e.message;
+          if (!w.over) setTimeout(() => { if (!w.over) load(); }, 500);
+        } else refusedBy = refusedBy || e.message, failed(e);
+      }
+    }));
+    card.busy(false);
+    if (refusedBy) card.say(`Not yours: ${refusedBy}`);
+  }
+
+  function draw() {
+    const start = performance.now();
+    const open = [...waiting.values()].filter((w) => !w.over);
+    options(selects.command, "command", open.map((w) => plainText(w.r.command)));
+    options(selects.container, "container", open.map((w) => plainText(w.r.container) || "the host"));
+    options(selects.rule, "rule", open.map((w) => plainText(w.r.rule) || "no rule"));
+    const found = groups(filter);
+    // A card keeps its place when what it shows is over: its key is that of its first request.
+    const rows = [...found.values()].slice(0, limit).map((g) => [g[0].r.id, g]);
+    keyed(list, rows.map(([key, g]) => [key, () => {
+      const card = makeCard(g, answer);
+      cards.set(key, card);
+      return card.element;
+    }]));
+    const there = new Set(rows.map(([key]) => key));
+    for (const key of cards.keys()) if (!there.has(key)) cards.delete(key);
+    for (const [key, g] of rows) {
+      cards.get(key).update(g);
+      if (!document.hidden) for (const w of g) w.shownAt = w.shownAt || start;
+    }
+    const left = found.size - rows.length;
+    more.hidden = left <= 0;
+    text(more, `Show more (${left} further)`);
+    const over = waiting.size - open.length;
+    tidy.hidden = over === 0;
+    text(tidy, `Clear ${over} finished`);
+    bar.hidden = open.length === 0 && !filter.command && !filter.container && !filter.rule;
+    if (rows.length) fill(none);
+    else if (link.error) fill(none, refused(link.error, load));
+    else if (!link.loaded) fill(none, loading());
+    else if (waitingCount()) fill(none, empty("Nothing fits the filter", `${waitingCount()} wait in all.`));
+    else fill(none, empty("Nothing waits", "New requests appear here by themselves. What the policy allows or denies does not come here: see History."));
+  }
+
+  more.addEventListener("click", () => { limit += STEP; draw(); });
+  const off = on((kinds) => { if (kinds.has("queue") || kinds.has("link")) draw(); });
+  const stop = everyTick(() => { for (const c of cards.values()) c.tick(); });
+  const unbind = keys.bind(list, cards);
+  draw();
+  return () => { off(); stop(); unbind(); };
+}
