@@ -111,7 +111,7 @@ def test_one_that_is_killed_stopped_or_moved_is_replaced(warden, make_container)
     assert other.run("true").returncode == 0
     assert p.wait(30) == 125
     wait_for(lambda: c.run("true").returncode == 0, 60)
-    assert len([x for x in stopped if os.path.exists(f"/proc/{x}")]) < len(stopped)
+    wait_for(lambda: [x for x in stopped if not os.path.exists(f"/proc/{x}")], 20)
 
 
 def test_what_a_command_leaves_behind_is_not_the_next_ones(warden, make_container):
