@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "core/audit.h"
 #include "core/brief.h"
 #include "http/sse.h"
 #include "http/ws.h"
@@ -39,12 +40,16 @@ enum feed_kind {
     FEED_STARTED,
     FEED_ENDED,
     FEED_POLICY,
+    FEED_KILLED,
+    FEED_PAUSED,
+    FEED_RESUMED,
     FEED_KINDS,
     FEED_NOTHING = FEED_KINDS,
 };
 
 static const char *const feed_names[FEED_KINDS] = {"queued",  "answered", "withdrawn", "expired",
-                                                   "decided", "started",  "ended",     "policy"};
+                                                   "decided", "started",  "ended",     "policy",
+                                                   "killed",  "paused",   "resumed"};
 
 #define FEED_ALL ((1u << FEED_KINDS) - 1)
 
@@ -116,6 +121,13 @@ static enum feed_kind feed_kind_ended(const struct request *r)
     return r->decided_at ? FEED_NOTHING : FEED_DECIDED;
 }
 
+static enum feed_kind feed_kind_halt(const struct audit_halt *h)
+{
+    if (str_eq(h->event, "kill"))
+        return FEED_KILLED;
+    return str_eq(h->event, "pause") ? FEED_PAUSED : FEED_RESUMED;
+}
+
 static enum feed_kind feed_kind(const struct event *e)
 {
     switch (e->kind) {
@@ -131,6 +143,8 @@ static enum feed_kind feed_kind(const struct event *e)
         return feed_kind_ended(e->r);
     case EVENT_POLICY:
         return FEED_POLICY;
+    case EVENT_HALT:
+        return feed_kind_halt(e->halt);
     }
     return FEED_NOTHING;
 }
@@ -165,6 +179,27 @@ static void feed_put_policy(const struct feed *f, struct json_writer *w, const c
     json_object_end(w);
 }
 
+static void feed_put_halt(struct json_writer *w, const struct event *e)
+{
+    const struct audit_halt *h = e->halt;
+    char text[32];
+    json_key(w, "order");
+    json_object_begin(w);
+    json_field_string(w, "scope", h->scope);
+    json_field_string(w, "id", h->request ? h->request : h->container_id);
+    json_key(w, "container");
+    if (h->container)
+        json_put_bytes(w, h->container, strlen(h->container));
+    else
+        json_put_null(w);
+    json_field_string(w, "by", h->who);
+    json_field_string(w, "reason", h->why);
+    json_field_string(w, "signal", h->signal);
+    json_field_string(w, "until", h->until ? clock_format(h->until, text) : NULL);
+    json_field_uint(w, "failed", e->failed);
+    json_object_end(w);
+}
+
 static void feed_write(const struct feed *f, const struct event *e, enum feed_kind kind, bool full,
                        struct buf *out)
 {
@@ -179,6 +214,8 @@ static void feed_write(const struct feed *f, const struct event *e, enum feed_ki
         brief_json(e->r, &w, clock->realtime(clock), clock->monotonic(clock));
     if (kind == FEED_POLICY)
         feed_put_policy(f, &w, e->text);
+    if (e->halt)
+        feed_put_halt(&w, e);
     json_object_end(&w);
 }
 

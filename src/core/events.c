@@ -34,6 +34,8 @@ const char *event_kind_name(enum event_kind k)
         return "ended";
     case EVENT_POLICY:
         return "policy";
+    case EVENT_HALT:
+        return "halt";
     }
     return "unknown";
 }

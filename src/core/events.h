@@ -14,14 +14,19 @@ enum event_kind {
     EVENT_STARTED,
     EVENT_ENDED,  /* the record of the end is written, or there was no command */
     EVENT_POLICY, /* a policy was loaded, or a reload failed */
+    EVENT_HALT,   /* a kill, a pause or a resume has been carried out, as far as it could be */
 };
 const char *event_kind_name(enum event_kind k);
 
+struct audit_halt; /* core/audit.h */
+
 struct event {
     enum event_kind kind;
-    uint64_t time;           /* realtime ns */
-    const struct request *r; /* borrowed; NULL for EVENT_POLICY */
-    const char *text;        /* EVENT_POLICY: words, NULL: fine */
+    uint64_t time;                 /* realtime ns */
+    const struct request *r;       /* borrowed; NULL for EVENT_POLICY and EVENT_HALT */
+    const char *text;              /* EVENT_POLICY: words, NULL: fine */
+    const struct audit_halt *halt; /* EVENT_HALT; borrowed */
+    size_t failed;                 /* EVENT_HALT: what of it could not be done */
 };
 
 struct events;

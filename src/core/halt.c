@@ -33,6 +33,7 @@ struct halt {
     char *key, *name, *who, *why; /* owned */
     int signo;
     bool alone;    /* of a resume of everything: nothing but what paused everything */
+    bool quiet;    /* of a pause that was told of before: only somebody more comes under it */
     bool starting; /* a pause that waits for what is just being started */
     bool acting;   /* a resume whose record is there */
     unsigned looks;
@@ -140,20 +141,34 @@ static const char *event_of(enum halt_kind k)
     return "kill";
 }
 
-static void describe(const struct halt *h, const char *error, struct buf *out)
+static struct audit_halt summary(const struct halt *h, const char *error)
 {
     bool one = h->scope == HOLD_REQUEST, container = h->scope == HOLD_CONTAINER;
-    const struct audit_halt a = {.event = event_of(h->kind),
-                                 .scope = hold_scope_name(h->scope),
-                                 .request = one ? h->key : NULL,
-                                 .container_id = container ? h->key : NULL,
-                                 .container = container ? h->name : NULL,
-                                 .who = h->who,
-                                 .why = h->why,
-                                 .signal = h->kind == HALT_KILL ? sigabbrev_np(h->signo) : NULL,
-                                 .error = error,
-                                 .until = h->report.until};
+    return (struct audit_halt){.event = event_of(h->kind),
+                               .scope = hold_scope_name(h->scope),
+                               .request = one ? h->key : NULL,
+                               .container_id = container ? h->key : NULL,
+                               .container = container ? h->name : NULL,
+                               .who = h->who,
+                               .why = h->why,
+                               .signal = h->kind == HALT_KILL ? sigabbrev_np(h->signo) : NULL,
+                               .error = error,
+                               .until = h->report.until};
+}
+
+static void describe(const struct halt *h, const char *error, struct buf *out)
+{
+    const struct audit_halt a = summary(h, error);
     audit_halt(&a, course_realtime(h->w), out);
+}
+
+/* To whoever watches: it is done, as far as it could be. */
+static void tell_watchers(const struct halt *h)
+{
+    const struct audit_halt a = summary(h, h->report.failed ? h->report.err.text : NULL);
+    const struct event e = {
+        .kind = EVENT_HALT, .time = course_realtime(h->w), .halt = &a, .failed = h->report.failed};
+    events_emit(h->w->events, &e);
 }
 
 static void note(const struct halt *h, const char *error)
@@ -711,6 +726,8 @@ static void settled(struct halt *h)
             return; /* more of them answer */
         resumed(h);
     }
+    if (h->report.error == 0 && !h->quiet)
+        tell_watchers(h);
     finish(h);
 }
 
@@ -1010,6 +1027,7 @@ void halt_arrived(struct warden *w, const char *key)
     hold_set(&h->key, x->key);
     hold_set(&h->name, x->name);
     h->report.already = true;
+    h->quiet = true;
     size_t i = add_item(&h->report, key, x->scope == HOLD_CONTAINER ? x->name : key);
     add_frozen(holds_find(w->holds, x->scope, x->key), &h->report.items[i]);
     halt_keep(w);

@@ -38,6 +38,35 @@ def test_the_course_of_an_approved_command(warden):
         assert numbers == list(range(numbers[0], numbers[0] + 4))
 
 
+def test_orders_are_told_when_they_are_carried_out(warden):
+    with Feed(warden, "?events=killed,paused,resumed") as f, Socket(warden, "?events=killed,paused,resumed") as s:
+        assert f.next()["event"] == "hello" and s.next()["event"] == "hello"
+        p, id = held(warden, "git", "--version")
+        assert post(warden, "/api/pause", {"all": True, "reason": "lunch", "resume_after": "1h"}).status == 200
+        told = f.next()
+        until = told["order"].pop("until")
+        assert told["event"] == "paused" and until.endswith("Z")
+        assert told["order"] == {"scope": "all", "id": None, "container": None, "by": told["order"]["by"], "reason": "lunch",
+                                 "signal": None, "failed": 0}
+        assert s.next()["order"]["until"] == until
+        assert post(warden, "/api/resume", {"all": True}).status == 200
+        assert f.next()["event"] == "resumed" and s.next()["event"] == "resumed"
+        assert post(warden, "/api/resume", {"all": True}).status == 409  # nothing was done, and nothing is told
+        assert post(warden, "/api/kill", {"id": id, "reason": "enough", "signal": "KILL"}).status == 200
+        finish(p)
+        told = f.next()
+        assert told["event"] == "killed" and told["order"]["signal"] == "KILL" and told["order"]["scope"] == "request"
+        assert told["order"]["id"] == id and told["order"]["reason"] == "enough"
+        assert s.next() == told
+        p, id = held(warden, "git", "log")
+        assert post(warden, "/api/pause", {"id": id, "resume_after": "1s"}).status == 200
+        assert f.next()["event"] == "paused"
+        told = f.next()  # by time
+        assert told["event"] == "resumed" and told["order"]["by"] == "clawrden" and told["order"]["id"] == id
+        p.kill()
+        finish(p)
+
+
 def test_the_other_ends_have_names(make_warden):
     w = make_warden(POLICY.replace("approval_timeout: 60s", "approval_timeout: 1s"))
     with Feed(w) as f:

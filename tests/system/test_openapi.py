@@ -156,7 +156,7 @@ def test_every_answer_is_as_the_file_says(warden):
             event = stream.next()
             names.add(event["event"])
             assert not [e.message for e in shape.iter_errors(event)], event
-        assert names == {"hello", "queued", "answered", "decided", "started", "ended", "policy"}
+        assert names == {"hello", "queued", "answered", "decided", "started", "ended", "policy", "killed", "paused", "resumed"}
         stream.close()
         done.add(("GET", path))
     user = {"name": "ana", "role": "viewer", "password": "correct horse"}
