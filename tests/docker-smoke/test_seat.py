@@ -40,8 +40,8 @@ def turns(pid):
 
 
 def seat(w, c):
-    assert c.run("true").returncode == 0
-    return wait_for(lambda: seats(w), 20)[0]
+    """One that is there, behind as many commands as it takes: none is made while its cgroup may have something left in it."""
+    return wait_for(lambda: c.run("true").returncode == 0 and [p for p in seats(w) if c.id in pathlib.Path(f"/proc/{p}/cgroup").read_text()], 20)[0]
 
 
 def in_cgroup(c):
@@ -95,23 +95,29 @@ def test_one_that_is_killed_stopped_or_moved_is_replaced(warden, make_container)
     s = seat(warden, c)
     os.kill(s, signal.SIGKILL)
     compare(c)
-    s = wait_for(lambda: seats(warden), 20)[0]
+    s = seat(warden, c)
     # moved out of one hierarchy of the container by the host's root: the command is where it belongs
     path = next(line.split(":")[1:] for line in pathlib.Path(f"/proc/{s}/cgroup").read_text().splitlines() if ":pids:" in line or line.startswith("0::"))
     root = pathlib.Path("/sys/fs/cgroup/pids" if path[0] == "pids" else "/sys/fs/cgroup")
     (root / "cgroup.procs").write_text(str(s))
     compare(c)
     wait_for(lambda: s not in seats(warden), 20)
-    s = wait_for(lambda: seats(warden), 20)[0]
+    s = seat(warden, c)
     # stopped by root: this command fails, the next ones (one for each that was stopped) and others do not
-    stopped = [p for p in seats(warden) if c.id in pathlib.Path(f"/proc/{p}/cgroup").read_text()]
-    for p in stopped:
-        os.kill(p, signal.SIGSTOP)
-    p = c.popen("true")
-    assert other.run("true").returncode == 0
-    assert p.wait(30) == 125
-    wait_for(lambda: c.run("true").returncode == 0, 60)
-    wait_for(lambda: [x for x in stopped if not os.path.exists(f"/proc/{x}")], 20)
+    stopped = set()
+
+    def fails():
+        for x in seats(warden):  # also one that was made meanwhile
+            if c.id in pathlib.Path(f"/proc/{x}/cgroup").read_text() and x not in stopped:
+                os.kill(x, signal.SIGSTOP)
+                stopped.add(x)
+        p = c.popen("true")
+        assert other.run("true").returncode == 0
+        return p.wait(30) == 125
+    wait_for(fails, 60)
+    wait_for(lambda: c.run("true").returncode == 0, 90)
+    # the worker of the one that was asked is gone, and it with it (dead, though perhaps nobody has reaped it)
+    wait_for(lambda: [x for x in stopped if not os.path.exists(f"/proc/{x}") or state(x) in "ZX"], 20)
 
 
 def test_what_a_command_leaves_behind_is_not_the_next_ones(warden, make_container):
