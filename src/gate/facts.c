@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "gate/procfs.h"
 #include "gate/steady.h"
 #include "mirror/compat.h"
 #include "mirror/hash.h"
@@ -23,7 +24,6 @@
 
 #define CMDLINE_MAX (256u << 10)
 #define STATUS_MAX (16u << 10)
-#define GROUPS_MAX 1024
 #define DIGEST_BYTES_MAX (256u << 20)
 #define HERE_BYTES_MAX (1u << 20) /* that the tracing thread reads of a file */
 #define NAMES_MAX 4
@@ -41,7 +41,7 @@ static struct {
     struct gatewire_facts f;
     struct helper_peer peer;
     struct way_caller caller;
-    uint32_t groups[GROUPS_MAX];
+    uint32_t groups[PROCFS_GROUPS_MAX];
     char status[STATUS_MAX];
     char cmdline[CMDLINE_MAX];
     struct helper_strings args;
@@ -174,35 +174,6 @@ static int fail(int error, const char *words)
 
 /* ---- who ---- */
 
-static const char *line(const char *key)
-{
-    const char *p = l.status;
-    size_t n = strlen(key);
-    while (p && strncmp(p, key, n) != 0) {
-        p = strchr(p, '\n');
-        p = p ? p + 1 : NULL;
-    }
-    if (!p)
-        return NULL;
-    p += n;
-    return p + strspn(p, " \t");
-}
-
-/* The fourth of the ids is the one that file systems look at. */
-static bool fourth(const char *p, uint32_t *ret)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < 4; i++) {
-        const char *end;
-        if (!p || *p < '0' || *p > '9')
-            return false;
-        v = phrase_number(p, &end);
-        p = end + strspn(end, " \t");
-    }
-    *ret = (uint32_t)v;
-    return true;
-}
-
 void facts_walled(const char *dirs)
 {
     const char *h = getenv("HOME");
@@ -242,16 +213,10 @@ static int read_ids(void)
         return fail((int)-n, "its ids cannot be read");
     else
         l.status[n] = 0;
-    l.peer = (struct helper_peer){.pid = (uint32_t)l.ask->pid, .groups = l.groups};
-    const char *p = line("Groups:");
-    if (!fourth(line("Uid:"), &l.peer.uid) || !fourth(line("Gid:"), &l.peer.gid) || !p)
-        return fail(EBADMSG, "its ids make no sense");
-    while (*p >= '0' && *p <= '9') {
-        if (l.peer.groups_count == GROUPS_MAX)
-            return fail(E2BIG, "it is in too many groups");
-        l.groups[l.peer.groups_count++] = (uint32_t)phrase_number(p, &p);
-        p += strspn(p, " \t");
-    }
+    l.peer = (struct helper_peer){.pid = (uint32_t)l.ask->pid};
+    int r = procfs_ids_parse(l.status, l.groups, &l.peer);
+    if (r < 0)
+        return fail(-r, r == -E2BIG ? "it is in too many groups" : "its ids make no sense");
     l.caller = (struct way_caller){.peer = &l.peer,
                                    .search = {.packed = l.ask->search.packed,
                                               .size = l.ask->search.size,

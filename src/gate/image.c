@@ -354,7 +354,7 @@ static int move_table(pid_t pid, struct image *m, const uint64_t *keep, uint32_t
 int image_scrub(pid_t pid, struct image *m, const struct pack_strings *names, uint32_t *ret_count)
 {
     uint8_t *strings = m->copy + m->table_size;
-    size_t at = m->argv.size;
+    const uint8_t *pointers = m->copy + 8ul * (m->argc + 2);
     uint32_t kept = 0, first_gone = UINT32_MAX;
     uint64_t spare = 0;
     *ret_count = 0;
@@ -364,7 +364,9 @@ int image_scrub(pid_t pid, struct image *m, const struct pack_strings *names, ui
     uint64_t *keep = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (keep == MAP_FAILED)
         return -EIO;
+    /* By the pointers: since an earlier scrub the strings may have gaps. */
     for (uint32_t i = 0; i < m->envc; i++) {
+        size_t at = word_at(pointers + 8ul * i) - m->strings;
         char *entry = (char *)strings + at;
         size_t n = strlen(entry) + 1;
         if (!named(entry, names)) {
@@ -375,7 +377,6 @@ int image_scrub(pid_t pid, struct image *m, const struct pack_strings *names, ui
             memset(entry, 0, n);
             ++*ret_count;
         }
-        at += n;
     }
     int r = 0;
     if (*ret_count > 0) {
@@ -385,7 +386,7 @@ int image_scrub(pid_t pid, struct image *m, const struct pack_strings *names, ui
                      */
             spare = m->strings + m->argv.size;
         keep[kept] = spare;
-        r = write_mem(pid, m, m->strings + m->argv.size, strings + m->argv.size, at - m->argv.size);
+        r = write_mem(pid, m, m->strings + m->argv.size, m->env.packed, m->env.size);
         if (r == 0)
             r = move_table(pid, m, keep, kept);
         if (r == 0)

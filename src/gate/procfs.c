@@ -75,8 +75,11 @@ int procfs_status(pid_t pid, struct procfs_status *ret)
 int procfs_status_text(pid_t pid, struct procfs_status *ret, char text[PROCFS_STATUS_MAX])
 {
     int r = read_file(pid, "/status", text, PROCFS_STATUS_MAX);
-    if (r < 0)
-        return r;
+    return r < 0 ? r : procfs_status_parse(text, ret);
+}
+
+int procfs_status_parse(const char *text, struct procfs_status *ret)
+{
     const char *tgid = value(text, "\nTgid:"), *ppid = value(text, "\nPPid:");
     if (!tgid || !ppid)
         return -EBADMSG;
@@ -92,6 +95,37 @@ int procfs_status_text(pid_t pid, struct procfs_status *ret, char text[PROCFS_ST
     return 0;
 }
 
+/* The fourth of the ids is the one that file systems look at. */
+static bool fourth(const char *p, uint32_t *ret)
+{
+    uint64_t v = 0;
+    for (int i = 0; i < 4; i++) {
+        if (!p || *p < '0' || *p > '9')
+            return false;
+        v = phrase_number(p, &p);
+        p += strspn(p, " \t");
+    }
+    *ret = (uint32_t)v;
+    return true;
+}
+
+int procfs_ids_parse(const char *text, uint32_t groups[PROCFS_GROUPS_MAX], struct helper_peer *ret)
+{
+    const char *p = value(text, "\nGroups:");
+    ret->groups = groups;
+    ret->groups_count = 0;
+    if (!fourth(value(text, "\nUid:"), &ret->uid) || !fourth(value(text, "\nGid:"), &ret->gid) ||
+        !p)
+        return -EBADMSG;
+    while (*p >= '0' && *p <= '9') {
+        if (ret->groups_count == PROCFS_GROUPS_MAX)
+            return -E2BIG;
+        groups[ret->groups_count++] = (uint32_t)phrase_number(p, &p);
+        p += strspn(p, " \t");
+    }
+    return 0;
+}
+
 bool procfs_has_fatal_signal(pid_t pid)
 {
     /* Whose default is not to end the process. */
@@ -103,13 +137,9 @@ bool procfs_has_fatal_signal(pid_t pid)
            (st.pending & ~st.blocked & ~st.ignored & ~st.caught & ~harmless) != 0;
 }
 
-/* A zombie still has its /proc; afterwards Linux 6.15 tells by the pidfd. */
-static int end_of_zombie(pid_t pid, int *ret_status)
+int procfs_zombie_parse(const char *text, int *ret_status)
 {
-    char text[2048];
-    if (read_file(pid, "/stat", text, sizeof(text)) < 0)
-        return -ENODATA;
-    const char *p = strrchr(text, ')');
+    const char *p = strrchr(text, ')'); /* its name may hold anything */
     if (!p || p[1] != ' ' || p[2] != 'Z')
         return -ENODATA;
     p += 2; /* field 3 */
@@ -117,10 +147,18 @@ static int end_of_zombie(pid_t pid, int *ret_status)
         p = strchr(p, ' ');
         p = p ? p + 1 : NULL;
     }
-    if (!p)
+    if (!p || *p < '0' || *p > '9')
         return -ENODATA;
     *ret_status = (int)phrase_number(p, NULL);
     return 0;
+}
+
+/* A zombie still has its /proc; afterwards Linux 6.15 tells by the pidfd. */
+static int end_of_zombie(pid_t pid, int *ret_status)
+{
+    char text[2048];
+    int r = read_file(pid, "/stat", text, sizeof(text));
+    return r < 0 ? -ENODATA : procfs_zombie_parse(text, ret_status);
 }
 
 int procfs_end(int pidfd, pid_t pid, int *ret_status)

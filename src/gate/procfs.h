@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "wire/helper.h"
+
 struct procfs_status {
     pid_t tgid, ppid;
     uint32_t umask;
@@ -16,6 +18,14 @@ int procfs_status(pid_t pid, struct procfs_status *ret);
 /* Gives the file's text too. */
 #define PROCFS_STATUS_MAX 16384 /* groups may be many, and what is needed stands behind them */
 int procfs_status_text(pid_t pid, struct procfs_status *ret, char text[PROCFS_STATUS_MAX]);
+
+/* The texts themselves, in which a program's name is the agent's. `groups` backs ret->groups; the
+ * pid stays as it is. -EBADMSG: they make no sense; -E2BIG: too many groups. */
+#define PROCFS_GROUPS_MAX 1024
+int procfs_status_parse(const char *text, struct procfs_status *ret);
+int procfs_ids_parse(const char *text, uint32_t groups[PROCFS_GROUPS_MAX], struct helper_peer *ret);
+/* /proc/PID/stat. -ENODATA: it has not ended. */
+int procfs_zombie_parse(const char *text, int *ret_status);
 
 /* A signal is pending that will end it as soon as it may go on. */
 bool procfs_has_fatal_signal(pid_t pid);

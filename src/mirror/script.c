@@ -54,14 +54,15 @@ static const struct tool tools[] = {
     {.name = "ld.so", .value_words = " --library-path --inhibit-rpath --audit --preload --argv0 "},
 };
 
+/* fs/binfmt_script.c: the kernel looks at this many bytes and the last is its own, so that of a
+ * line without end 255 count. Blanks go from the end of a line, not from the end of a file. */
 int script_line_parse(const char *head, size_t len, struct script_line *ret)
 {
     if (len < 2 || head[0] != '#' || head[1] != '!')
         return 0;
-    if (len > SCRIPT_LINE_MAX)
-        len = SCRIPT_LINE_MAX;
-    const char *end = memchr(head, '\n', len);
-    const char *limit = end ? end : head + len;
+    const char *end = memchr(head, '\n', len < SCRIPT_LINE_MAX ? len : SCRIPT_LINE_MAX);
+    bool cut = !end && len >= SCRIPT_LINE_MAX - 1;
+    const char *limit = end ? end : head + (cut ? SCRIPT_LINE_MAX - 1 : len);
     const char *p = head + 2;
     while (p < limit && (*p == ' ' || *p == '\t'))
         p++;
@@ -70,13 +71,13 @@ int script_line_parse(const char *head, size_t len, struct script_line *ret)
         p++;
     size_t n = (size_t)(p - name);
     /* Without an end in sight, the name may be longer than what we see. */
-    if (n == 0 || (p == limit && !end && len == SCRIPT_LINE_MAX) || (p < limit && *p == 0))
+    if (n == 0 || (p == limit && cut) || (p < limit && *p == 0))
         return -1;
     memcpy(ret->interpreter, name, n);
     ret->interpreter[n] = 0;
     while (p < limit && (*p == ' ' || *p == '\t'))
         p++;
-    while (limit > p && (limit[-1] == ' ' || limit[-1] == '\t'))
+    while ((end || cut) && limit > p && (limit[-1] == ' ' || limit[-1] == '\t'))
         limit--;
     n = (size_t)(limit - p);
     if (memchr(p, 0, n))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The head of a file that an agent wrote, and an interpreter's arguments: which file will be read?
- * What is found lies within what was given. */
+ * What is found lies within what was given, and of a "#!" line it is what the kernel finds. */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,33 @@ static void must(int ok)
         abort();
 }
 
+static bool blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* What execve(2) would take: on 256 bytes of which those behind the file's end are zero. */
+static void as_the_kernel(const char *s, size_t n, const struct script_line *line)
+{
+    char text[SCRIPT_LINE_MAX] = "";
+    memcpy(text, s, n < sizeof(text) ? n : sizeof(text));
+    char *end = memchr(text, '\n', sizeof(text));
+    if (!end)
+        end = text + sizeof(text) - 1;
+    while (blank(end[-1]))
+        end--;
+    *end = '\0';
+    const char *name = text + 2;
+    while (blank(*name))
+        name++;
+    size_t len = strcspn(name, " \t");
+    must(strlen(line->interpreter) == len && memcmp(line->interpreter, name, len) == 0);
+    name += len;
+    while (blank(*name))
+        name++;
+    must(strcmp(line->argument, name) == 0);
+}
+
 static void head(const char *s, size_t n)
 {
     struct script_line line;
@@ -24,7 +52,7 @@ static void head(const char *s, size_t n)
         return;
     must(n >= 2 && s[0] == '#' && s[1] == '!');
     must(line.interpreter[0] != '\0');
-    must(strlen(line.interpreter) < SCRIPT_LINE_MAX && strlen(line.argument) < SCRIPT_LINE_MAX);
+    as_the_kernel(s, n, &line);
     if (script_env_name(line.argument, name, sizeof(name)) == 0)
         must(name[0] != '\0' && strlen(name) < sizeof(name));
 }

@@ -44,6 +44,13 @@ def test_what_asks_to_stop_is_judged_first_and_the_variable_is_gone(any_run):
     assert done.stdout == b"126\n0\n", done
 
 
+def test_what_is_scrubbed_is_so_behind_the_variable_too(any_run):
+    """The gate takes the variable out first, and the gap that it leaves hides nothing from what the warden has taken out."""
+    done = any_run.run("bash", "-c", "env -i CLAWRDEN_STOP=1 A=1 LD_BIND_NOW=/nowhere B=2 env >e & "
+                       f"{STOPPED}; kill -CONT $!; wait $!; grep -v ^_= e", options=ON)
+    assert done.stdout == b"A=1\nB=2\n", done
+
+
 def test_without_the_option_nothing_stops_or_traces(any_run):
     done = any_run.run("bash", "-c", "CLAWRDEN_STOP=1 echo-no 2>/dev/null; CLAWRDEN_STOP=1 uname; strace -p $$ 2>&1 | head -1")
     assert done.stdout.startswith(b"Linux\n") and b"Operation not permitted" in done.stdout, done

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Which file an interpreter reads: a table of command lines. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -126,6 +131,54 @@ static void a_script_line_is_split_as_the_kernel_does(void **state)
     assert_int_equal(script_line_parse("#!/bin/s\0h\n", 11, &l), -1);
 }
 
+/* What `#!/bin/echo ARGUMENT` prints when the kernel starts it: ARGUMENT, a blank, the script. */
+static void run_script(const char *text, char *out, size_t size)
+{
+    char dir[] = "/tmp/test-script-XXXXXX", path[64];
+    int fd, pipe[2], status;
+    assert_non_null(mkdtemp(dir));
+    assert_true(snprintf(path, sizeof(path), "%s/s", dir) < (int)sizeof(path));
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    assert_int_equal(pipe2(pipe, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)dup2(pipe[1], STDOUT_FILENO);
+        (void)execl(path, path, (char *)NULL);
+        _exit(99);
+    }
+    close(pipe[1]);
+    ssize_t n = read(pipe[0], out, size - 1); /* echo writes once */
+    close(pipe[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_true(unlink(path) == 0 && rmdir(dir) == 0);
+    out[n > 0 ? n : 0] = 0;
+    char *behind = strstr(out, " /tmp/test-script-");
+    assert_non_null(behind);
+    *behind = 0;
+}
+
+static void an_argument_is_what_the_kernel_passes_on(void **state)
+{
+    struct script_line l;
+    static const struct {
+        size_t length; /* of a row of 'a' behind "#!/bin/echo " */
+        const char *rest;
+    } ends[] = {{1, "\n"},      {1, "  \n"},      {1, "  "},      {1, ""},     {242, "bc\n"},
+                {243, "\nb"},   {242, " b c\n"},  {230, " \t\n"}, {243, "\t"}, {240, "      b\n"},
+                {240, "  b\n"}, {1, "  b  c \n"}, {242, "\t"},    {241, "\t"}, {242, "b"}};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        char text[400] = "#!/bin/echo ", out[512];
+        memset(text + strlen(text), 'a', ends[i].length);
+        strcat(text, ends[i].rest);
+        run_script(text, out, sizeof(out));
+        assert_int_equal(line(text, &l), 1);
+        assert_string_equal(l.argument, out);
+    }
+}
+
 static void a_script_line_that_is_too_long_is_refused(void **state)
 {
     char text[400] = "#!/";
@@ -158,6 +211,7 @@ int main(void)
         cmocka_unit_test(each_command_line_has_its_script),
         cmocka_unit_test(arguments_that_were_cut_are_unclear_only_where_it_matters),
         cmocka_unit_test(a_script_line_is_split_as_the_kernel_does),
+        cmocka_unit_test(an_argument_is_what_the_kernel_passes_on),
         cmocka_unit_test(a_script_line_that_is_too_long_is_refused),
         cmocka_unit_test(env_names_its_program_or_is_not_understood),
     };
