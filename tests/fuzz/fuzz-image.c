@@ -4,9 +4,9 @@
  * have made is read as it was meant, and after two scrubs nothing that was named is left and
  * everything else is there in its order; what was spoilt is refused or within bounds.
  *
- * An input: u8 argc, u8 names, u8 times, u8 spoils | spoils x (u16 where, u8 xor) | lines: execfn,
- * the names to be taken out, argv, and the environment, which is repeated
- * 1 << (times & 15) times where times > 0xf0: few are large. */
+ * An input: u8 argc, u8 names, u8 large, u8 spoils | spoils x (u16 where, u8 xor) | lines: execfn,
+ * the names to be taken out, argv, and the environment, which is repeated where `large` says so:
+ * one value of 256, since a large one takes a hundred times as long. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,7 +20,8 @@
 #define SIZE (512ul << 10)
 #define ENTRY (BASE + 0x123)
 #define BELOW (160ul << 10) /* of the stack, for what is written there */
-#define WORDS_MAX 10000     /* of the environment; a copy of more than 64 KiB is made anew */
+#define LARGE 0xfb
+#define WORDS_MAX 10000 /* of the environment; a copy of more than 64 KiB is made anew */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -102,7 +103,7 @@ static struct text line(const uint8_t **p, const uint8_t *end)
 
 static void read_input(const uint8_t *p, const uint8_t *end, const uint8_t head[4])
 {
-    size_t total = 0, times = head[2] > 0xf0 ? 1ul << (head[2] & 15) : 1;
+    size_t total = 0, times = head[2] == LARGE ? WORDS_MAX : 1;
     st.execfn = line(&p, end);
     if (st.execfn.n > 4095)
         st.execfn.n = 4095; /* PATH_MAX */
