@@ -78,11 +78,13 @@ find_program() { # name
 
 # ---- the image ----
 
-context=$(mktemp -d)
+work=$(mktemp -d)
+context=$work/context
+mkdir "$context"
 trial=$output-trial-$$
 clean_up() {
     $docker rmi -f "$trial" >/dev/null 2>&1 || :
-    rm -rf "$context"
+    rm -rf "$work"
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM
@@ -119,14 +121,16 @@ chmod 755 "$context"/*
         esac
         # An ENTRYPOINT takes the base's CMD away.
         [ "$base_command" = null ] || echo "CMD $base_command"
+        # The engine would start the base's beside the gate, unjudged.
+        echo 'HEALTHCHECK NONE'
     fi
     echo "USER $user"
     echo "LABEL clawrden.hardened=$entry clawrden.base=\"$base\""
 } >"$context/Dockerfile"
 printf 'Dockerfile\n' >"$context/.dockerignore"
 say "building $output from $base"
-$docker build --network=none -q -t "$trial" "$context" >"$context.log" 2>&1 || { cat "$context.log" >&2; rm -f "$context.log"; die "the image could not be built"; }
-rm -f "$context.log"
+$docker build --network=none -q -t "$trial" "$context" >"$work/log" 2>&1 || { cat "$work/log" >&2; rm -f "$work/log"; die "the image could not be built"; }
+rm -f "$work/log"
 
 # ---- does it hold? ----
 

@@ -20,8 +20,8 @@ function facts(r) {
   return h("dl", {class: "facts"},
     r.executable ? fact("Program", h("code", null, name(r.executable)), " ", trustOf(r)) : r.trust ? fact("Program", trustOf(r)) : null,
     r.script ? fact("Script", h("code", null, name(typeof r.script === "object" && r.script.path ? r.script.path : r.script))) : null,
-    fact("Directory", h("code", null, r.cwd === null || r.cwd === undefined ? "not found out" : name(r.cwd))),
-    fact("Who", r.container ? [h("span", {class: "tag"}, name(r.container)), " "] : "the host, ", `uid ${r.uid}, pid ${r.pid}`, r.parent ? [" of ", name(r.parent)] : null),
+    fact("Directory", h("code", null, r.cwd === undefined ? "not in the short form" : r.cwd === null ? "not found out" : name(r.cwd))),
+    fact("Who", r.container === undefined ? "where: not in the short form, " : r.container ? [h("span", {class: "tag"}, name(r.container)), " "] : "the host, ", `uid ${r.uid}, pid ${r.pid}`, r.parent ? [" of ", name(r.parent)] : null),
     fact("Why it waits", r.rule ? ["rule ", h("b", null, name(r.rule))] : "no rule", r.line ? ` (line ${r.line})` : "", r.reason ? [": ", name(r.reason)] : null));
 }
 
@@ -31,7 +31,7 @@ function details(r) {
     h("dl", {class: "facts"}, rows.filter(([, v]) => v).map(([k, v]) => fact(k, h("code", null, String(v)))),
       r.env_passed ? fact("Environment", h("code", null, visible(r.env_passed.join(" ")))) : null,
       r.paths && r.paths.length ? fact("Paths", r.paths.map((p) => h("div", null, h("code", null, name(p.arg), " → ", name(p.resolved))))) : null),
-    h("p", {class: "row"}, h("a", {href: `#/policy?id=${r.id}`}, "Explain"),
+    h("p", {class: "row"}, may("approver") ? h("a", {href: `#/policy?id=${r.id}`}, "Explain") : null,
       h("button", {class: "btn quiet", onclick: () => navigator.clipboard.writeText(r.command_line || "").then(() => toast("Copied, quoted for a shell."), () => toast("The browser does not let this page copy.", "bad"))}, "Copy the command")));
 }
 

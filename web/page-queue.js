@@ -73,6 +73,8 @@ export function open(main, params) {
   async function answer(card, what, comment) {
     const now = performance.now();
     const seen = card.group.filter((w) => !w.over && w.shownAt && now - w.shownAt > SEEN_MS);
+    // Without a digest the warden would take the answer for whatever waits under that id.
+    if (what === "approve" && seen.some((w) => !w.r.digest || w.r.shortened)) return toast("Not all of this command is here: look at it with clawrden queue ID, and answer there.", "bad");
     if (!seen.length) return toast("This has only just arrived: look once more.", "info");
     card.busy(true);
     let refusedBy = null;
@@ -97,8 +99,8 @@ export function open(main, params) {
     options(selects.container, "container", open.map((w) => plainText(w.r.container) || "the host"));
     options(selects.rule, "rule", open.map((w) => plainText(w.r.rule) || "no rule"));
     const found = groups(filter);
-    // A card keeps its place when what it shows is over: its key is that of its first request.
-    const rows = [...found.values()].slice(0, limit).map((g) => [g[0].r.id, g]);
+    // A card keeps its place when what it shows is over: its key is that of its first request, and of what an answer is bound to.
+    const rows = [...found.values()].slice(0, limit).map((g) => [`${g[0].r.id} ${g[0].r.digest || ""}`, g]);
     keyed(list, rows.map(([key, g]) => [key, () => {
       const card = makeCard(g, answer);
       cards.set(key, card);

@@ -65,6 +65,7 @@ function endWords(e) {
   }
 }
 
+const RETRY_MS = 2000;
 const PART = 500;
 const OVER_KEPT = 200;
 function over(id, how) {
@@ -87,7 +88,10 @@ let arrivals = null; // while a list is on its way: what the feed said meanwhile
 export function heard(e) {
   if (e.event === "hello") return void load();
   const r = e.request;
-  if (e.event === "policy" || !r) return changed(e.event);
+  if (!r) {
+    if (e.event === "paused" || e.event === "resumed") load(); // deadlines have moved
+    return changed(e.event);
+  }
   if (arrivals) arrivals.push(e);
   apply(e);
 }
@@ -96,7 +100,8 @@ function apply(e) {
   const r = e.request;
   if (e.event === "queued") {
     const old = waiting.get(r.id);
-    if (!old || old.over) waiting.set(r.id, entry(r));
+    // Judged again, with another digest, is another thing to look at.
+    if (!old || old.over || old.r.digest !== r.digest) waiting.set(r.id, entry(r));
     return changed("queue");
   }
   over(r.id, endWords(e));
@@ -127,7 +132,7 @@ export async function load() {
     for (const r of queue) {
       const old = waiting.get(r.id);
       const fresh = entry(r);
-      if (old && !old.over) fresh.shownAt = old.shownAt;
+      if (old && !old.over && old.r.digest === r.digest) fresh.shownAt = old.shownAt;
       waiting.set(r.id, fresh);
     }
     for (const id of waiting.keys()) if (!there.has(id)) over(id, {kind: "withdrawn", words: "Waits no more: it ended while this page was not connected"});
@@ -142,7 +147,10 @@ export async function load() {
     }
   } catch (e) {
     link.error = e;
-    if (late === arrivals) arrivals = null;
+    if (late === arrivals) {
+      arrivals = null;
+      if (e.status !== 401) setTimeout(load, RETRY_MS);
+    }
   }
   changed("queue");
   changed("running");

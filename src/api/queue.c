@@ -23,6 +23,8 @@ static bool queue_is_long(const struct request *r)
         n += strnlen(r->ask.argv[i], QUEUE_ENTRY_MAX) + 4;
     for (size_t i = 0; i < r->ask.envc && n <= QUEUE_ENTRY_MAX; i++)
         n += 1 + strcspn(r->ask.env[i], "=");
+    for (size_t i = 0; i < r->facts.paths_count && n <= QUEUE_ENTRY_MAX; i++)
+        n += 16 + (r->facts.paths[i].resolved ? strlen(r->facts.paths[i].resolved) : 0);
     return n > QUEUE_ENTRY_MAX;
 }
 

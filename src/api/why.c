@@ -6,6 +6,7 @@
 
 #include "api/adapters.h"
 #include "api/call.h"
+#include "api/login.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
@@ -114,6 +115,14 @@ static void why_reply(struct call *c, const struct policy *p, const struct polic
     call_json(c->x, &b);
 }
 
+/* What waits is shown to viewers in brief, with its secrets masked; here nothing is. */
+static void why_refuse(struct call *c)
+{
+    login_record_refusal(c, "role");
+    call_error(c->x, 403, "forbidden", NULL,
+               "to explain a request needs the role approver: its arguments are not masked there");
+}
+
 static void why_request(struct call *c, const struct policy *p, const char *id)
 {
     static const char *const nothing[] = {NULL};
@@ -154,6 +163,8 @@ void why_explain(void *arg, struct exchange *x, const char *param)
     if (why_read(c, &y)) {
         if (!p)
             call_error(x, 503, "unavailable", NULL, "no policy is loaded");
+        else if (y.id && c->role < API_ROLE_APPROVER)
+            why_refuse(c);
         else if (y.id)
             why_request(c, p, y.id);
         else

@@ -22,6 +22,7 @@ enum exec_state {
     EXEC_ASKED,   /* stopped; the warden has the request */
     EXEC_LOOKING, /* stopped; a finder looks again because the warden wants it */
     EXEC_DOOMED,  /* stopped and to be killed, the kernel has not confirmed it */
+    EXEC_LEAVING, /* refused, and traced until it has ended by itself */
     EXEC_RUNNING, /* let go */
 };
 

@@ -274,6 +274,15 @@ static void stopped_without_exec(struct exec *e, int signo)
     go_on(tgid);
 }
 
+/* Stops as it would without us, and goes on when it would. */
+static void let_leave(const struct exec *e, int event, int signo)
+{
+    bool group = event == PTRACE_EVENT_STOP && signo != SIGTRAP;
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): as above */
+    (void)ptrace(group ? PTRACE_LISTEN : PTRACE_CONT, e->tid, NULL,
+                 (void *)(long)(event ? 0 : signo));
+}
+
 static int stopped(pid_t pid, int status, const char **ret_why)
 {
     int event = status >> 16;
@@ -291,7 +300,9 @@ static int stopped(pid_t pid, int status, const char **ret_why)
     struct exec *e = execs_find_thread(pid);
     if (!e)
         return pid == agent ? 0 : -ECHILD; /* not traced: the agent itself stopped, see reap() */
-    if (e->state == EXEC_GOING)
+    if (e->state == EXEC_LEAVING)
+        let_leave(e, event, WSTOPSIG(status));
+    else if (e->state == EXEC_GOING)
         stopped_without_exec(e, event ? 0 : WSTOPSIG(status));
     else if (e->state == EXEC_DOOMED)
         (void)kill(pid, SIGKILL);

@@ -271,6 +271,9 @@ static void allow(struct exec *e, const struct gatewire_allow *m, bool redirect)
     else if (e->held && image_same(&e->image) < 0)
         fail(e, "its arguments or environment changed while it waited: the approval was for "
                 "something else");
+    else if (redirect && debuggers)
+        fail(e, "what goes through a shim is not started where debuggers are allowed: one could "
+                "start the original instead");
     else if (take_stop(e) < 0 || image_scrub(e->tgid, &e->image, &m->scrub, &scrubbed) < 0)
         fail(e, "variables that must not stay could not be taken out of its environment");
     else if (redirect && (stat(m->shim, &shim) < 0 ||
@@ -284,14 +287,26 @@ static void allow(struct exec *e, const struct gatewire_allow *m, bool redirect)
     }
 }
 
+/* Poisoned, it can only say its words and end. It still has the rest of the denied image: where
+ * there may be a debugger, who could put back what was overwritten, it stays ours until then. -1:
+ * gone. */
+static int leave(struct exec *e)
+{
+    long r = ptrace(debuggers ? PTRACE_CONT : PTRACE_DETACH, e->tgid, NULL, NULL);
+    if (debuggers && r == 0)
+        execs_set(e, EXEC_LEAVING);
+    return r < 0 ? -1 : 0;
+}
+
 static void deny(struct exec *e, const struct gatewire_deny *m)
 {
     if (e->unread || image_poison(e->tgid, &e->image, m->text, (int)m->code) < 0) {
         verdict_doom(e);
         return;
     }
-    (void)ptrace(PTRACE_DETACH, e->tgid, NULL, NULL); /* ESRCH: it died, which wait will say */
-    execs_free(e);
+    /* ESRCH: it died, which wait will say */
+    if (leave(e) < 0 || !debuggers)
+        execs_free(e);
 }
 
 static void kill_below(uint64_t job, int signo)
@@ -443,12 +458,12 @@ static void look_at_signals(void)
         verdict_withdraw(e, "it got a signal that ends it while it waited");
         verdict_drop_finder(e);
         /* Poisoned, so that a signal which does not end it after all starts nothing. */
-        if (e->unread || image_poison(e->tgid, &e->image, "", 126) < 0 ||
-            ptrace(PTRACE_DETACH, e->tgid, NULL, NULL) < 0) {
+        if (e->unread || image_poison(e->tgid, &e->image, "", 126) < 0 || leave(e) < 0) {
             verdict_doom(e);
             any = true;
         } else {
-            execs_free(e);
+            if (!debuggers)
+                execs_free(e);
             e = NULL; /* from the start: the table has moved */
             any = true;
             break;

@@ -263,7 +263,7 @@ static void install_filters(struct child_plan *p)
     uint64_t has = s->effective & s->bounding, ambient = s->ambient & s->bounding;
     set_caps(p, has | CAP_SYS_ADMIN_BIT, has | ambient | CAP_SYS_ADMIN_BIT,
              s->inheritable & s->bounding);
-    int r = sieve_install();
+    int r = sieve_install(p->inside->init, p->inside->start_time, p->inside->init_status.filters);
     if (r < 0)
         fail(p, CHILD_FILTER, -r);
 }

@@ -202,7 +202,7 @@ static void on_start(struct packet *p)
     }
     unsigned own = p->fds_count - attached;
     add_cgroup(p, m, own, inside ? path : NULL);
-    m->seated = m->seated || seats < SEATS_MAX;
+    m->seated = m->cgroup && (m->seated || seats < SEATS_MAX);
     if (m->seated)
         p->head.flags |= HELPER_SEAT;
     if (s.init && !m->cgroup && !(s.flags & HELPER_BY_ENGINE)) {

@@ -491,12 +491,18 @@ static long launch_seated(struct job *j)
 {
     char text[256] = "";
     struct phrase why = PHRASE(text);
-    long pid = seat_launch(j);
+    /* A terminal became ours after the seat was made: only our own children have it. */
+    long pid = j->slave < 0 ? seat_launch(j) : -ESRCH;
     if (pid != -ESRCH)
         return pid;
+    seat_leave();
     j->seated = false;
     int r = without_seat(j, &why);
-    return r < 0 ? r : launch_alone(j);
+    if (r < 0) {
+        j->reuse = false; /* our end lets go of init, should it still be held */
+        return r;
+    }
+    return launch_alone(j);
 }
 
 bool job_launch(struct job *j)

@@ -31,6 +31,7 @@ struct room {
     struct helper_peer who;
     struct subject subject;
     struct inside inside;
+    volatile bool taken; /* the order: from here on there may be a child */
     volatile long result;
     uint32_t groups[HELPER_GROUPS_MAX];
     uint8_t body[HELPER_INLINE_MAX];
@@ -103,7 +104,9 @@ static bool keys_are_out_of_reach(void)
 static bool settle_down(const struct job *j, pid_t worker)
 {
     int status = -1;
-    if (inside_enter(&j->inside, j->w->proc) < 0 || sieve_install() < 0)
+    const struct inside *in = &j->inside;
+    if (inside_enter(in, j->w->proc) < 0 ||
+        sieve_install(in->init, in->start_time, in->init_status.filters) < 0)
         return false;
     /* Entering may have changed the ids, which clears it. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != worker ||
@@ -130,6 +133,7 @@ _Noreturn static void sit(const struct job *j, pid_t worker)
         int n = poll(p, 2, IDLE_MS);
         if (n <= 0 || p[1].revents || read(seat.ask, &one, sizeof(one)) != sizeof(one))
             _exit(0);
+        room->taken = true;
         long pid = clone_sibling_vfork();
         if (pid == 0)
             child_run_seated(&room->plan);
@@ -248,14 +252,23 @@ long seat_launch(struct job *j)
     if (!alive() || !write_order(j))
         return -ESRCH;
     room->result = -EINTR;
+    room->taken = false;
     if (write(seat.ask, &one, sizeof(one)) != sizeof(one))
         return -ESRCH;
     bool told = hear();
+    if (!told && !room->taken) {
+        seat_leave();
+        return -ESRCH; /* it was at its end already: nothing was started */
+    }
     j->plan.stage = room->plan.stage;
     j->plan.error = room->plan.error;
     j->plan.took = room->plan.took;
-    long pid = told ? room->result : -EINTR;
+    long pid = room->result; /* its last word, also when it died before it could tell */
     if (pid < 0 || j->plan.stage != CHILD_FINE) {
+        if (!told) {
+            cgroup_kill(j->cgroup); /* a child may have executed */
+            j->spent = true;
+        }
         seat_leave();
         j->reuse = false; /* a child that has not yet ended */
     }
@@ -304,7 +317,9 @@ static bool make(struct job *j)
 
 bool seat_keep(struct job *j)
 {
-    bool may = j->reuse && !j->spent && !j->by_engine && j->may_seat && j->inside.at[0].ino;
+    /* In a user namespace of its own a child could not be given limits above the worker's. */
+    bool may = j->reuse && !j->spent && !j->by_engine && j->may_seat && j->inside.at[0].ino &&
+               !j->inside.user_space;
     if (may && alive() && cgroup_holds(j->cgroup, seat.pid))
         return true;
     seat_leave();

@@ -125,8 +125,10 @@ int sieve_read(pid_t init, uint64_t start_time, unsigned count, struct phrase *w
     return 0;
 }
 
-int sieve_install(void)
+int sieve_install(pid_t init, uint64_t start_time, unsigned count)
 {
+    if (known.init != init || known.start_time != start_time || known.count != count)
+        return -ESTALE;
     for (unsigned i = 0; i < known.count; i++) {
         struct program p = {.len = known.lengths[i], .filter = known.code[i]};
         if (syscall(SYS_seccomp, COMPAT_SECCOMP_SET_MODE_FILTER, 0, &p) < 0)

@@ -169,6 +169,20 @@ def test_identical_requests_are_one_card_and_only_those_seen_are_answered(warden
         p.wait(20)
 
 
+def test_what_is_judged_anew_is_another_card(warden, tab):
+    """A card says what its answer is bound to: another rule, or other facts behind the same request, have to be seen first."""
+    tab.login(warden)
+    p = ask(warden, "git", "version")
+    settle(tab)
+    warden.reload_policy(POLICY.replace("name: ask-git", "name: ask-anew"))
+    tab.see("ask-anew", CARD)
+    assert tab.js("return await page.locator('.card:not(.over)').count();") == 1
+    settle(tab)
+    tab.js("await page.click('.btn.approve');")
+    card_is(tab, "approved")
+    assert p.wait(20) == 0
+
+
 def test_what_cannot_be_seen_is_shown(warden, tab):
     tab.login(warden)
     p = ask(warden, "git", "a\u202eb\u200bc", "x\x1b[31m\ny", "раypal", "it's", "")

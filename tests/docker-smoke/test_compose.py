@@ -143,7 +143,7 @@ def test_both_generations_of_compose_take_the_file(tmp_path):
     for name in ("prisoner-one", "prisoner-two"):
         p = services[name]
         assert p["network_mode"] == "none" and p["cap_drop"] == ["ALL"]
-        assert any(v.startswith("shims:") and v.endswith(":ro") for v in p["volumes"]) and any("/app" in v for v in p["volumes"])
+        assert any(v.startswith("shims:") and v.endswith(":ro,nocopy") for v in p["volumes"]) and any("/app" in v for v in p["volumes"])
         assert not any("docker.sock" in v or "/etc/clawrden" in v or "/var/lib" in v for v in p["volumes"])
     assert all(services[n]["profiles"] == ["monitoring"] for n in ("prometheus", "grafana"))
 

@@ -258,7 +258,7 @@ def test_health_needs_no_login_and_nothing_else_does_without(warden):
     for path in ("/healthz", "/readyz"):
         a = get(warden, path, token="")
         assert a.status == 200, a.body
-    for method, path in (("GET", "/"), ("GET", "/metrics"), ("GET", "/api/status"), ("GET", "/api/queue"),
+    for method, path in (("GET", "/metrics"), ("GET", "/api/status"), ("GET", "/api/queue"),
                          ("GET", "/api/history"), ("POST", "/api/kill"), ("GET", "/api/no-such-thing"),
                          ("POST", f"/api/queue/{NO_SUCH_ID}/approve"), ("DELETE", "/api/queue")):
         a = ask(warden, method, path, token="")

@@ -72,6 +72,31 @@ def test_what_waits_and_the_gate_are_traced_by_nobody(any_run):
     assert out.count(b"Operation not permitted") == 2, out
 
 
+LINGERS = """
+import fcntl, os, subprocess, time
+r, w = os.pipe()
+fcntl.fcntl(w, fcntl.F_SETFL, os.O_NONBLOCK)
+try:
+    while True: os.write(w, b"x" * 512)
+except BlockingIOError: pass
+fcntl.fcntl(w, fcntl.F_SETFL, 0)
+p = subprocess.Popen(["/usr/bin/dirname", "/a/b"], stderr=w)
+time.sleep(0.5)
+print(p.poll(), subprocess.run(["strace", "-p", str(p.pid)], capture_output=True, text=True).stderr.strip())
+left = b""
+while b"clawrden" not in left: left = os.read(r, 65536)
+print(p.wait())
+"""
+
+
+def test_what_was_refused_cannot_be_mended_before_it_ends(any_run):
+    """It hangs in saying its words, with the rest of its image in place: nobody may take it over there."""
+    any_run.policy.write_text(CANARY)
+    done = any_run.run("python3", "-c", LINGERS, options=ON)
+    out = done.stdout.decode().splitlines()
+    assert out[0].startswith("None ") and "Operation not permitted" in out[0] and out[1] == "126", done
+
+
 def test_no_attempt_starts_what_is_forbidden(any_run):
     any_run.policy.write_text(CANARY)
     any_run.own()

@@ -172,6 +172,9 @@ def test_a_viewer_sees_masked_what_an_approver_sees_whole(make_warden):
             brief, whole = (json.dumps(seen[r].json) for r in ("viewer", "approver"))
             assert id in brief and "abc123" not in brief and "digest" not in brief
             assert "abc123" in whole and "digest" in whole
+        seen = {r: post(w, "/api/policy/explain", {"id": id}, token=keys[r]) for r in keys}
+        assert (seen["viewer"].status, seen["viewer"].code) == (403, "forbidden") and "abc123" not in str(seen["viewer"].body)
+        assert seen["approver"].status == 200 and "abc123" in json.dumps(seen["approver"].json)
         p.kill()
         finish(p)
         p = w.popen("sh", "-c", ": token=abc123; sleep 30")

@@ -689,7 +689,9 @@ static void what_waits_is_explained_with_its_facts(void **state)
     static struct fake_caller c;
     char body[128];
     (void)snprintf(body, sizeof(body), "{\"id\":\"%s\"}", submit(f, &c, "git push"));
-    _cleanup_reply_ struct reply r = call(f, VIEWER, "POST", "/api/policy/explain", "", body);
+    _cleanup_reply_ struct reply masked = call(f, VIEWER, "POST", "/api/policy/explain", "", body);
+    assert_int_equal(masked.status, 403);
+    _cleanup_reply_ struct reply r = call(f, APPROVER, "POST", "/api/policy/explain", "", body);
     assert_int_equal(r.status, 200);
     assert_string_equal(text_of(r.json, "verdict"), "ask");
     assert_has(body, text_of(r.json, "id"));
