@@ -279,8 +279,8 @@ static void let_leave(const struct exec *e, int event, int signo)
 {
     bool group = event == PTRACE_EVENT_STOP && signo != SIGTRAP;
     /* NOLINTNEXTLINE(performance-no-int-to-ptr): as above */
-    (void)ptrace(group ? PTRACE_LISTEN : PTRACE_CONT, e->tid, NULL,
-                 (void *)(long)(event ? 0 : signo));
+    void *with = (void *)(long)(event ? 0 : signo);
+    (void)ptrace(group ? PTRACE_LISTEN : PTRACE_CONT, e->tid, NULL, with);
 }
 
 static int stopped(pid_t pid, int status, const char **ret_why)
