@@ -27,12 +27,13 @@ rules:
   - {name: never, command: rm, action: deny}
 """
 
-# One agent: its commands one behind the other, by their shims; the exit statuses counted on stdout.
+# One agent: its commands one behind the other, by their shims; the exit statuses counted on stdout. `jobs -p` would not
+# name those that ended while others were still being started.
 AGENT = """\
 for i in $(seq {free}); do true $i; s="$s $?"; done
 for i in $(seq {denied}); do rm -rf /nowhere/$i 2>/dev/null; s="$s $?"; done
-for i in $(seq {asked}); do git --version >/dev/null 2>&1 & done
-for p in $(jobs -p); do wait $p; s="$s $?"; done
+for i in $(seq {asked}); do git --version >/dev/null 2>&1 & all="$all $!"; done
+for p in $all; do wait $p; s="$s $?"; done
 echo $s
 """
 
