@@ -122,7 +122,7 @@ CASES = [
     ("a daemon keeps the lock", "exec 9>lock; flock 9; sh -c 'sleep 0.6 >/dev/null 2>&1 &'; exec 9>&-; flock -n lock true; echo $?; flock lock true; echo $?"),
     ("a directory as descriptor", "mkdir d; touch d/in; exec 5<d; ls /proc/self/fd/5/; ls -d /dev/fd/5 > /dev/null; echo $?"),
     ("python pass_fds", "python3 -c '\nimport os, subprocess\nr, w = os.pipe(); os.write(w, b\"by number\"); os.close(w)\nprint(subprocess.run([\"sh\", \"-c\", f\"cat <&{r}\"], pass_fds=[r], capture_output=True).stdout)'"),
-    ("node extra stdio", "node -e 'const p = require(\"child_process\").spawn(\"sh\", [\"-c\", \"echo three >&3; cat <&4\"], {stdio: [\"ignore\", \"inherit\", \"inherit\", \"pipe\", \"pipe\"]}); p.stdio[3].on(\"data\", d => console.log(\"got\", String(d))); p.stdio[4].end(\"four\"); p.on(\"close\", c => console.log(c))' | sort"),
+    ("node extra stdio", "node -e 'const p = require(\"child_process\").spawn(\"sh\", [\"-c\", \"echo three >&3; echo $(cat <&4)\"], {stdio: [\"ignore\", \"inherit\", \"inherit\", \"pipe\", \"pipe\"]}); p.stdio[3].on(\"data\", d => console.log(\"got\", String(d).trim())); p.stdio[4].end(\"four\"); p.on(\"close\", c => console.log(c))' | sort"),
     ("coprocess", "coproc cat; echo over >&${COPROC[1]}; eval \"exec ${COPROC[1]}>&-\"; cat <&${COPROC[0]}; wait"),
     ("which descriptors a command has", "sh -c 'ls /proc/self/fd | wc -l'; exec 5</dev/null 8</dev/null; sh -c 'exec ls /proc/self/fd' | tr \"\\n\" \" \""),
     ("a job server of make", "printf 'all: a b\\na b:\\n\\t+@$(MAKE) -s -f sub $@\\n' > Makefile; printf 'a b:\\n\\t@test -n \"$(findstring jobserver,$(MAKEFLAGS))\" && echo with server\\n' > sub; make -s -j2 2>&1"),
