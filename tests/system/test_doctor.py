@@ -105,11 +105,12 @@ def test_a_folder_without_shims_is_refused(any_run):
 def test_no_attempt_to_break_out_succeeds(any_run, walls):
     done = doctor(any_run, "--attack", "--json", "--walls", walls)
     report = json.loads(done.stdout)
+    assert report["holes"] == 0, "a hole: " + done.stdout
     by = {a["name"]: a for a in report["attempts"]}
     odd = [a for a in report["attempts"] if a["result"] not in ("refused", "absent", "not promised")]
     assert done.returncode == 0 and not odd, odd
     assert report["mode"] == ("landlock" if walls == "landlock" else "namespaces")
-    assert report["refused"] >= 60 and report["holes"] == report["unproved"] == 0
+    assert report["refused"] >= 60 and report["unproved"] == 0
     # Each of them came to its point; what is only said to be refused is no proof.
     assert all(a["reached"] for a in report["attempts"] if a["result"] == "refused")
     assert by["flip-page"]["said"].startswith("150 tries") and by["swap-link"]["said"].startswith("150 tries")
