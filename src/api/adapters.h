@@ -10,6 +10,7 @@ route_fn queue_list, queue_one, queue_approve, queue_deny, queue_running; /* que
 route_fn feed_events, feed_socket;                                        /* feed.c */
 route_fn export_history;                                                  /* export.c */
 route_fn history_page, history_rebuild;                                   /* history.c */
+route_fn story_show;                                                      /* story.c */
 route_fn kill_requests, kill_pause, kill_resume;                          /* kill.c */
 route_fn rules_show, rules_text, rules_loads, rules_reload;               /* rules.c */
 route_fn containers_list;                                                 /* containers.c */

@@ -41,6 +41,7 @@ static const struct route api_routes[] = {
     {"GET", "/api/running", API_ROLE_VIEWER, queue_running},
     {"GET", "/api/history", API_ROLE_VIEWER, history_page},
     {"GET", "/api/history/export", API_ROLE_VIEWER, export_history},
+    {"GET", "/api/history/{}", API_ROLE_VIEWER, story_show},
     {"POST", "/api/history/rebuild", API_ROLE_ADMIN, history_rebuild},
     {"GET", "/api/events", API_ROLE_VIEWER, feed_events},
     {"GET", "/api/ws", API_ROLE_VIEWER, feed_socket},

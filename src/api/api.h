@@ -43,6 +43,7 @@ struct api_history_query {
     int64_t exit_code, signal;
     uint64_t since; /* realtime ns, 0: any */
     uint64_t until; /* realtime ns, UINT64_MAX: any */
+    bool story;     /* of `id`: one object {"shortened", "request", "orders"}, see store/life.h */
     bool part;      /* of an export: as many rows as are good at once; rows are in `format`, with
                      * titles (CSV) in front of the first part */
     enum api_history_format format;

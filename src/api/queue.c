@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "core/brief.h"
 #include "core/describe.h"
+#include "core/looks.h"
 
 /* An agent may queue commands of megabytes: a list shows such a one in short, and the list as a
  * whole stays readable. The whole command is always at /api/queue/{id}. */
@@ -89,7 +90,7 @@ void queue_one(void *arg, struct exchange *x, const char *id)
 {
     struct call *c = arg;
     struct clock_port *clock = c->api->deps.clock;
-    const struct request *r = warden_find(c->api->deps.warden, id);
+    struct request *r = warden_find(c->api->deps.warden, id);
     if (!r || r->state != REQUEST_WAITING) {
         call_error(x, 404, "not_found", NULL, "no request with this id waits for an answer%s",
                    r ? "; it was answered and runs" : "");
@@ -101,6 +102,8 @@ void queue_one(void *arg, struct exchange *x, const char *id)
         brief_json(r, &w, clock->realtime(clock), clock->monotonic(clock));
     else
         request_json(r, &w, clock->realtime(clock), clock->monotonic(clock));
+    if (c->role >= API_ROLE_APPROVER)
+        looks_add(r, c->who, LOOK_SEEN, clock->realtime(clock));
     call_json(x, &b);
 }
 

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "core/looks.h"
 #include "policy/suppose.h"
 
 #define WHY_NOBODY 65534u
@@ -126,7 +127,7 @@ static void why_refuse(struct call *c)
 static void why_request(struct call *c, const struct policy *p, const char *id)
 {
     static const char *const nothing[] = {NULL};
-    const struct request *r = warden_find(c->api->deps.warden, id);
+    struct request *r = warden_find(c->api->deps.warden, id);
     if (!r) {
         call_error(c->x, 404, "not_found", NULL, "no request with this id waits or runs");
         return;
@@ -137,6 +138,7 @@ static void why_request(struct call *c, const struct policy *p, const char *id)
     }
     struct policy_request q;
     request_to_policy(r, &q);
+    looks_add(r, c->who, LOOK_EXPLAINED, c->api->deps.clock->realtime(c->api->deps.clock));
     why_reply(c, p, &q, r->id_text, nothing);
 }
 

@@ -421,3 +421,35 @@ void json_field_bool(struct json_writer *w, const char *key, bool v)
     json_key(w, key);
     json_put_bool(w, v);
 }
+
+void json_put_tree(struct json_writer *w, const struct json *j)
+{
+    if (json_is_object(j)) {
+        void *iter = NULL;
+        const char *key;
+        const struct json *value;
+        json_object_begin(w);
+        while (json_next(j, &iter, &key, &value)) {
+            json_key(w, key);
+            json_put_tree(w, value);
+        }
+        json_object_end(w);
+    } else if (json_is_array(j)) {
+        json_array_begin(w);
+        for (size_t i = 0; i < json_count(j); i++)
+            json_put_tree(w, json_at(j, i));
+        json_array_end(w);
+    } else if (json_is_string(j)) {
+        size_t n;
+        const char *s = json_string(j, &n);
+        json_put_bytes(w, s, n);
+    } else if (json_is_integer(j)) {
+        json_put_int(w, json_integer(j, 0));
+    } else if (json_is_bool(j)) {
+        json_put_bool(w, json_bool(j, false));
+    } else if (json_is_null(j)) {
+        json_put_null(w);
+    } else {
+        json_put_double(w, json_number(j, 0));
+    }
+}

@@ -68,6 +68,8 @@ void json_put_bool(struct json_writer *w, bool v);
 void json_put_null(struct json_writer *w);
 void json_put_raw(struct json_writer *w, const char *json, size_t n); /* a value, already JSON */
 
+void json_put_tree(struct json_writer *w, const struct json *j); /* what was read */
+
 /* key and value in one */
 void json_field_string(struct json_writer *w, const char *key, const char *s);
 void json_field_int(struct json_writer *w, const char *key, int64_t v);

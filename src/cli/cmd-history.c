@@ -68,12 +68,26 @@ static void print_table(const struct json *list)
     table_print(t, stdout, table_terminal_width());
 }
 
+static const char *const plain[][2] = {
+    {"command", "command"}, {"decision", "decision"}, {"container", "container"},
+    {"rule", "rule"},       {"approver", "approver"}, {"exit-code", "exit_code"},
+    {"signal", "signal"},   {"arg", "arg"},           {"text", "text"}};
+
+static bool has_options(const struct args *a)
+{
+    static const char *const others[] = {"user",  "uid",    "since", "until",
+                                         "limit", "before", "export"};
+    for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+        if (args_value(a, plain[i][0]))
+            return true;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (args_value(a, others[i]))
+            return true;
+    return false;
+}
+
 static int add_filters(struct buf *path, const struct args *a)
 {
-    static const char *const plain[][2] = {
-        {"command", "command"}, {"decision", "decision"}, {"container", "container"},
-        {"rule", "rule"},       {"approver", "approver"}, {"exit-code", "exit_code"},
-        {"signal", "signal"},   {"arg", "arg"},           {"text", "text"}};
     for (size_t i = 0; i < ARRAY_LEN(plain); i++)
         query_add(path, plain[i][1], args_value(a, plain[i][0]));
     int r = query_add_user(path, a);
@@ -109,6 +123,9 @@ static int export(struct cli *c, const struct args *a, const char *format)
 int cmd_history(struct cli *c, const struct args *a)
 {
     const char *limit = args_value(a, "limit"), *format = args_value(a, "export");
+    if (a->count)
+        return has_options(a) ? cli_fail(CLI_USAGE, "either an id or filters")
+                              : cmd_story(c, a->words[0]);
     if (format)
         return export(c, a, format);
     _cleanup_buf_ struct buf path = BUF_INIT(QUERY_PATH_MAX);

@@ -11,6 +11,7 @@ int cmd_approve(struct cli *c, const struct args *a);
 int cmd_deny(struct cli *c, const struct args *a);
 int cmd_running(struct cli *c, const struct args *a);
 int cmd_history(struct cli *c, const struct args *a);
+int cmd_story(struct cli *c, const char *typed);   /* cmd_history() with an ID */
 int cmd_kill(struct cli *c, const struct args *a); /* cmd-kill.c: */
 int cmd_pause(struct cli *c, const struct args *a);
 int cmd_resume(struct cli *c, const struct args *a);

@@ -207,10 +207,12 @@ const struct command commands[] = {
     {"running", "[OPTION]...", "show what runs now",
      "The oldest first; all filters that are given must fit.", running_options, 0, 0, false,
      cmd_running},
-    {"history", "[OPTION]...", "show what was asked, decided and how it ended",
+    {"history", "[OPTION]... [ID]", "show what was asked, decided and how it ended",
      "Newest first; all filters that are given must fit. A full page ends with the cursor for the\n"
-     "next one. An export that is not complete ends with another status than 0.",
-     history_options, 0, 0, false, cmd_history},
+     "next one. An export that is not complete ends with another status than 0.\nWith an ID, and "
+     "no "
+     "other option: what happened to that request from its first moment to its last. " ID_HELP,
+     history_options, 0, 1, false, cmd_history},
     {"kill", "[--signal NAME] [--reason TEXT] [--yes] ID | --container NAME | --all",
      "end a command, a container, or everything",
      ID_HELP "\nTERM goes to every process, and KILL to what is left of it after the grace; "

@@ -308,7 +308,7 @@ static int merge(struct cli *c, const struct targets *t, const char *path,
             r == CLI_OK && one.status == 200 ? remote_list(&one, str_basename(path)) : NULL;
         answered += list != NULL;
         for (size_t k = 0; list && k < json_count(list); k++)
-            show_json(&w, json_at(list, k));
+            json_put_tree(&w, json_at(list, k));
     }
     json_array_end(&w);
     if (answered == 0)

@@ -228,38 +228,6 @@ char *show_id(const struct json *o)
 
 /* ---- JSON ---- */
 
-void show_json(struct json_writer *w, const struct json *j)
-{
-    if (json_is_object(j)) {
-        void *iter = NULL;
-        const char *key;
-        const struct json *value;
-        json_object_begin(w);
-        while (json_next(j, &iter, &key, &value)) {
-            json_key(w, key);
-            show_json(w, value);
-        }
-        json_object_end(w);
-    } else if (json_is_array(j)) {
-        json_array_begin(w);
-        for (size_t i = 0; i < json_count(j); i++)
-            show_json(w, json_at(j, i));
-        json_array_end(w);
-    } else if (json_is_string(j)) {
-        size_t n;
-        const char *s = json_string(j, &n);
-        json_put_bytes(w, s, n);
-    } else if (json_is_integer(j)) {
-        json_put_int(w, json_integer(j, 0));
-    } else if (json_is_bool(j)) {
-        json_put_bool(w, json_bool(j, false));
-    } else if (json_is_null(j)) {
-        json_put_null(w);
-    } else {
-        json_put_double(w, json_number(j, 0));
-    }
-}
-
 /* JSON text may stand on a terminal too: characters that act there or do not show become \\uNNNN,
  * which a parser reads back as the same. */
 static char *unseen_as_ascii(const struct buf *json)
@@ -291,7 +259,7 @@ static char *json_text(const struct json *j)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(8ul * SHOW_BYTES_MAX);
     struct json_writer w = JSON_WRITER(&b);
-    show_json(&w, j);
+    json_put_tree(&w, j);
     return unseen_as_ascii(&b);
 }
 

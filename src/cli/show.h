@@ -34,8 +34,6 @@ char *show_time(const struct json *o, const char *key);
 /* The last part of an id, enough to name it among those at hand. Owned. */
 char *show_id(const struct json *o);
 
-/* Writes `j` again as it is. */
-void show_json(struct json_writer *w, const struct json *j);
 /* An array of objects as JSON text, one object a line, on stdout. */
 void show_json_lines(const struct json *array);
 /* One value on one line on stdout. */

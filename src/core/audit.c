@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "core/looks.h"
 
 static void put_text(struct json_writer *w, const char *s)
 {
@@ -241,6 +242,10 @@ static void put_decision(struct json_writer *w, const struct request *r,
     field_words(w, "comment", r->answer.comment);
     if (r->answer.remember)
         json_field_bool(w, "remember", true);
+    if (r->looks_count > 0) {
+        json_key(w, "looks");
+        looks_put(r, w);
+    }
     json_field_uint(w, "waited_ms", waited_ms(r->waiting_at, r->decided_at));
     json_field_string(w, "executor", r->executor ? r->executor->name : NULL);
     field_redacted(w, "error", r->policy, r->why[0] ? r->why : NULL);
@@ -288,8 +293,9 @@ void audit_end(const struct request *r, const struct audit_end *e, struct buf *o
  * must stay one line of well-formed JSON whatever the index gives back. */
 static void put_summary(struct json_writer *w, const char *summary)
 {
-    static const char *const ours[] = {"time",    "id",      "event",     "decision", "approver",
-                                       "channel", "comment", "waited_ms", "executor", "error"};
+    static const char *const ours[] = {"time",      "id",       "event",   "decision",
+                                       "approver",  "channel",  "comment", "looks",
+                                       "waited_ms", "executor", "error"};
     _cleanup_(json_freep) struct json *root = NULL;
     if (!summary || json_parse(summary, strlen(summary), 4000000, &root, NULL) < 0 ||
         !json_is_object(root))

@@ -100,6 +100,7 @@ struct request *request_free(struct request *r)
     free(r->ask.blob);
     free(r->ask.argv);
     free(r->ask.env);
+    free(r->looks);
     free(r->peer.groups);
     free(r->peer.container);
     container_unref(r->peer.in);

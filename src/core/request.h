@@ -119,6 +119,7 @@ struct answer {
 };
 
 struct caller;
+struct request_look;
 struct track;
 
 struct request {
@@ -132,7 +133,9 @@ struct request {
     struct policy *policy; /* owned reference: the one that judged it */
     struct policy_decision judged;
     enum decision decision;
-    struct answer answer; /* when a person answered */
+    struct answer answer;       /* when a person answered */
+    struct request_look *looks; /* owned, see core/looks.h */
+    size_t looks_count;
     char digest[65]; /* hex SHA-256 of argv, cwd, passing env, program identity, policy version */
     struct caller *caller;     /* borrowed; NULL when it is gone or handed over */
     struct executor *executor; /* borrowed; NULL until starting */

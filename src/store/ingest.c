@@ -19,7 +19,14 @@
 
 #define NODES_MAX 4000000 /* arguments, names of variables; beyond what a request can have */
 
-enum column_kind { COLUMN_TEXT, COLUMN_INT, COLUMN_BOOL, COLUMN_TIME, COLUMN_RAW };
+enum column_kind {
+    COLUMN_TEXT,
+    COLUMN_INT,
+    COLUMN_BOOL,
+    COLUMN_TIME,   /* 0 when there is none */
+    COLUMN_MOMENT, /* NULL when there is none */
+    COLUMN_RAW
+};
 
 struct column {
     const char *name;   /* in the table */
@@ -40,25 +47,32 @@ static const struct column decision_columns[] = {
     {"approver", NULL, COLUMN_TEXT},  {"channel", NULL, COLUMN_TEXT},
     {"comment", NULL, COLUMN_TEXT},   {"waited_ms", NULL, COLUMN_INT},
     {"executor", NULL, COLUMN_TEXT},  {"error", NULL, COLUMN_TEXT},
+    {"looks", NULL, COLUMN_RAW},
 };
 
 /* Of an end. id, seq and time are put in by hand, in front. */
 static const struct column end_columns[] = {
-    {"executor", NULL, COLUMN_TEXT},
-    {"exit_code", NULL, COLUMN_INT},
-    {"signal", NULL, COLUMN_INT},
-    {"duration_ms", NULL, COLUMN_INT},
-    {"timeout_violation", NULL, COLUMN_BOOL},
-    {"killed_by", NULL, COLUMN_TEXT},
-    {"error", NULL, COLUMN_TEXT},
+    {"executor", NULL, COLUMN_TEXT},   {"started", NULL, COLUMN_BOOL},
+    {"exit_code", NULL, COLUMN_INT},   {"signal", NULL, COLUMN_INT},
+    {"duration_ms", NULL, COLUMN_INT}, {"timeout_violation", NULL, COLUMN_BOOL},
+    {"killed_by", NULL, COLUMN_TEXT},  {"error", NULL, COLUMN_TEXT},
     {"decision", NULL, COLUMN_TEXT}, /* "interrupted", or absent */
     {"command", NULL, COLUMN_TEXT},
+};
+
+/* Of an order of a person. seq is put in by hand, in front. */
+static const struct column order_columns[] = {
+    {"time", NULL, COLUMN_TIME},      {"event", NULL, COLUMN_TEXT},
+    {"scope", NULL, COLUMN_TEXT},     {"request", NULL, COLUMN_TEXT},
+    {"container", NULL, COLUMN_TEXT}, {"by", NULL, COLUMN_TEXT},
+    {"reason", NULL, COLUMN_TEXT},    {"signal", NULL, COLUMN_TEXT},
+    {"until", NULL, COLUMN_MOMENT},   {"error", NULL, COLUMN_TEXT},
 };
 
 struct ingest {
     struct sqlite3 *db; /* borrowed */
     struct search *search;
-    sqlite3_stmt *decision, *end, *end_alone, *unqueue, *mark;
+    sqlite3_stmt *decision, *end, *end_alone, *order, *unqueue, *mark;
     uint64_t last_seq;
     char last_hash[RECORD_HASH_SIZE];
 };
@@ -114,6 +128,18 @@ static int prepare_end(struct ingest *g, struct err *err)
     return db_prepare(g->db, buf_str(&sql), &g->end_alone, err);
 }
 
+static int prepare_order(struct ingest *g, struct err *err)
+{
+    _cleanup_buf_ struct buf sql = BUF_INIT(16384);
+    size_t n = ARRAY_LEN(order_columns);
+    (void)buf_append_str(&sql, "INSERT OR REPLACE INTO orders (seq");
+    list_columns(&sql, order_columns, n, "@");
+    (void)buf_append_str(&sql, ") VALUES (?");
+    list_columns(&sql, order_columns, n, "?");
+    (void)buf_append_str(&sql, ")");
+    return db_prepare(g->db, buf_str(&sql), &g->order, err);
+}
+
 int ingest_new(struct sqlite3 *db, struct ingest **ret, struct err *err)
 {
     _cleanup_(ingest_freep) struct ingest *g = mem_new(struct ingest);
@@ -121,6 +147,8 @@ int ingest_new(struct sqlite3 *db, struct ingest **ret, struct err *err)
     int r = prepare_decision(g, err);
     if (r == 0)
         r = prepare_end(g, err);
+    if (r == 0)
+        r = prepare_order(g, err);
     if (r == 0)
         r = search_new(db, &g->search, err);
     if (r == 0)
@@ -142,6 +170,7 @@ struct ingest *ingest_free(struct ingest *g)
     (void)sqlite3_finalize(g->decision);
     (void)sqlite3_finalize(g->end);
     (void)sqlite3_finalize(g->end_alone);
+    (void)sqlite3_finalize(g->order);
     (void)sqlite3_finalize(g->unqueue);
     (void)sqlite3_finalize(g->mark);
     search_free(g->search);
@@ -189,7 +218,8 @@ int ingest_mark(struct ingest *g, struct err *err)
 int ingest_clear(struct ingest *g, struct err *err)
 {
     int r = db_exec(g->db,
-                    "DELETE FROM requests; INSERT INTO search (search) VALUES ('delete-all');"
+                    "DELETE FROM requests; DELETE FROM orders; INSERT INTO search (search) VALUES "
+                    "('delete-all');"
                     "DELETE FROM meta",
                     err);
     if (r == 0) {
@@ -266,6 +296,10 @@ static void bind_column(sqlite3_stmt *s, int at, const struct column *c, const s
     case COLUMN_TIME:
         bind_time(s, at, v);
         break;
+    case COLUMN_MOMENT:
+        if (json_is_string(v))
+            bind_time(s, at, v);
+        break;
     case COLUMN_RAW:
         if (json_is_array(v) && record_field(rec->members, rec->members_len, member, &raw, &n))
             (void)sqlite3_bind_text64(s, at, raw, n, SQLITE_TRANSIENT, SQLITE_UTF8);
@@ -330,20 +364,49 @@ static int put_end(struct ingest *g, const struct json *root, const struct recor
     return r < 0 ? r : 0;
 }
 
+static int put_order(struct ingest *g, const struct json *root, const struct record *rec,
+                     struct err *err)
+{
+    (void)sqlite3_bind_int64(g->order, 1, (int64_t)rec->seq);
+    for (size_t i = 0; i < ARRAY_LEN(order_columns); i++)
+        bind_column(g->order, (int)i + 2, &order_columns[i], root, rec);
+    return db_run(g->order, err);
+}
+
+static int put_what_was_decided(struct ingest *g, const struct json *root, const struct record *rec,
+                                struct err *err)
+{
+    int r = remove_from_queue(g, root, err);
+    return r < 0 ? r : put_decision(g, root, rec, err);
+}
+
+static const struct {
+    const char *event;
+    int (*put)(struct ingest *g, const struct json *root, const struct record *rec,
+               struct err *err);
+    bool of_request; /* has an id */
+} events[] = {
+    {"decision", put_what_was_decided, true},
+    {"end", put_end, true},
+    {"kill", put_order, false},
+    {"pause", put_order, false},
+    {"resume", put_order, false},
+};
+
 static int put_record(struct ingest *g, const char *line, size_t len, const struct record *rec,
                       struct err *err)
 {
-    bool decision = record_field_is(rec->members, rec->members_len, "event", "decision");
-    if (!decision && !record_field_is(rec->members, rec->members_len, "event", "end"))
+    size_t i = 0;
+    while (i < ARRAY_LEN(events) &&
+           !record_field_is(rec->members, rec->members_len, "event", events[i].event))
+        i++;
+    if (i == ARRAY_LEN(events))
         return 0;
     _cleanup_(json_freep) struct json *root = NULL;
     if (json_parse(line, len, NODES_MAX, &root, NULL) < 0 ||
-        !json_string(json_get(root, "id"), NULL))
+        (events[i].of_request && !json_string(json_get(root, "id"), NULL)))
         return 0; /* not ours: somebody changed the log; verify says so, not the index */
-    if (!decision)
-        return put_end(g, root, rec, err);
-    int r = remove_from_queue(g, root, err);
-    return r < 0 ? r : put_decision(g, root, rec, err);
+    return events[i].put(g, root, rec, err);
 }
 
 int ingest_line(struct ingest *g, const char *line, size_t len, struct err *err)
@@ -375,6 +438,22 @@ static int prune_one(struct ingest *g, int64_t seq, struct err *err)
     return r;
 }
 
+/* The last of them stays: it may be a pause that is in force. */
+static int prune_orders(struct ingest *g, uint64_t time, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    int r = db_prepare(g->db,
+                       "DELETE FROM orders WHERE time < ? AND (request IS NOT NULL OR seq NOT IN "
+                       "(SELECT max(seq) FROM orders GROUP BY scope, container))",
+                       &s, err);
+    if (r < 0)
+        return r;
+    (void)sqlite3_bind_int64(s, 1, time > INT64_MAX ? INT64_MAX : (int64_t)time);
+    r = db_run(s, err);
+    (void)sqlite3_finalize(s);
+    return r;
+}
+
 int ingest_prune(struct ingest *g, uint64_t time, unsigned max, struct err *err)
 {
     sqlite3_stmt *s = NULL;
@@ -391,6 +470,8 @@ int ingest_prune(struct ingest *g, uint64_t time, unsigned max, struct err *err)
     (void)sqlite3_finalize(s);
     for (unsigned i = 0; r == 0 && i < n; i++)
         r = prune_one(g, old[i], err);
+    if (r == 0)
+        r = prune_orders(g, time, err);
     free(old);
     return r < 0 ? r : (int)n;
 }

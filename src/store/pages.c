@@ -170,7 +170,7 @@ static void build_sql(const struct history_query *q, bool match, struct buf *sql
 {
     const char *seq = match ? "search.rowid" : "r.seq";
     (void)buf_append_str(sql, "SELECT ");
-    rows_columns(sql, "r.");
+    rows_columns(sql, "r.", 0);
     /* CROSS: the words first, whatever the planner believes */
     (void)buf_append_str(sql, match ? " FROM search CROSS JOIN requests r ON r.seq = search.rowid"
                                       " WHERE search MATCH @match"

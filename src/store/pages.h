@@ -30,7 +30,8 @@ struct history_query {
     uint64_t since, until; /* realtime ns of the decision, inclusive; 0: open */
     const char *q;         /* words of the command line, any case; "wor*": the beginning of one */
     enum rows_format format;
-    bool part; /* of an export: up to PAGES_EXPORT_MAX rows, and titles before the first page */
+    bool story; /* of `id`, see life.h */
+    bool part;  /* of an export: up to PAGES_EXPORT_MAX rows, and titles before the first page */
 };
 
 struct pages_page {

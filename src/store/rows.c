@@ -26,13 +26,22 @@ static const struct {
     {"comment", OUT_TEXT},      {"waited_ms", OUT_INT},   {"executor", OUT_TEXT},
     {"end_time", OUT_TIME},     {"end_seq", OUT_INT},     {"exit_code", OUT_INT},
     {"signal", OUT_INT},        {"duration_ms", OUT_INT}, {"timeout_violation", OUT_BOOL},
-    {"killed_by", OUT_TEXT},    {"error", OUT_TEXT},
+    {"killed_by", OUT_TEXT},    {"error", OUT_TEXT},      {"started", OUT_BOOL},
+    {"looks", OUT_RAW},
 };
 
-void rows_columns(struct buf *sql, const char *prefix)
+void rows_columns(struct buf *sql, const char *prefix, unsigned max)
 {
-    for (size_t i = 0; i < ARRAY_LEN(columns); i++)
-        (void)buf_printf(sql, "%s%s%s", i ? ", " : "", prefix, columns[i].name);
+    for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
+        const char *name = columns[i].name, *comma = i ? ", " : "";
+        if (max && columns[i].kind == OUT_TEXT)
+            (void)buf_printf(sql, "%ssubstr(%s%s, 1, %u)", comma, prefix, name, max);
+        else if (max && columns[i].kind == OUT_RAW)
+            (void)buf_printf(sql, "%sCASE WHEN length(%s%s) <= %u THEN %s%s END", comma, prefix,
+                             name, max, prefix, name);
+        else
+            (void)buf_printf(sql, "%s%s%s", comma, prefix, name);
+    }
 }
 
 /* The arguments stand in the command line: a spreadsheet has no use for JSON in a cell. */

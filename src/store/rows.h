@@ -10,8 +10,9 @@ enum rows_format {
     ROWS_CSV,
 };
 
-/* Appends the columns for a SELECT, each with `prefix` in front. */
-void rows_columns(struct buf *sql, const char *prefix);
+/* Appends the columns for a SELECT, each with `prefix` in front; text is cut at `max` characters,
+ * and arguments longer than that are left out; 0: all of it. */
+void rows_columns(struct buf *sql, const char *prefix, unsigned max);
 /* The titles of a CSV; nothing for the others. */
 void rows_titles(struct buf *out, enum rows_format format);
 

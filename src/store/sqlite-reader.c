@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/db.h"
+#include "store/life.h"
 #include "store/sqlite-own.h"
 
 #define PATIENCE_NS (100 * CLOCK_NS_PER_MS)
@@ -31,7 +32,8 @@ static int ask(struct sqlite *s, struct reader *r, unsigned generation, struct q
             return e;
         r->generation = generation;
     }
-    return pages_read(r->db, q->q, &q->page, &q->words);
+    return q->q->story ? life_read(r->db, q->q, &q->page, &q->words)
+                       : pages_read(r->db, q->q, &q->page, &q->words);
 }
 
 /* With the lock held: who asks wants to see what has happened. Not for long: the writer may be

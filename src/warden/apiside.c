@@ -114,6 +114,7 @@ static struct history_query history_query(const struct api_history_query *query)
                                   .until = query->until == UINT64_MAX ? 0 : query->until,
                                   .q = query->text,
                                   .format = history_format(query->format),
+                                  .story = query->story,
                                   .part = query->part};
 }
 

@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)ids_find(root, "abc", &code, &err);
     struct buf out = BUF_INIT(64u << 20);
     struct json_writer w = JSON_WRITER(&out);
-    show_json(&w, root);
+    json_put_tree(&w, root);
     _cleanup_(json_freep) struct json *again = NULL;
     if (!out.failed && json_parse(buf_str(&out), out.len, 200000, &again, &err) < 0)
         abort();

@@ -137,6 +137,7 @@ def test_every_answer_is_as_the_file_says(warden):
     assert len(ok("GET", "/api/history")["history"]) == 4
     page = ok("GET", "/api/history", query="?limit=1")
     assert page["next"] and ok("GET", "/api/history", query=f"?limit=1&cursor={page['next']}")["history"]
+    ok("GET", "/api/history/{id}", id=id)
     ok("POST", "/api/policy/reload")
     made = ok("POST", "/api/tokens", {"role": "viewer", "name": "ana", "expires": "1h"})
     assert made["token"] and "token" not in ok("GET", "/api/tokens")[-1]

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a record holds, and that each one is one line of well-formed JSON. */
 #include "core/audit.h"
+#include "core/looks.h"
 
 #include <errno.h>
 #include <string.h>
@@ -87,6 +88,35 @@ static void an_end_has_every_field_that_readers_rely_on(void **state)
             fail_msg("no %s", fields[i]);
     assert_int_equal(json_integer(json_get(root, "duration_ms"), -1), 1);
     assert_null(json_get(root, "signal"));
+}
+
+static void who_looked_while_it_waited_is_in_the_decision_once(void **state)
+{
+    _cleanup_(request_freep) struct request *r = request("ls");
+    _cleanup_buf_ struct buf out = AUDIT_BUF();
+    looks_add(r, "early", LOOK_SEEN, 1); /* it does not wait yet */
+    audit_decision(r, NULL, &out);
+    _cleanup_(json_freep) struct json *without = parse(&out);
+    assert_null(json_get(without, "looks"));
+    r->state = REQUEST_WAITING;
+    for (uint64_t t = 5; t < 8; t++) {
+        looks_add(r, "ana", LOOK_SEEN, t);
+        looks_add(r, "ana", LOOK_EXPLAINED, t);
+    }
+    for (char who[] = "a"; who[0] <= 'z'; who[0]++)
+        looks_add(r, who, LOOK_SEEN, 9);
+    r->state = REQUEST_ENDED;
+    looks_add(r, "late", LOOK_SEEN, 10);
+    buf_clear(&out);
+    audit_decision(r, NULL, &out);
+    _cleanup_(json_freep) struct json *root = parse(&out);
+    const struct json *looks = json_get(root, "looks"), *first = json_at(looks, 0);
+    assert_int_equal(json_count(looks), LOOKS_MAX);
+    assert_string_equal(string(first, "by"), "ana");
+    assert_string_equal(string(first, "time"), "1970-01-01T00:00:00.000000005Z");
+    assert_false(json_bool(json_get(first, "explained"), true));
+    assert_true(json_bool(json_get(json_at(looks, 1), "explained"), false));
+    assert_string_equal(string(json_at(looks, 2), "by"), "a");
 }
 
 static void bytes_that_are_not_text_survive(void **state)
@@ -198,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_decision_has_every_field_that_readers_rely_on),
         T(an_end_has_every_field_that_readers_rely_on),
+        T(who_looked_while_it_waited_is_in_the_decision_once),
         T(bytes_that_are_not_text_survive),
         T(a_line_break_in_an_argument_stays_inside_its_string),
         T(secrets_are_masked_wherever_the_agent_put_them),

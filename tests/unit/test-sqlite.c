@@ -671,7 +671,7 @@ static void a_file_of_a_newer_version_is_put_aside(void **state)
     assert_rows(f, &(struct history_query){0}, 1);
     _cleanup_free_ char *aside = help_find(f->t, "index.db.newer-");
     assert_non_null(aside);
-    assert_int_equal(number(f, "PRAGMA user_version"), 2);
+    assert_int_equal(number(f, "PRAGMA user_version"), 3);
 }
 
 static void another_database_is_put_aside(void **state)
