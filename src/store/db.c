@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "store/schema.h"
+#include "store/search.h"
 
 #define BUSY_MS 1000
 
@@ -217,6 +218,8 @@ int db_open_reader(const char *path, struct sqlite3 **ret, struct err *err)
     int r = open_with(path, SQLITE_OPEN_READWRITE, &db, err);
     if (r == 0)
         r = db_exec(db, "PRAGMA query_only = ON", err);
+    if (r == 0)
+        r = search_define(db, err);
     if (r < 0) {
         db_close(db);
         return err_prefix(err, r, "'%s'", path);

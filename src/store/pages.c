@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "store/db.h"
+#include "store/rare.h"
 #include "store/search.h"
 
 #define PAGE_BYTES (8u << 20) /* a page ends early beyond this, but has at least one row */
@@ -160,6 +161,8 @@ static void build_exact(const struct history_query *q, struct buf *sql)
     if (q->arg)
         (void)buf_append_str(sql, " AND EXISTS (SELECT 1 FROM json_each(r.args) WHERE "
                                   "json_each.value = @arg)");
+    if (q->q)
+        (void)buf_append_str(sql, " AND has_words(r.command_line, @words)");
     if (q->since)
         (void)buf_append_str(sql, " AND r.time >= @since");
     if (q->until)
@@ -243,6 +246,7 @@ static void bind(sqlite3_stmt *s, const struct history_query *q)
     bind_text(s, "@approver", q->approver);
     bind_text(s, "@container", q->container);
     bind_text(s, "@arg", q->arg);
+    bind_text(s, "@words", q->q);
     bind_int(s, "@uid", q->uid);
     bind_int(s, "@exit_code", q->exit_code);
     bind_int(s, "@signal", q->signal);
@@ -308,6 +312,8 @@ int pages_read(struct sqlite3 *db, const struct history_query *q, struct pages_p
     int r = build_match(q, &match, err);
     if (r == 0)
         r = find_range(db, q, &first, &last, err);
+    if (r == 0 && match.len > 0 && !q->id)
+        r = rare_words(db, first, last, &match, err);
     if (r < 0)
         return r;
     build_sql(q, match.len > 0 && !q->id, &sql);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "store/db.h"
@@ -34,7 +35,7 @@ static void search_word(struct buf *out, enum search_fact fact, const char *valu
 static void search_and(struct buf *query)
 {
     if (query->len > 0)
-        (void)buf_append_str(query, " AND ");
+        (void)buf_append_str(query, SEARCH_AND);
 }
 
 void search_want(struct buf *query, enum search_fact fact, const char *value, size_t n)
@@ -65,6 +66,50 @@ int search_want_text(struct buf *query, const char *text, struct err *err)
         text += n + (text[n] != '\0');
     }
     return words > 0 ? 0 : err_set(err, -EINVAL, "there is no word in the text to search for");
+}
+
+/* One word of a question at `want` (a '*' behind it: a beginning) in the words of a line. */
+static bool search_has(const char *line, size_t len, const char *want, size_t n)
+{
+    bool beginning = want[n] == '*';
+    for (size_t at = 0, k; at < len; at += k + 1) {
+        for (k = 0; at + k < len && search_in_word((unsigned char)line[at + k]);)
+            k++;
+        bool long_enough = beginning ? k >= n : k == n;
+        if (n > 0 && long_enough && strncasecmp(line + at, want, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool search_matches(const char *line, size_t len, const char *text)
+{
+    len = len < SEARCH_LINE_MAX ? len : SEARCH_LINE_MAX; /* what the index has of it */
+    while (*text) {
+        size_t n = 0;
+        while (search_in_word((unsigned char)text[n]))
+            n++;
+        if (n > 0 && !search_has(line, len, text, n))
+            return false;
+        text += n + (text[n] != '\0');
+    }
+    return true;
+}
+
+static void search_function(sqlite3_context *c, int argc, sqlite3_value **argv)
+{
+    const char *line = sqlite3_value_blob(argv[0]);
+    const char *text = (const char *)sqlite3_value_text(argv[1]);
+    size_t len = (size_t)sqlite3_value_bytes(argv[0]);
+    sqlite3_result_int(c, line && text && search_matches(line, len, text));
+}
+
+int search_define(struct sqlite3 *db, struct err *err)
+{
+    int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
+    int code = sqlite3_create_function_v2(db, "has_words", 2, flags, NULL, search_function, NULL,
+                                          NULL, NULL);
+    return code == SQLITE_OK ? 0 : db_error(db, "database", err);
 }
 
 /* ---- rows ---- */

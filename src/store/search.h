@@ -4,6 +4,7 @@
  * command line that spells a made-up word gains nothing. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +31,14 @@ void search_want(struct buf *query, enum search_fact fact, const char *value, si
  * beginning. -EINVAL: there is no word in it, or too many. */
 int search_want_text(struct buf *query, const char *text, struct err *err) MUST_CHECK;
 
+#define SEARCH_AND " AND " /* between the words of a query */
+/* Whether all words of `text`, as search_want_text() sees them, stand in a command line. */
+bool search_matches(const char *line, size_t len, const char *text);
+
 struct sqlite3;
+/* Makes it known to statements on `db`: has_words(line, text). */
+int search_define(struct sqlite3 *db, struct err *err) MUST_CHECK;
+
 struct search;
 /* Statements on `db`, borrowed. */
 int search_new(struct sqlite3 *db, struct search **ret, struct err *err) MUST_CHECK;
