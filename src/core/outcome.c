@@ -39,22 +39,9 @@ static void keep(struct warden *w, struct request *r, struct buf *members)
     journal_keep(w->journal, members, recorded, r);
 }
 
-/* The name for counters: the agent chooses what it calls a program, so only names that lead to the
- * program by the trusted path are used. */
-static const char *counted_name(const struct request *r)
-{
-    const struct policy_program *p = &r->facts.program;
-    if (!r->facts.known || p->trust != PROGRAM_TRUSTED || p->names_count == 0)
-        return NULL;
-    for (size_t i = 0; i < p->names_count; i++)
-        if (str_eq(p->names[i], r->ask.name))
-            return p->names[i];
-    return p->names[0];
-}
-
 static void decided(struct warden *w, struct request *r)
 {
-    metrics_decided(w->metrics, r, counted_name(r));
+    metrics_decided(w->metrics, r, request_tool(r));
     if (!r->track->counted_only)
         course_emit(w, r, EVENT_DECIDED);
 }

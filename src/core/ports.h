@@ -67,6 +67,9 @@ struct resolver {
 
 /* Of commands under a gate, which stay in their own process. */
 #define EXECUTOR_INPLACE "inplace"
+/* Under a gate, what runs elsewhere: the program becomes the shim, which asks for it. */
+#define EXECUTOR_REDIRECT "redirect"
+#define EXECUTOR_GHOST "ghost"
 
 /* Runs commands. */
 struct executor {

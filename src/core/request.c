@@ -4,6 +4,7 @@
 #include "core/request.h"
 
 #include "base/mem.h"
+#include "base/str.h"
 
 const char *request_state_name(enum request_state s)
 {
@@ -113,6 +114,17 @@ struct request *request_free(struct request *r)
 static size_t request_skip(const struct request *r)
 {
     return r->facts.argv_skip < r->ask.argc ? r->facts.argv_skip : 0;
+}
+
+const char *request_tool(const struct request *r)
+{
+    const struct policy_program *p = &r->facts.program;
+    if (!r->facts.known || p->trust != PROGRAM_TRUSTED || p->names_count == 0)
+        return NULL;
+    for (size_t i = 0; i < p->names_count; i++)
+        if (str_eq(p->names[i], r->ask.name))
+            return p->names[i];
+    return p->names[0];
 }
 
 void request_to_policy(const struct request *r, struct policy_request *ret)

@@ -158,5 +158,8 @@ struct request *request_new(void);
 struct request *request_free(struct request *r);
 CLEANUP_DEFINE(struct request, request_free)
 
+/* The tool of the system that it is, whatever its caller called it (the agent chooses that); NULL:
+ * none. Borrowed from `r`. */
+const char *request_tool(const struct request *r);
 /* The facts in the form that policy judges; borrowed from `r`. */
 void request_to_policy(const struct request *r, struct policy_request *ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One program of a governed tree between the gate and the warden: its facts, its verdict, its end.
- * As the executor 'inplace' it starts nothing: what it lets go stands there already. */
+ * As the executors 'inplace' and 'redirect' it starts nothing: what it lets go stands there
+ * already. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -109,30 +110,34 @@ void gate_command_done(struct gate_door *d, const struct request *r)
     unused(c);
 }
 
-/* ---- the executor 'inplace' ---- */
+/* ---- the executors ---- */
 
-static int start(struct executor *x, struct request *r, int conn, const char *env, size_t env_len,
-                 size_t envc, struct err *err)
+/* Lets it go as what it is, or with `shim` in its place. `envc`: so many variables pass. */
+static int let_go(struct gate_command *c, const char *shim, size_t envc, struct err *err)
 {
-    struct gate_door *d = container_of(x, struct gate_door, executor);
-    struct gate_command *c = of_request(d, r);
     struct binding_env e = {.dropped = BUF_INIT(0)};
-    (void)conn, (void)env, (void)env_len;
     if (!c || !c->gate || c->gate->closed)
         return err_set(err, -EPIPE, "its gate is gone");
+    struct request *r = c->r;
+    const char *tool = request_tool(r);
     c->waiting = false;
     /* What does not pass is dropped: mostly nothing. */
     int error = envc == r->ask.envc ? 0 : binding_env(r, &e, err);
     struct gatewire_allow m = {.job = c->job,
                                .flags = r->judged.own_timeout ? GATEWIRE_ALLOW_LIMITED : 0,
-                               .scrub = {.packed = buf_str(&e.dropped), .size = e.dropped.len}};
+                               .scrub = {.packed = buf_str(&e.dropped), .size = e.dropped.len},
+                               .shim = shim,
+                               .command = !shim  ? NULL
+                                          : tool ? tool
+                                                 : r->ask.name,
+                               .skip = shim ? (uint32_t)r->facts.argv_skip : 0};
     for (size_t i = 0; i < e.dropped.len; i++)
         m.scrub.count += e.dropped.data[i] == '\0';
     if (error == 0 && m.scrub.count > GATEWIRE_SCRUB_MAX)
         error = err_set(err, -E2BIG, "too many variables would have to go");
     if (error == 0) {
         c->state = COMMAND_RELEASED;
-        GATE_POST(c->gate, GATEWIRE_ALLOW, gatewire_allow_encode, &m);
+        GATE_POST(c->gate, shim ? GATEWIRE_REDIRECT : GATEWIRE_ALLOW, gatewire_allow_encode, &m);
     } else {
         gate_door_deny(c->gate, c->job, GATE_EXIT_CANNOT, "clawrden: not started\n");
     }
@@ -140,9 +145,23 @@ static int start(struct executor *x, struct request *r, int conn, const char *en
     return error;
 }
 
-static void kill_command(struct executor *x, struct request *r, int signo)
+static int start(struct executor *x, struct request *r, int conn, const char *env, size_t env_len,
+                 size_t envc, struct err *err)
 {
-    struct gate_command *c = of_request(container_of(x, struct gate_door, executor), r);
+    (void)conn, (void)env, (void)env_len;
+    return let_go(of_request(container_of(x, struct gate_door, inplace), r), NULL, envc, err);
+}
+
+static int start_shim(struct executor *x, struct request *r, int conn, const char *env,
+                      size_t env_len, size_t envc, struct err *err)
+{
+    struct gate_door *d = container_of(x, struct gate_door, redirect);
+    (void)conn, (void)env, (void)env_len;
+    return let_go(of_request(d, r), d->shim, envc, err);
+}
+
+static void kill_job(struct gate_command *c, int signo)
+{
     uint8_t body[GATEWIRE_KILL_SIZE];
     struct pack_writer w = {.p = body, .size = sizeof(body)};
     if (!c || !c->gate)
@@ -150,6 +169,16 @@ static void kill_command(struct executor *x, struct request *r, int signo)
     pack_put_u64(&w, c->job);
     pack_put_u32(&w, (uint32_t)signo);
     gate_door_post(c->gate, GATEWIRE_KILL, body, w.len);
+}
+
+static void kill_command(struct executor *x, struct request *r, int signo)
+{
+    kill_job(of_request(container_of(x, struct gate_door, inplace), r), signo);
+}
+
+static void kill_shim(struct executor *x, struct request *r, int signo)
+{
+    kill_job(of_request(container_of(x, struct gate_door, redirect), r), signo);
 }
 
 /* Nobody waits for words: the process has ended by itself. */
@@ -223,10 +252,15 @@ static void cancel(struct resolver *x, struct request *r)
         c->state = COMMAND_ASKED; /* what comes is not expected any more */
 }
 
-const struct executor gate_command_executor = {.name = EXECUTOR_INPLACE,
+const struct executor gate_command_inplace = {.name = EXECUTOR_INPLACE,
+                                              .outlives = true,
+                                              .start = start,
+                                              .kill = kill_command,
+                                              .release = release};
+const struct executor gate_command_redirect = {.name = EXECUTOR_REDIRECT,
                                                .outlives = true,
-                                               .start = start,
-                                               .kill = kill_command,
+                                               .start = start_shim,
+                                               .kill = kill_shim,
                                                .release = release};
 const struct resolver gate_command_resolver = {.resolve = resolve, .cancel = cancel};
 

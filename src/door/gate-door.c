@@ -269,7 +269,8 @@ struct gate_door *gate_door_new(uv_loop_t *loop, struct resolver *next)
     d->loop = loop;
     d->next = next;
     d->resolver = gate_command_resolver;
-    d->executor = gate_command_executor;
+    d->inplace = gate_command_inplace;
+    d->redirect = gate_command_redirect;
     d->disposer = disposer_new();
     d->by_request = map_new();
     list_init(&d->gates);
@@ -287,9 +288,16 @@ struct resolver *gate_door_resolver(struct gate_door *d)
     return &d->resolver;
 }
 
-struct executor *gate_door_executor(struct gate_door *d)
+struct executor *gate_door_inplace(struct gate_door *d)
 {
-    return &d->executor;
+    return &d->inplace;
+}
+
+struct executor *gate_door_redirect(struct gate_door *d, const char *shim)
+{
+    free(d->shim);
+    d->shim = mem_strdup(shim);
+    return &d->redirect;
 }
 
 bool gate_door_governs(const struct gate_door *d, pid_t pid)
@@ -321,6 +329,7 @@ struct gate_door *gate_door_free(struct gate_door *d)
     }
     map_free(d->by_request);
     disposer_free(d->disposer);
+    free(d->shim);
     free(d);
     return NULL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The door for gates: each speaks for all programs of one tree over one connection. It pins the
  * process that a request is about by the kernel, lets a gate speak for what descends from it only,
- * and carries the verdict back. It is the executor 'inplace' too: what it starts runs already. */
+ * and carries the verdict back. It is two executors too: 'inplace', for what it starts runs
+ * already, and 'redirect', which has the program become the shim. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,7 +21,9 @@ struct gate_door;
 struct gate_door *gate_door_new(uv_loop_t *loop, struct resolver *next);
 void gate_door_set_warden(struct gate_door *d, struct warden *w);
 struct resolver *gate_door_resolver(struct gate_door *d);
-struct executor *gate_door_executor(struct gate_door *d);
+struct executor *gate_door_inplace(struct gate_door *d);
+/* `shim`: absolute path in the trees of the gates; copied. */
+struct executor *gate_door_redirect(struct gate_door *d, const char *shim);
 
 /* `fd`, a connected stream socket that was inherited, is the one gate from now on: others are
  * refused. Owned by the door. Negative with words: it is no such socket. */

@@ -25,7 +25,9 @@ struct gate_door {
     struct warden *warden;
     struct resolver resolver;
     struct resolver *next; /* borrowed */
-    struct executor executor;
+    struct executor inplace, redirect;
+    char *
+        shim; /* owned: what redirect puts in a program's place; absolute, in the tree's own root */
     struct disposer *disposer;
     struct list gates;
     size_t count;
@@ -107,7 +109,7 @@ void gate_command_done(struct gate_door *d, const struct request *r);
 void gate_command_end(struct gate_command *c, const char *why);
 /* Withdraws those of which the asker is gone. */
 void gate_command_look_after(struct gate *g);
-extern const struct executor gate_command_executor;
+extern const struct executor gate_command_inplace, gate_command_redirect;
 extern const struct resolver gate_command_resolver;
 
 /* ---- gate-says.c: what the gate says ---- */

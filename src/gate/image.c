@@ -456,30 +456,33 @@ int image_poison(pid_t pid, const struct image *m, const char *text, int code)
     return r < 0 ? r : divert(pid, m, &regs, blob, sizeof(blob));
 }
 
-int image_redirect(pid_t pid, const struct image *m, const char *shim, const char *exe)
+int image_redirect(pid_t pid, const struct image *m, const char *shim, const char *command,
+                   uint32_t skip)
 {
+    const char *const texts[] = {shim, "--as", command};
+    enum { TEXTS = sizeof(texts) / sizeof(texts[0]) };
     struct user_regs_struct regs;
-    size_t shim_size = strlen(shim) + 1, exe_size = strlen(exe) + 1;
-    uint64_t texts = (m->stack - shim_size - exe_size - 256) & ~15ul;
-    uint64_t argv = (texts - 8ul * (m->argc + 3)) & ~15ul, word;
+    uint64_t words[TEXTS], at = m->stack - 256, argv;
     int r;
+    if (skip >= m->argc)
+        return -EINVAL;
+    for (size_t i = 0; i < TEXTS; i++)
+        words[i] = at -= strlen(texts[i]) + 1;
+    argv = (at - 8ul * (m->argc - skip + TEXTS + 1)) & ~15ul;
     /* 128 KiB of stack are there already; more arguments than that are not redirected. */
     if (m->stack - argv > (96u << 10))
         return -E2BIG;
     if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
         return -errno;
-    if ((r = write_mem(pid, m, texts, shim, shim_size)) < 0 ||
-        (r = write_mem(pid, m, texts + shim_size, exe, exe_size)) < 0)
-        return r;
-    word = texts;
-    if ((r = write_mem(pid, m, argv, &word, 8)) < 0)
-        return r;
-    word = texts + shim_size;
-    if ((r = write_mem(pid, m, argv + 8, &word, 8)) < 0 ||
-        (r = write_mem(pid, m, argv + 16, m->copy + 8, 8ul * (m->argc + 1))) < 0)
+    for (size_t i = 0; i < TEXTS; i++)
+        if ((r = write_mem(pid, m, words[i], texts[i], strlen(texts[i]) + 1)) < 0)
+            return r;
+    if ((r = write_mem(pid, m, argv, words, sizeof(words))) < 0 ||
+        (r = write_mem(pid, m, argv + sizeof(words), m->copy + 8ul * (1 + skip),
+                       8ul * (m->argc - skip + 1))) < 0)
         return r;
     regs.rsp = argv;
-    regs.rdi = texts;
+    regs.rdi = words[0];
     regs.rsi = argv;
     regs.rdx = m->stack + 8ul * (m->argc + 2);
     return divert(pid, m, &regs, redirect, sizeof(redirect));

@@ -41,6 +41,7 @@ int image_scrub(pid_t pid, struct image *m, const struct pack_strings *names, ui
  * Negative errno: it must be killed. */
 int image_poison(pid_t pid, const struct image *m, const char *text, int code);
 
-/* Instead of its own first instruction it will execute `shim` with the arguments `shim`, the path
- * `exe` and its own argv, and its environment. */
-int image_redirect(pid_t pid, const struct image *m, const char *shim, const char *exe);
+/* Instead of its own first instruction it will execute `shim` with the arguments `shim`, "--as",
+ * `command` and its own argv without the first `skip`, and its environment. */
+int image_redirect(pid_t pid, const struct image *m, const char *shim, const char *command,
+                   uint32_t skip);

@@ -277,7 +277,7 @@ static void allow(struct exec *e, const struct gatewire_allow *m, bool redirect)
     else if (take_stop(e) < 0 || image_scrub(e->tgid, &e->image, &m->scrub, &scrubbed) < 0)
         fail(e, "variables that must not stay could not be taken out of its environment");
     else if (redirect && (stat(m->shim, &shim) < 0 ||
-                          image_redirect(e->tgid, &e->image, m->shim, e->image.execfn) < 0))
+                          image_redirect(e->tgid, &e->image, m->shim, m->command, m->skip) < 0))
         fail(e, "the shim could not be put in its place");
     else {
         e->redirected = redirect ? shim.st_ino : 0;

@@ -7,7 +7,7 @@
 #include "shim/say.h"
 
 static const char usage[] =
-    "usage: clawrden-shim [--help | --version]\n"
+    "usage: clawrden-shim [--help | --version | --as NAME ARGV...]\n"
     "\n"
     "clawrden-shim stands in for commands that Clawrden governs. Link it under the name of\n"
     "a command, in a directory that comes first in PATH:\n"
@@ -18,6 +18,8 @@ static const char usage[] =
     "decides, and then behaves as the command itself: streams, signals, terminal and exit\n"
     "code. Exit codes of its own: 126 refused, 125 Clawrden could not do its job (nothing\n"
     "was run, unless it says so), 124 out of time, 127 no such command.\n"
+    "\n"
+    "--as stands in for NAME with these arguments, the zeroth first; a gate does so.\n"
     "\n"
     "CLAWRDEN_SOCKET names the warden's socket; here it is\n    ";
 

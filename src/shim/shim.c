@@ -143,8 +143,12 @@ int main(int argc, char **argv, char **env)
     struct shim s = {.name = called_name(argc > 0 ? argv[0] : "")};
     char cwd[V2_PATH_MAX];
 
-    if (strcmp(s.name, "clawrden-shim") == 0)
-        return about_main(argv + 1, socket_path(env));
+    if (strcmp(s.name, "clawrden-shim") == 0) {
+        if (argc < 4 || strcmp(argv[1], "--as") != 0)
+            return about_main(argv + 1, socket_path(env));
+        s.name = tool_name(argv[2]); /* a gate has put us in the place of this tool */
+        argv += 3;
+    }
     if (!s.name[0]) {
         say_line("called without a name, so there is no command to stand in for: nothing was run; "
                  "see 'clawrden-shim --help'");

@@ -121,6 +121,8 @@ static const struct option options[] = {
      "how far the warden goes before other programs on the processor, 0 to 20; needs root"},
     {"gate-fd", OPTION_TEXT, AT(gate_fd), "N", "",
      "an inherited socket to the one clawrden-gate that this warden serves; others are refused"},
+    {"gate-shim", OPTION_PATH, AT(gate_shim), "FILE", "/clawrden/bin/clawrden-shim",
+     "the shim in trees under a gate: it takes the place of what runs elsewhere"},
     {"record-bytes-per-minute", OPTION_SIZE, AT(record_bytes_per_minute), "SIZE", "128M",
      "records of a caller; beyond it is refused; 0: no limit"},
     {"engine", OPTION_TEXT, AT(engine), "SOCKET", "auto",

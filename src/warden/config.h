@@ -28,6 +28,7 @@ struct config {
     char *doors;        /* NAME=DIR[,...];... */
     char *prisoner;     /* NAME[,...]; "": the socket is for everybody */
     char *socket_group; /* name or number; "" ours */
+    char *gate_shim;    /* absolute path in the trees of gates */
     char *gate_fd;      /* number of an inherited descriptor; "" none */
     unsigned socket_mode;
     char *log_level, *log_format, *audit_sync;                         /* one of their choices */

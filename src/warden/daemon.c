@@ -499,10 +499,11 @@ static int open_warden(struct daemon *d, struct err *err)
     if (!c->gate_fd[0]) {
         warden_add_executor(d->warden, d->local);
         warden_add_executor(d->warden, d->inside);
+        warden_add_executor(d->warden, gate_door_redirect(d->gates, c->gate_shim));
         warden_set_default_executor(d->warden, DOOR_SHIM_V1, d->local->name);
         warden_set_default_executor(d->warden, DOOR_SHIM_V2, d->local->name);
     }
-    warden_add_executor(d->warden, gate_door_executor(d->gates));
+    warden_add_executor(d->warden, gate_door_inplace(d->gates));
     warden_set_default_executor(d->warden, DOOR_GATE, EXECUTOR_INPLACE);
     gate_door_set_warden(d->gates, d->warden);
     resolve_set_warden(d->resolver, d->warden);

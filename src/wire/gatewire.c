@@ -256,6 +256,8 @@ size_t gatewire_allow_encode(const struct gatewire_allow *m, uint8_t *out, size_
     pack_put_u32(&w, m->flags);
     put_list(&w, &m->scrub);
     pack_put_string(&w, m->shim);
+    pack_put_string(&w, m->command);
+    pack_put_u32(&w, m->skip);
     return done(&w);
 }
 
@@ -268,6 +270,8 @@ int gatewire_allow_decode(const uint8_t *in, size_t len, struct gatewire_allow *
     pack_get_strings(&r, GATEWIRE_SCRUB_MAX, GATEWIRE_STRING_MAX, &ret->scrub);
     ret->shim = pack_get_string(&r, GATEWIRE_PATH_MAX);
     bad(&r, !path_ok(ret->shim));
+    ret->command = pack_get_string(&r, GATEWIRE_PATH_MAX);
+    ret->skip = pack_get_u32(&r);
     return pack_get_done(&r);
 }
 

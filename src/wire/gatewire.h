@@ -147,6 +147,8 @@ struct gatewire_allow { /* and GATEWIRE_REDIRECT */
     uint32_t flags;
     struct pack_strings scrub; /* names of variables that must not stay */
     const char *shim;          /* REDIRECT: absolute path; ALLOW: "" */
+    const char *command;       /* REDIRECT: the name that the shim stands in for; ALLOW: "" */
+    uint32_t skip;             /* REDIRECT: so many of argv go: the interpreter's; ALLOW: 0 */
 };
 
 struct gatewire_deny {

@@ -258,16 +258,18 @@ static int scrub(struct image *m, size_t from, size_t to)
     return image_scrub(getpid(), m, &names, &count);
 }
 
-static void redirect_is_right(const struct image *m)
+static void redirect_is_right(const struct image *m, uint32_t skip)
 {
-    if (image_redirect(getpid(), m, "/shim", m->execfn) < 0)
+    if (image_redirect(getpid(), m, "/shim", "tool", skip) < 0)
         return;
+    must(skip < st.argc);
     uint64_t p = now.rsi;
     must(now.rsp == p && p % 16 == 0 && strcmp(string(now.rdi), "/shim") == 0);
-    must(strcmp(string(word(p)), "/shim") == 0 && is(string(word(p + 8)), st.execfn));
-    for (size_t i = 0; i < st.argc; i++)
-        must(is(string(word(p + 16 + 8 * i)), st.argv[i]));
-    must(word(p + 16 + 8 * st.argc) == 0);
+    must(strcmp(string(word(p)), "/shim") == 0 && strcmp(string(word(p + 8)), "--as") == 0 &&
+         strcmp(string(word(p + 16)), "tool") == 0);
+    for (size_t i = skip; i < st.argc; i++)
+        must(is(string(word(p + 24 + 8 * (i - skip))), st.argv[i]));
+    must(word(p + 24 + 8 * (st.argc - skip)) == 0);
     must(now.rdx == m->stack + 8 * (st.argc + 2));
 }
 
@@ -309,7 +311,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (r == 0 && !spoilt)
             is_scrubbed(&m, st.names_count);
         if (r == 0 && !spoilt)
-            redirect_is_right(&m);
+            redirect_is_right(&m, (uint32_t)(spoils_count % (st.argc + 1)));
     }
     image_done(&m);
     return 0;

@@ -126,11 +126,12 @@ class Warden:
     """One clawrden-warden in a directory of its own. `options`: {"socket_mode": "0600"} is
     --socket-mode 0600."""
 
-    def __init__(self, policy=POLICY, options=None, env=None, start=True, user=None):
+    def __init__(self, policy=POLICY, options=None, env=None, start=True, user=None, program=BIN / "clawrden-warden"):
         # Open on its way, so that agents of other users reach the socket; state and audit are not.
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="clawrden-test-", dir="/tmp"))
         self.dir.chmod(0o755)
         self.user = user
+        self.program = program
         self.policy = self.dir / "policy.yaml"
         self.socket = self.dir / "run" / "warden.sock"
         self.state = self.dir / "state"
@@ -157,7 +158,7 @@ class Warden:
     # ---- life ----
 
     def command(self):
-        args = [str(BIN / "clawrden-warden")]
+        args = [str(self.program)]
         given = {"policy": self.policy, "socket": self.socket, "audit": self.audit,
                  "state": self.state, "api": "127.0.0.1:0", "log_level": "debug",
                  "mirror_binary": BIN / "clawrden-mirror"}

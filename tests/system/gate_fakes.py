@@ -149,10 +149,10 @@ class FakeWarden:
             self.sock.sendall(message(kind, body))
 
     def allow(self, job, *scrub, flags=0):
-        self.send(ALLOW, struct.pack(">QI", job, flags) + strings(*scrub) + string(""))
+        self.send(ALLOW, struct.pack(">QI", job, flags) + strings(*scrub) + string("") + string("") + struct.pack(">I", 0))
 
-    def redirect(self, job, shim, *scrub):
-        self.send(REDIRECT, struct.pack(">QI", job, 0) + strings(*scrub) + string(shim))
+    def redirect(self, job, shim, command="tool", skip=0):
+        self.send(REDIRECT, struct.pack(">QI", job, 0) + strings() + string(shim) + string(command) + struct.pack(">I", skip))
 
     def deny(self, job, text="clawrden: no\n", code=126):
         self.send(DENY, struct.pack(">QI", job, code) + string(text))

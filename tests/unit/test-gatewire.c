@@ -220,7 +220,8 @@ static void the_other_messages_are_read_as_written(void **state)
     n = gatewire_waiting_encode(&waiting, b, sizeof(b));
     assert_exact(gatewire_waiting_decode, struct gatewire_waiting, b, n);
 
-    const struct gatewire_allow allow = {.job = 5, .scrub = strings(), .shim = "/s"};
+    const struct gatewire_allow allow = {
+        .job = 5, .scrub = strings(), .shim = "/s", .command = "c", .skip = 1};
     n = gatewire_allow_encode(&allow, b, sizeof(b));
     assert_exact(gatewire_allow_decode, struct gatewire_allow, b, n);
 
