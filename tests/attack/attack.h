@@ -23,6 +23,7 @@
 
 struct attack_score {
     unsigned ran, refused, killed, failed;
+    int failed_with; /* the last exit code that is none of these */
 };
 
 static inline void *attack_shared(size_t n)
@@ -42,13 +43,16 @@ static inline void attack_count(struct attack_score *s, int status)
     else if (WEXITSTATUS(status) == 126)
         s->refused++;
     else
-        s->failed++;
+        s->failed++, s->failed_with = WEXITSTATUS(status);
 }
 
 static inline void attack_report(const char *name, const struct attack_score *s)
 {
-    printf("%s ran %u refused %u killed %u failed %u\n", name, s->ran, s->refused, s->killed,
+    printf("%s ran %u refused %u killed %u failed %u", name, s->ran, s->refused, s->killed,
            s->failed);
+    if (s->failed > 0)
+        printf(" (exit=%d)", s->failed_with);
+    printf("\n");
 }
 
 /* A process of ours that goes on for ever, and ends with us. */

@@ -32,6 +32,19 @@ static void *start(void *arg)
     return NULL;
 }
 
+/* While a sibling is inside execve the kernel gives no new thread (EAGAIN, copy_fs(): fs->in_exec);
+ * without a gate too. Either that exec ends us or it fails: try again. */
+static void begin(void *(*fn)(void *arg))
+{
+    pthread_t t;
+    int error;
+    do
+        error = pthread_create(&t, NULL, fn, NULL);
+    while (error == EAGAIN);
+    if (error != 0)
+        _exit(99);
+}
+
 int main(int argc, char **argv)
 {
     unsigned rounds = attack_rounds(argc, argv);
@@ -41,14 +54,11 @@ int main(int argc, char **argv)
         int status;
         pid_t pid = fork();
         if (pid == 0) {
-            pthread_t t;
             path = good;
             memcpy(word, "good", 5);
-            if (pthread_create(&t, NULL, flip, NULL) != 0)
-                _exit(99);
+            begin(flip);
             for (unsigned k = 0; k < i % 4; k++)
-                if (pthread_create(&t, NULL, start, NULL) != 0)
-                    _exit(99);
+                begin(start);
             attack_pause(i);
             start(NULL);
         }

@@ -92,6 +92,8 @@ class Attacks:
             approver.join(10)
         score = {k: int(v) for k, v in re.findall(r"(\w+) (\d+)", out.replace(name, "", 1).split("\n")[0])}
         assert p.returncode == 0, (p.returncode, out, w.log()[-3000:])
+        if score["failed"]:
+            print(out, w.log()[-3000:])
         return mark.stat().st_size, score
 
     @staticmethod
