@@ -35,7 +35,7 @@ stage_meson() { # name directory args...
     local again
     mapfile -t again < <(sed -nE '/^Summary of Failures/,$ s@^ *[0-9]+/[0-9]+ [^/]* / ([^ ]+) +(FAIL|TIMEOUT).*@\1@p' "$log")
     # Shared machines stall: what failed is run once more, alone, and said.
-    if [ $status != 0 ] && [ ${#again[@]} = "$bad" ] && meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 5 --logbase again -j 1 "${again[@]}" >"$log.again" 2>&1; then
+    if [ $status != 0 ] && [ ${#again[@]} = "$bad" ] && meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 5 --logbase again --num-processes 1 "${again[@]}" >"$log.again" 2>&1; then
         printf 'passed only at the second run: %s\n' "${again[@]}"
         ok=$((ok + bad)) bad=0
     fi
