@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside of the warden: the course of one request, as one table of what may follow what. Included
- * by core/warden.c, core/access.c, core/course.c, core/judging.c, core/outcome.c and core/halt.c
- * only. */
+ * by core/warden.c, core/access.c, core/course.c, core/judging.c, core/outcome.c and the files of
+ * core/halt*.c only. */
 #pragma once
 
 #include "core/approvals.h"
@@ -176,7 +176,7 @@ void course_close_claim(struct warden *w, struct queue_row *row, const char *why
  * killed at once. */
 void course_kill(struct request *r, int signo);
 
-/* ---- of core/halt.c ---- */
+/* ---- of core/halt*.c ---- */
 
 /* The request, its container or everything is paused. */
 bool halt_held(const struct request *r);
