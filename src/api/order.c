@@ -151,6 +151,19 @@ static void order_put_ids(const struct halt_report *r, struct json_writer *w)
     json_array_end(w);
 }
 
+static void order_put_loose(const struct halt_report *r, struct json_writer *w)
+{
+    json_key(w, "not_frozen");
+    json_array_begin(w);
+    for (size_t i = 0; i < r->loose_count; i++) {
+        json_object_begin(w);
+        json_field_string(w, "id", r->loose[i].id);
+        json_field_string(w, "error", r->loose[i].words);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
 static void order_put_containers(const struct halt_report *r, struct json_writer *w)
 {
     json_key(w, "containers");
@@ -185,6 +198,7 @@ static void order_put_answer(const struct order *d, const struct halt_report *r,
         json_field_string(w, "until", r->until ? clock_format(r->until, time) : NULL);
         json_key(w, "frozen");
         order_put_ids(r, w);
+        order_put_loose(r, w);
         break;
     case ORDER_RESUME:
         json_field_string(w, "scope", hold_scope_name(d->scope));

@@ -106,7 +106,13 @@ static int tell_failures(const struct order *o, const struct json *root)
         _cleanup_free_ char *name = show_text(x, "name"), *error = show_text(x, "error");
         (void)cli_fail(CLI_REFUSED, "container %s: %s", name, error);
     }
-    if (json_string(json_get(root, "message"), NULL)) {
+    list = json_get(root, "not_frozen");
+    for (size_t i = 0; i < json_count(list); i++) {
+        _cleanup_free_ char *id = show_text(json_at(list, i), "id");
+        _cleanup_free_ char *error = show_text(json_at(list, i), "error");
+        (void)cli_fail(CLI_REFUSED, "%s runs on: %s", id, error);
+    }
+    if (json_count(list) == 0 && json_string(json_get(root, "message"), NULL)) {
         _cleanup_free_ char *words = show_text(root, "message");
         (void)cli_fail(CLI_REFUSED, "%s", words);
     }
@@ -121,6 +127,7 @@ static int tell_failures(const struct order *o, const struct json *root)
 static void tell(const struct order *o, const struct json *root, const char *target)
 {
     size_t n = json_count(json_get(root, "containers"));
+    size_t frozen = json_count(json_get(root, "frozen"));
     if (o->signo) {
         printf("sent SIG%s to %s: %zu commands, %zu containers\n", sigabbrev_np(o->signo), target,
                json_count(json_get(root, "killed")), n);
@@ -130,6 +137,8 @@ static void tell(const struct order *o, const struct json *root, const char *tar
     printf("%s %s", pause ? "paused" : "resumed", target);
     if (n)
         printf(": %zu container%s", n, n == 1 ? "" : "s");
+    if (frozen && !o->id)
+        printf("%s %zu command%s", n ? "," : ":", frozen, frozen == 1 ? "" : "s");
     if (json_string(json_get(root, "until"), NULL)) {
         _cleanup_free_ char *until = show_text(root, "until");
         printf(", until %s", until);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A pause: what is held, from when on, and who stops what runs. */
 #include <errno.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "core/halt-room.h"
+
+#define STAND_WITHIN (3 * CLOCK_NS_PER_SEC) /* from the order on */
 
 int halt_pause_one(struct request *r, bool on, struct err *err)
 {
@@ -26,6 +29,112 @@ bool halt_pause_runs(const struct request *r)
     return r->track->stage == STAGE_LAUNCHED || r->track->stage == STAGE_RUNNING;
 }
 
+/* ---- whether it stands still ---- */
+
+/* Whatever stopped its container: a process of a frozen container does not get so far as to stop
+ * once more. */
+static bool stands_with_container(const struct request *r)
+{
+    const struct holds *all = r->track->w->holds;
+    for (size_t i = 0; r->peer.in && i < holds_count(all); i++) {
+        const struct hold *x = holds_at(all, i);
+        for (size_t k = 0; k < x->frozen_count; k++)
+            if (container_is(r->peer.in, x->frozen[k]))
+                return true;
+    }
+    return false;
+}
+
+static bool stands(const struct request *r)
+{
+    return !r->executor->stands || r->executor->stands(r->executor, r) || stands_with_container(r);
+}
+
+static void add_loose(struct halt *h, const struct request *r, const char *words)
+{
+    struct halt_report *p = &h->report;
+    _cleanup_free_ char *text = mem_printf("request %s: %s", r->id_text, words);
+    p->loose = mem_realloc_array(p->loose, p->loose_count + 1, sizeof(struct halt_loose));
+    struct halt_loose *x = &p->loose[p->loose_count++];
+    memcpy(x->id, r->id_text, sizeof(x->id));
+    course_say(x->words, sizeof(x->words), words);
+    (void)err_set(&p->err, 0, "%s", text);
+    p->failed++;
+    halt_note(h, text);
+}
+
+static void add_moving(struct halt *h, const struct request *r)
+{
+    if (h->moving_count == 0) {
+        h->pending++;
+        h->moving_until = course_after(course_monotonic(h->w), STAND_WITHIN);
+    }
+    h->moving = mem_realloc_array(h->moving, h->moving_count + 1, UUID_TEXT_SIZE);
+    memcpy(h->moving[h->moving_count++], r->id_text, UUID_TEXT_SIZE);
+    halt_time_rearm(h->w);
+}
+
+void halt_pause_forget(struct halt *h)
+{
+    if (h->moving_count > 0)
+        h->pending--;
+    h->moving_count = 0;
+}
+
+/* True: there is nothing more to see. */
+static bool look_at(struct halt *h, const char *id)
+{
+    const struct request *r = warden_find(h->w, id);
+    if (!r || !halt_pause_runs(r) || !r->track->frozen)
+        return true; /* it has ended, or somebody lets it go on */
+    if (stands(r))
+        halt_add_id(&h->report, id);
+    else if (course_monotonic(h->w) < h->moving_until)
+        return false;
+    else
+        add_loose(h, r, "something of it does not stand still");
+    return true;
+}
+
+bool halt_pause_look(struct halt *h)
+{
+    for (size_t i = h->moving_count; i-- > 0;)
+        if (look_at(h, h->moving[i]))
+            memmove(h->moving[i], h->moving[--h->moving_count], UUID_TEXT_SIZE);
+    if (h->moving_count > 0)
+        return false;
+    if (--h->pending == 0)
+        halt_settled(h);
+    return true;
+}
+
+void halt_pause_for(struct halt *h, struct request *r)
+{
+    struct err err = {0};
+    if (halt_pause_one(r, true, &err) < 0)
+        add_loose(h, r, err.text);
+    else if (stands(r))
+        halt_add_id(&h->report, r->id_text);
+    else
+        add_moving(h, r);
+}
+
+void halt_pause_late(struct warden *w, const struct hold *x, struct request *r)
+{
+    const struct halt_order o = {.scope = x->scope, .who = HALT_OURSELVES, .why = "it is paused"};
+    struct halt *h = halt_begin(w, HALT_PAUSE, &o, NULL, NULL);
+    hold_set(&h->key, x->key);
+    hold_set(&h->name, x->name);
+    h->report.already = true;
+    h->quiet = true;
+    h->pending = 1;
+    halt_pause_for(h, r);
+    if (--h->pending == 0)
+        halt_settled(h);
+}
+
+/* ---- what it stops ---- */
+
 /* Its container stands still as a whole. */
 static bool frozen_with_all(const struct halt *h, const struct request *r)
 {
@@ -40,21 +149,13 @@ static bool frozen_with_all(const struct halt *h, const struct request *r)
 void halt_pause_requests(struct halt *h, const char *key)
 {
     size_t n;
-    struct err err = {0};
     struct request **all = halt_hold_all(h, &n);
     for (size_t i = 0; i < n; i++) {
         struct request *r = all[i];
         if (!halt_pause_runs(r) || (key && !(r->peer.in && container_is(r->peer.in, key))) ||
             (!key && frozen_with_all(h, r)))
             continue;
-        if (halt_pause_one(r, true, &err) == 0) {
-            halt_add_id(&h->report, r->id_text);
-            continue;
-        }
-        _cleanup_free_ char *text = mem_printf("request %s: %s", r->id_text, err.text);
-        halt_note(h, text);
-        (void)err_set(&h->report.err, 0, "%s", text);
-        h->report.failed++;
+        halt_pause_for(h, r);
     }
     halt_release_all(all, n);
 }

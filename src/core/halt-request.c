@@ -81,19 +81,19 @@ void halt_request_look(const struct halt *h)
 
 void halt_started(struct request *r)
 {
-    struct err err = {0};
-    const struct hold *x = holds_over(r->track->w->holds, r);
+    struct warden *w = r->track->w;
+    const struct hold *x = holds_over(w->holds, r);
     if (!x || !halt_pause_runs(r))
         return;
     halt_request(r);
-    list_foreach(it, &r->track->w->halts)
+    list_foreach(it, &w->halts)
     {
         const struct halt *h = list_item(it, struct halt, link);
         if (h->starting && halt_concerns(h, r))
             return; /* it has waited for this one */
     }
-    (void)halt_pause_one(r, true,
-                         &err); /* where it cannot be, the order's report says so for its like */
+    r->track->frozen = false; /* where it is was not known before */
+    halt_pause_late(w, x, r);
 }
 
 void halt_forget(struct warden *w, const char *id)

@@ -21,15 +21,20 @@ bool halt_resume_lifts(const struct halt *h, const struct hold *x)
     return x->order < h->number && means(h, x->scope, x->key);
 }
 
-/* Pauses before it that still wait for what is being started have nothing left to do. */
+/* Pauses before it that still wait, for what is being started or until all stands still, have
+ * nothing left to do. */
 static void overtake(const struct halt *h)
 {
     struct warden *w = h->w;
     for (struct list *it = w->halts.next; it != &w->halts;) {
         struct halt *p = list_item(it, struct halt, link);
         it = it->next;
-        if (!p->starting || p->number > h->number || !means(h, p->scope, p->key))
+        if (p->number > h->number || !means(h, p->scope, p->key) ||
+            !(p->starting || p->moving_count > 0))
             continue;
+        halt_pause_forget(p);
+        if (p->pending > 0)
+            continue; /* the jailer answers */
         (void)err_set(&p->report.err, 0, "it was resumed meanwhile");
         halt_fail(p, -EAGAIN);
     }

@@ -21,7 +21,10 @@ struct halt {
     bool starting; /* a pause that waits for what is just being started */
     bool acting;   /* a resume whose record is there */
     unsigned looks;
-    unsigned pending; /* answers of the jailer */
+    char (*moving)[UUID_TEXT_SIZE]; /* owned; were told to stand still, and are looked at */
+    size_t moving_count;
+    uint64_t moving_until; /* monotonic */
+    unsigned pending;      /* answers of the jailer, and one while something moves */
     struct halt_report report;
     halt_done *done;
     void *arg;
@@ -34,7 +37,7 @@ struct halt_call {
 };
 
 #define HALT_OURSELVES "clawrden"
-#define HALT_LOOK_EVERY (20 * CLOCK_NS_PER_MS) /* at what is just being started */
+#define HALT_LOOK_EVERY (20 * CLOCK_NS_PER_MS) /* at what starts, and at what moves */
 #define HALT_LOOKS_MAX 15
 
 /* ---- halt.c: the life of an order ---- */
@@ -73,6 +76,15 @@ bool halt_pause_runs(const struct request *r);
 bool halt_pause_starts(const struct halt *h);
 /* Stops what runs, or lets it go on. 0, also when it was so, or negative with words. */
 int halt_pause_one(struct request *r, bool on, struct err *err);
+/* Stops it for this order, whose report says whether it stands still; until that is known the order
+ * is pending. */
+void halt_pause_for(struct halt *h, struct request *r);
+/* It was started although this holds it: an order of our own. */
+void halt_pause_late(struct warden *w, const struct hold *x, struct request *r);
+/* Looks at what moves. True: nothing does any more, and the order may have ended with that. */
+bool halt_pause_look(struct halt *h);
+/* Nobody wants to know any more whether it stands still. */
+void halt_pause_forget(struct halt *h);
 /* One by one: of the host, or of a container (`key`) that could not be stopped as a whole. */
 void halt_pause_requests(struct halt *h, const char *key);
 void halt_pause_add_frozen(struct hold *x, struct halt_item *item);

@@ -9,8 +9,12 @@
 void halt_time_rearm(struct warden *w)
 {
     uint64_t now = course_monotonic(w), wall = course_realtime(w), at = UINT64_MAX;
-    list_foreach(it, &w->halts) if (list_item(it, struct halt, link)->starting) at =
-        course_after(now, HALT_LOOK_EVERY);
+    list_foreach(it, &w->halts)
+    {
+        const struct halt *h = list_item(it, struct halt, link);
+        if (h->starting || h->moving_count > 0)
+            at = course_after(now, HALT_LOOK_EVERY);
+    }
     for (size_t i = 0; i < holds_count(w->holds); i++) {
         const struct hold *x = holds_at(w->holds, i);
         if (!x->until)
@@ -48,6 +52,18 @@ static struct hold *find_due(struct warden *w)
     return NULL;
 }
 
+/* True: it went a step further, and may have ended, and others with it. */
+static bool look_at(struct halt *h)
+{
+    if (h->moving_count > 0)
+        return halt_pause_look(h);
+    if (!h->starting || (h->looks < HALT_LOOKS_MAX && halt_pause_starts(h)))
+        return false;
+    h->looks = HALT_LOOKS_MAX;
+    halt_pause_act(h);
+    return true;
+}
+
 void halt_due(struct warden *w)
 {
     struct hold *x;
@@ -55,16 +71,7 @@ void halt_due(struct warden *w)
         resume_by_time(w, x);
     for (bool again = true; again;) {
         again = false;
-        list_foreach(it, &w->halts)
-        {
-            struct halt *h = list_item(it, struct halt, link);
-            if (!h->starting || (h->looks < HALT_LOOKS_MAX && halt_pause_starts(h)))
-                continue;
-            h->looks = HALT_LOOKS_MAX;
-            halt_pause_act(h); /* may end it, and others */
-            again = true;
-            break;
-        }
+        list_foreach(it, &w->halts) if ((again = look_at(list_item(it, struct halt, link)))) break;
     }
     list_foreach(it, &w->halts)
     {

@@ -47,6 +47,8 @@ static void discard(struct halt *h)
     }
     free(p->items);
     free(p->ids);
+    free(p->loose);
+    free(h->moving);
     free(h->key);
     free(h->name);
     free(h->who);
@@ -418,7 +420,9 @@ void halt_end(struct warden *w)
     while (!list_empty(&w->halts)) {
         struct halt *h = list_item(w->halts.next, struct halt, link);
         (void)err_set(&h->report.err, 0, "the warden is stopping");
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): halt_finish() took the one before out
         h->report.error = -EAGAIN;
+        halt_pause_forget(h);
         if (h->pending == 0) {
             halt_finish(h);
             continue;

@@ -33,6 +33,12 @@ struct halt_item {
     char words[256];
 };
 
+/* A command that runs on although it is paused. */
+struct halt_loose {
+    char id[UUID_TEXT_SIZE];
+    char words[256];
+};
+
 struct halt_report {
     /* 0, or negative and nothing was done: -ENOENT never heard of; -ENOTUNIQ; -EINVAL; -EALREADY it
      * has ended, or (resume) is not paused; -EAGAIN not now; -EOPNOTSUPP; -EIO no record */
@@ -42,11 +48,13 @@ struct halt_report {
     bool already;                /* it was paused before */
     bool still;                  /* everything is paused, and with it what was resumed */
     uint64_t until;              /* of a pause: realtime ns, or 0 */
-    char (*ids)[UUID_TEXT_SIZE]; /* requests that were killed; frozen or let go on */
+    char (*ids)[UUID_TEXT_SIZE]; /* requests that were killed; seen to stand still */
     size_t ids_count;
+    struct halt_loose *loose;
+    size_t loose_count;
     struct halt_item *items; /* containers */
     size_t items_count;
-    size_t failed; /* of the items, and of requests that could not be frozen */
+    size_t failed; /* items with an error, and what is loose */
 };
 /* Called once, possibly before the order returns. `r` is borrowed for the call. */
 typedef void halt_done(void *arg, const struct halt_report *r);

@@ -86,6 +86,9 @@ struct executor {
     /* Stops everything of the command where it is, or lets it go on. 0, or negative with words.
      * NULL: it cannot. */
     int (*freeze)(struct executor *x, struct request *r, bool on, struct err *err);
+    /* After freeze(on): everything of it stands still by now, seen where it is and not believed.
+     * NULL: when freeze() has returned it does. */
+    bool (*stands)(struct executor *x, const struct request *r);
     /* The end is on record: tell the shim (r->end), close its connection, forget the job. */
     void (*release)(struct executor *x, struct request *r);
     /* What it started goes on without the warden: a stop neither waits for it nor kills it. */

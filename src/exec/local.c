@@ -14,6 +14,7 @@
 #include "exec/docker/docker.h"
 #include "exec/docker/dockexec.h"
 #include "exec/farewell.h"
+#include "exec/freezer.h"
 
 struct local {
     struct executor port;
@@ -192,12 +193,19 @@ static int freeze_job(struct executor *port, struct request *r, bool on, struct 
     uint8_t body[HELPER_FREEZE_SIZE];
     if (!j || j->ended)
         return 0;
-    if (!mirror_cgroup(x->mirror)[0])
+    /* Where there are some, this one may still have none: then the helper would do nothing. */
+    if (!mirror_cgroup(x->mirror)[0] || (j->started && !j->cgroup))
         return err_set(err, -EOPNOTSUPP,
-                       "commands have no cgroup of their own on this host: it can be killed, not "
-                       "paused");
+                       "it has no cgroup of its own: it can be killed, not paused");
     helper_freeze_encode(on, body);
     return mirror_send(x->mirror, HELPER_FREEZE, j->id, body, sizeof(body), NULL, 0, err);
+}
+
+static bool job_stands(struct executor *port, const struct request *r)
+{
+    const struct local_job *j = r->job;
+    (void)port;
+    return !j || j->ended || (j->cgroup && freezer_is(&(const struct freezer){.v2 = j->cgroup}));
 }
 
 static void release(struct executor *port, struct request *r)
@@ -395,6 +403,7 @@ struct executor *local_new(struct mirror *m, bool inside)
                                 .start = start,
                                 .kill = kill_job,
                                 .freeze = freeze_job,
+                                .stands = job_stands,
                                 .release = release};
     x->inside = inside;
     x->mirror = m;

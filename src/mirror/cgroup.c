@@ -342,23 +342,24 @@ bool cgroup_populated(int dir)
     return strstr(text, "populated 0") == NULL;
 }
 
-static void write_at(int dir, const char *name, const char *digit)
+static bool write_at(int dir, const char *name, const char *digit)
 {
     int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
-        return;
-    (void)!write(fd, digit, 1);
+        return false;
+    ssize_t n = write(fd, digit, 1);
     close(fd);
+    return n == 1;
 }
 
 void cgroup_kill(int dir)
 {
-    write_at(dir, "cgroup.kill", "1");
+    (void)write_at(dir, "cgroup.kill", "1");
 }
 
-void cgroup_freeze(int dir, bool on)
+bool cgroup_freeze(int dir, bool on)
 {
-    write_at(dir, "cgroup.freeze", on ? "1" : "0");
+    return write_at(dir, "cgroup.freeze", on ? "1" : "0");
 }
 
 bool cgroup_holds(int dir, pid_t pid)

@@ -32,7 +32,8 @@ bool cgroup_is_of(const struct cgroup *c, const char *container); /* and that is
 void cgroup_path(const struct cgroup *c, char *out, size_t size);
 /* These take the directory, so that a worker can do it. */
 void cgroup_kill(int dir);
-void cgroup_freeze(int dir, bool on);
+/* False: it could not be told. Whether all of it stands still says its cgroup.events. */
+bool cgroup_freeze(int dir, bool on);
 void cgroup_signal(int dir, int signo, pid_t except); /* each process in it once */
 /* Is `pid` in it, and nobody else? */
 bool cgroup_holds(int dir, pid_t pid);

@@ -103,7 +103,7 @@ static void on_resolve(struct packet *p)
 static void settle_cgroup(struct crew_member *m)
 {
     if (m->cgroup && m->frozen)
-        cgroup_freeze(m->cgroup->dir, false);
+        (void)cgroup_freeze(m->cgroup->dir, false);
     if (m->cgroup)
         (void)cgroup_put(m->cgroup, m->spent);
     m->cgroup = NULL;
@@ -247,14 +247,15 @@ static void on_engine(struct packet *p)
         (void)packet_forward(m->sock, p, false);
 }
 
+/* Without an answer: the warden looks at the cgroup itself. */
 static void on_freeze(struct packet *p)
 {
     uint32_t on;
     struct crew_member *m = crew_find(p->head.job, CREW_JOB);
     if (!m || m->ended || !m->cgroup || helper_freeze_decode(p->body, p->head.len, &on) < 0)
         return;
-    cgroup_freeze(m->cgroup->dir, on);
-    m->frozen = on;
+    if (cgroup_freeze(m->cgroup->dir, on))
+        m->frozen = on;
 }
 
 static void on_release(struct packet *p)

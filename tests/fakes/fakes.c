@@ -425,6 +425,14 @@ static int executor_freeze(struct executor *port, struct request *r, bool on, st
     return 0;
 }
 
+static bool executor_stands(struct executor *port, const struct request *r)
+{
+    struct fake_executor *x = container_of(port, struct fake_executor, port);
+    const struct fake_job *j = find_job(x, r);
+    assert_non_null(j);
+    return j->frozen && !x->restless;
+}
+
 static void executor_release(struct executor *port, struct request *r)
 {
     struct fake_executor *x = container_of(port, struct fake_executor, port);
@@ -441,6 +449,7 @@ void fake_executor_init(struct fake_executor *x, const char *name)
                                          .start = executor_start,
                                          .kill = executor_kill,
                                          .freeze = executor_freeze,
+                                         .stands = executor_stands,
                                          .release = executor_release},
                                 .at_once = true};
 }

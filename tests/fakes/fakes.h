@@ -109,6 +109,7 @@ struct fake_executor {
     size_t count, size;
     unsigned starts, kills, releases, freezes, thaws;
     bool cannot_freeze;
+    bool restless; /* what is frozen goes on all the same */
     int last_signal;
     size_t last_env_len, last_envc;
     struct end released_end; /* of the last release */

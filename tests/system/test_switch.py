@@ -88,6 +88,77 @@ def test_a_command_stands_still_and_goes_on(make_warden):
     assert kinds[0] == ("pause", "request", row["id"], "root", "too warm")
 
 
+def helper_cgroup(w):
+    """In which the helper makes one for each command; skips where there is none."""
+    pid = next(int(p.name) for p in pathlib.Path("/proc").iterdir() if p.name.isdigit()
+               and process(p.name)[:2] == ["clawrden-mirror", str(w.process.pid)])
+    found = list(CGROUPS.rglob(f"clawrden-{pid}"))
+    if not found:
+        pytest.skip("no cgroup of version 2 can be made here")
+    return found[0]
+
+
+def process(pid):
+    """Its name and its parent."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return ["", ""]
+    found = dict(f.split(":", 1) for f in fields if ":" in f)
+    return [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode().rsplit("/")[-1] or found["Name"].strip(),
+            found["PPid"].strip()]
+
+
+@needs_root
+def test_what_has_no_cgroup_is_not_called_paused(make_warden):
+    w = make_warden(ASKS)
+    with w.popen(*BUSY) as one:
+        first = running(w)[0]
+        base = helper_cgroup(w)
+        (base / "cgroup.max.descendants").write_text(str(sum(d.is_dir() for d in base.iterdir())))
+        with w.popen(*BUSY) as two:
+            second = next(r for r in running(w, 2) if r["id"] != first["id"])
+            done = w.cli("pause", "--yes", second["id"])
+            assert done.returncode == 1 and "no cgroup of its own" in done.stderr, done
+            assert not stands_still(second["command_pid"])
+            assert json.loads(w.cli("status", "--json").stdout)["paused"] == []
+            done = w.cli("panic", "--yes")
+            assert done.returncode == 1 and f"{second['id']} runs on: " in done.stderr and "1 command" in done.stdout, done
+            assert stands_still(first["command_pid"]) and not stands_still(second["command_pid"])
+            status, said = post(w, "/api/pause", {"all": True})
+            assert status == 200 and said["failed"] == 1 and said["frozen"] == [first["id"]], said
+            assert [x["id"] for x in said["not_frozen"]] == [second["id"]] and "cgroup" in said["not_frozen"][0]["error"]
+            w.cli("kill", "--yes", "--all", check=True)
+            assert one.wait(10) == two.wait(10) == -9
+    errors = [r["error"] for r in w.records() if r["event"] == "pause" and "error" in r]
+    assert len(errors) == 3 and all(second["id"] in e and "cgroup" in e for e in errors), errors
+
+
+@needs_root
+def test_what_does_not_stand_still_is_not_called_paused(make_warden):
+    freezer = CGROUPS / "freezer" / f"clawrden-test-{os.getpid()}"
+    if not freezer.parent.is_dir():
+        pytest.skip("no freezer of version 1, in which a process hears of no other")
+    w = make_warden(ASKS)
+    freezer.mkdir()
+    with contextlib.ExitStack() as stack:
+        stack.callback(freezer.rmdir)
+        p = stack.enter_context(w.popen(*BUSY))
+        row = running(w)[0]
+        (freezer / "cgroup.procs").write_text(str(row["command_pid"]))
+        (freezer / "freezer.state").write_text("FROZEN")
+        stack.callback(lambda: ((freezer / "freezer.state").write_text("THAWED"), p.kill(), p.wait(10),
+                                wait_for(lambda: not (freezer / "cgroup.procs").read_text(), what="it is empty")))
+        wait_for(lambda: (freezer / "freezer.state").read_text() == "FROZEN\n", what="it is frozen")
+        done = w.cli("pause", "--yes", row["id"])
+        assert done.returncode == 1 and "does not stand still" in done.stderr, done
+        (freezer / "freezer.state").write_text("THAWED")
+        wait_for(lambda: not stands_still(row["command_pid"]), what="it goes on, and was not left half stopped")
+        assert json.loads(w.cli("status", "--json").stdout)["paused"] == []
+        assert w.cli("pause", "--yes", row["id"]).returncode == 0 and stands_still(row["command_pid"])
+        w.cli("resume", "--yes", "--all", check=True)
+
+
 @needs_root
 def test_a_paused_command_is_killed_at_once(make_warden):
     w = make_warden(ASKS, options={"kill_grace": "60s"})

@@ -261,6 +261,7 @@ static void op_pause(struct model *m)
         return;
     }
     m->world.jailer.fail = pick(m, 4) ? 0 : -EIO;
+    m->world.executor.restless = pick(m, 4) == 0;
 }
 
 static void op_resume(struct model *m)
@@ -374,6 +375,7 @@ static void settle(struct model *m)
     f->resolver.hold = f->audit.hold = false;
     f->resolver.refuse = f->audit.refuse = f->audit.result = 0;
     f->executor.at_once = true;
+    f->executor.restless = false;
     f->jailer.fail = 0;
     f->jailer.hold = false;
     for (int i = 0; i < 6; i++) {

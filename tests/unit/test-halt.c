@@ -27,8 +27,9 @@ struct fixture {
     struct world world;
     struct fake_caller callers[4];
     struct request *r;
-    struct halt_report report; /* of the last order; its pointers are dead */
-    char items[4][256];        /* "name: words" */
+    unsigned told;             /* how often an order of pause() was answered */
+    struct halt_report report; /* of the last one; its pointers are dead */
+    char loose[256];           /* the words of the first */
 };
 
 static int setup(void **state)
@@ -191,6 +192,142 @@ static void a_command_that_cannot_be_stopped_is_not_paused(void **state)
     assert_int_equal(holds_count(halt_holds(f->world.w)), 0);
     assert_false(f->r->paused);
     assert_int_not_equal(f->r->deadline, 0);
+}
+
+static void tell(void *arg, const struct halt_report *r)
+{
+    struct fixture *f = arg;
+    f->told++;
+    f->report = *r;
+    (void)snprintf(f->loose, sizeof(f->loose), "%s", r->loose_count ? r->loose[0].words : "");
+}
+
+static void pause_it(struct fixture *f, enum hold_scope scope, const char *target)
+{
+    const struct halt_order o = {.scope = scope, .target = target, .who = "ana", .why = "lunch"};
+    f->told = 0;
+    halt_pause(f->world.w, &o, tell, f);
+}
+
+static void it_is_paused_when_it_was_seen_to_stand_still(void **state)
+{
+    struct fixture *f = *state;
+    f->world.executor.restless = true;
+    (void)submit_in(f, 0, "ls", NULL);
+    pause_it(f, HOLD_REQUEST, f->r->id_text);
+    world_advance(&f->world, 2 * SEC);
+    assert_int_equal(f->told, 0);
+    f->world.executor.restless = false;
+    world_advance(&f->world, SEC / 10);
+    assert_int_equal(f->told, 1);
+    assert_int_equal(f->report.error, 0);
+    assert_int_equal(f->report.ids_count, 1);
+    assert_int_equal(f->report.failed, 0);
+    assert_true(f->r->paused);
+}
+
+static void a_command_that_does_not_stand_still_is_not_paused(void **state)
+{
+    struct fixture *f = *state;
+    f->world.executor.restless = true;
+    (void)submit_in(f, 0, "ls", NULL);
+    pause_it(f, HOLD_REQUEST, f->r->id_text);
+    world_advance(&f->world, 4 * SEC);
+    assert_int_equal(f->told, 1);
+    assert_int_equal(f->report.error, -EOPNOTSUPP);
+    assert_non_null(strstr(f->report.err.text, "does not stand still"));
+    assert_int_equal(f->world.executor.thaws, 1); /* not left half stopped */
+    assert_int_equal(holds_count(halt_holds(f->world.w)), 0);
+    assert_false(f->r->paused);
+    assert_true(fake_audit_is(&f->world.audit, NULL, "pause", "scope", "request"));
+    assert_int_equal(fake_audit_count(&f->world.audit, NULL, "pause"), 2);
+}
+
+static void what_does_not_stand_still_is_named_and_the_rest_is_paused(void **state)
+{
+    struct fixture *f = *state;
+    f->world.executor.restless = true;
+    (void)submit_in(f, 0, "ls", NULL);
+    (void)submit_in(f, 1, "ls", NULL);
+    pause_it(f, HOLD_ALL, NULL);
+    world_advance(&f->world, 4 * SEC);
+    assert_int_equal(f->told, 1);
+    assert_int_equal(f->report.error, 0);
+    assert_int_equal(f->report.failed, 2);
+    assert_int_equal(f->report.loose_count, 2);
+    assert_int_equal(f->report.ids_count, 0);
+    assert_non_null(strstr(f->loose, "does not stand still"));
+    assert_int_equal(fake_audit_count(&f->world.audit, NULL, "pause"), 3);
+    assert_int_equal(holds_count(halt_holds(f->world.w)), 1); /* what it asks waits */
+    assert_int_equal(resume_all(f), 0);
+    assert_int_equal(f->world.executor.thaws, 2);
+}
+
+static void what_ends_while_it_is_looked_at_is_no_failure(void **state)
+{
+    struct fixture *f = *state;
+    f->world.executor.restless = true;
+    (void)submit_in(f, 0, "ls", NULL);
+    pause_it(f, HOLD_ALL, NULL);
+    struct end e = {.kind = END_EXIT};
+    warden_ended(f->world.w, f->r, &e);
+    world_advance(&f->world, SEC / 10);
+    assert_int_equal(f->told, 1);
+    assert_int_equal(f->report.failed + f->report.ids_count, 0);
+}
+
+static void a_resume_overtakes_a_pause_that_looks(void **state)
+{
+    struct fixture *f = *state;
+    f->world.executor.restless = true;
+    (void)submit_in(f, 0, "ls", NULL);
+    pause_it(f, HOLD_ALL, NULL);
+    assert_int_equal(resume_all(f), 0);
+    assert_int_equal(f->told, 1);
+    assert_int_equal(f->report.error, -EAGAIN);
+    assert_int_equal(f->world.executor.thaws, 1);
+    world_advance(&f->world, 10 * SEC);
+    assert_int_equal(f->told, 1);
+}
+
+static void a_command_of_a_frozen_container_need_not_stop_once_more(void **state)
+{
+    struct fixture *f = *state;
+    f->world.executor.restless = true;
+    (void)submit_in(f, 0, "ls", "1111111111111111");
+    assert_int_equal(fake_pause(f->world.w, HOLD_CONTAINER, "one", 0, NULL), 0);
+    pause_it(f, HOLD_REQUEST, f->r->id_text);
+    assert_int_equal(f->told, 1);
+    assert_int_equal(f->report.ids_count, 1);
+}
+
+static void a_late_start_that_cannot_be_stopped_is_on_record(void **state)
+{
+    struct fixture *f = *state;
+    f->world.executor.at_once = false;
+    (void)submit_in(f, 0, "ls", NULL);
+    assert_int_equal(f->r->state, REQUEST_STARTING);
+    pause_it(f, HOLD_ALL, NULL);
+    for (int i = 0; i < 20; i++)
+        world_advance(&f->world, SEC / 50); /* then it is frozen in the middle of its start */
+    assert_int_equal(f->told, 1);
+    f->world.executor.cannot_freeze = true;
+    size_t before = fake_audit_count(&f->world.audit, NULL, "pause");
+    warden_started(f->world.w, f->r, 77);
+    assert_int_equal(fake_audit_count(&f->world.audit, NULL, "pause"), before + 1);
+    assert_true(f->r->paused);
+}
+
+static void a_warden_that_goes_answers_a_pause_that_looks(void **state)
+{
+    struct fixture *f = *state;
+    f->world.executor.restless = true;
+    (void)submit_in(f, 0, "ls", NULL);
+    pause_it(f, HOLD_ALL, NULL);
+    world_stop(&f->world);
+    assert_int_equal(f->told, 1);
+    assert_int_equal(f->report.error, -EAGAIN);
+    world_start(&f->world);
 }
 
 static void a_pause_that_fails_still_holds(void **state)
@@ -492,6 +629,14 @@ int main(void)
         T(one_container_is_held_and_others_are_not),
         T(what_is_paused_is_killed_at_once),
         T(a_command_that_cannot_be_stopped_is_not_paused),
+        T(it_is_paused_when_it_was_seen_to_stand_still),
+        T(a_command_that_does_not_stand_still_is_not_paused),
+        T(what_does_not_stand_still_is_named_and_the_rest_is_paused),
+        T(what_ends_while_it_is_looked_at_is_no_failure),
+        T(a_resume_overtakes_a_pause_that_looks),
+        T(a_command_of_a_frozen_container_need_not_stop_once_more),
+        T(a_late_start_that_cannot_be_stopped_is_on_record),
+        T(a_warden_that_goes_answers_a_pause_that_looks),
         T(a_pause_that_fails_still_holds),
         T(what_cannot_be_let_go_on_stays_paused),
         T(it_ends_by_time_and_only_itself),
