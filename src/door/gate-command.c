@@ -181,6 +181,47 @@ static void kill_shim(struct executor *x, struct request *r, int signo)
     kill_job(of_request(container_of(x, struct gate_door, redirect), r), signo);
 }
 
+static int freeze_job(struct gate_command *c, bool on, struct err *err)
+{
+    uint8_t body[GATEWIRE_FREEZE_SIZE];
+    struct pack_writer w = {.p = body, .size = sizeof(body)};
+    if (!c || !c->gate || c->ended)
+        return 0;
+    if (!(c->gate->flags & GATEWIRE_FREEZES))
+        return err_set(err, -EOPNOTSUPP,
+                       "its gate is of an older version: it can be killed, not paused");
+    c->still = false;
+    pack_put_u64(&w, c->job);
+    pack_put_u32(&w, on);
+    gate_door_post(c->gate, GATEWIRE_FREEZE, body, w.len);
+    return 0;
+}
+
+static bool job_stands(const struct gate_command *c)
+{
+    return !c || !c->gate || c->ended || c->still;
+}
+
+static int freeze_command(struct executor *x, struct request *r, bool on, struct err *err)
+{
+    return freeze_job(of_request(container_of(x, struct gate_door, inplace), r), on, err);
+}
+
+static int freeze_shim(struct executor *x, struct request *r, bool on, struct err *err)
+{
+    return freeze_job(of_request(container_of(x, struct gate_door, redirect), r), on, err);
+}
+
+static bool command_stands(struct executor *x, const struct request *r)
+{
+    return job_stands(of_request(container_of(x, struct gate_door, inplace), r));
+}
+
+static bool shim_stands(struct executor *x, const struct request *r)
+{
+    return job_stands(of_request(container_of(x, struct gate_door, redirect), r));
+}
+
 /* Nobody waits for words: the process has ended by itself. */
 static void release(struct executor *x, struct request *r)
 {
@@ -256,11 +297,15 @@ const struct executor gate_command_inplace = {.name = EXECUTOR_INPLACE,
                                               .outlives = true,
                                               .start = start,
                                               .kill = kill_command,
+                                              .freeze = freeze_command,
+                                              .stands = command_stands,
                                               .release = release};
 const struct executor gate_command_redirect = {.name = EXECUTOR_REDIRECT,
                                                .outlives = true,
                                                .start = start_shim,
                                                .kill = kill_shim,
+                                               .freeze = freeze_shim,
+                                               .stands = shim_stands,
                                                .release = release};
 const struct resolver gate_command_resolver = {.resolve = resolve, .cancel = cancel};
 

@@ -73,6 +73,7 @@ struct gate_command {
     bool waiting;
     uint64_t leader_start; /* as in door/watch.c; 0 none */
     bool ended;            /* the gate said so; END is on its way through the warden */
+    bool still;            /* the gate has seen that it stands still */
 };
 
 /* ---- gate-door.c: the connection ---- */

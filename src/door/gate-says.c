@@ -213,6 +213,18 @@ static void take_started(struct gate *g, const uint8_t *body, size_t n)
     warden_started(g->door->warden, c->r, c->r->peer.pid);
 }
 
+static void take_frozen(struct gate *g, const uint8_t *body, size_t n)
+{
+    uint64_t job;
+    if (gatewire_started_decode(body, n, &job) < 0) {
+        gate_says_nonsense(g, "what it says of a pause makes no sense");
+        return;
+    }
+    struct gate_command *c = gate_command_find(g, job);
+    if (c)
+        c->still = true; /* asked for by the core, when it wants to know */
+}
+
 static enum end_kind end_kind_of(uint32_t kind)
 {
     switch ((enum gatewire_end_kind)kind) {
@@ -270,6 +282,9 @@ void gate_says(struct gate *g, const struct gatewire_head *h, const uint8_t *bod
         return;
     case GATEWIRE_STARTED:
         take_started(g, body, h->len);
+        return;
+    case GATEWIRE_FROZEN:
+        take_frozen(g, body, h->len);
         return;
     case GATEWIRE_END:
         take_end(g, body, h->len);

@@ -26,6 +26,7 @@
 #include "gate/scope.h"
 #include "gate/speak.h"
 #include "gate/steady.h"
+#include "gate/still.h"
 #include "gate/talk.h"
 #include "gate/tracer.h"
 #include "gate/upstream.h"
@@ -102,6 +103,8 @@ static void read_signals(pid_t agent)
         if (signo == SIGCHLD ||
             ((signo == SIGINT || signo == SIGQUIT) && !comes_from_a_process(&s)))
             continue;
+        if (signo == SIGCONT && still_any())
+            continue; /* it is the warden's to let it go on */
         (void)kill(agent, signo);
     }
 }
@@ -307,7 +310,7 @@ static pid_t prepare(const struct options *o, int *ret_sock)
     steady_init();
     tracer_init(listener, agent);
     upstream_greet(wall | (getpid() == 1 ? GATEWIRE_TREE_PID1 : 0) |
-                   (scope_is_there() ? GATEWIRE_SCOPE_CGROUP : 0) |
+                   (scope_is_there() ? GATEWIRE_SCOPE_CGROUP : 0) | GATEWIRE_FREEZES |
                    (o->debuggers ? GATEWIRE_DEBUGGERS : 0));
     forward_signals();
     open_loop();

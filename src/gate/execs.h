@@ -45,6 +45,9 @@ struct exec {
     bool held;       /* a person is asked */
     bool limited;    /* it has a time limit, which the warden keeps */
     bool scoped;     /* it has a cgroup of its own */
+    bool frozen;     /* it is to stand still, with all below it: still.h */
+    bool calm;       /* nothing of it moved at the last look */
+    unsigned looks;  /* whether it does */
     bool unreported; /* let go by a warden that is gone: nobody waits for its end */
     bool stops;      /* it asked to be stopped before its first instruction, for a debugger */
     bool unread;     /* its image could not be read: nothing but killing is possible */

@@ -185,6 +185,14 @@ void finders_drop(int finder)
         restart(&finders[finder]);
 }
 
+bool finders_is(pid_t pid)
+{
+    for (int i = 0; i < FINDERS_MAX; i++)
+        if (finders[i].sock >= 0 && finders[i].pid == pid)
+            return true;
+    return false;
+}
+
 int finders_fd(int finder)
 {
     return finders[finder].sock;

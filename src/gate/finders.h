@@ -31,6 +31,8 @@ int finders_give(const struct finders_job *j);
 /* The answer is not wanted any more. */
 void finders_drop(int finder);
 
+bool finders_is(pid_t pid); /* it is one of them */
+
 int finders_fd(int finder);     /* to poll for input; -1 none */
 unsigned finders_started(void); /* how many in all: another number means other descriptors */
 /* Takes an answer: the job, and *ret_body of *ret_len bytes until the next call; 0: none is there;

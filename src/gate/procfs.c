@@ -81,11 +81,13 @@ int procfs_status_text(pid_t pid, struct procfs_status *ret, char text[PROCFS_ST
 int procfs_status_parse(const char *text, struct procfs_status *ret)
 {
     const char *tgid = value(text, "\nTgid:"), *ppid = value(text, "\nPPid:");
+    const char *state = value(text, "\nState:");
     if (!tgid || !ppid)
         return -EBADMSG;
     *ret = (struct procfs_status){
         .tgid = (pid_t)phrase_number(tgid, NULL),
         .ppid = (pid_t)phrase_number(ppid, NULL),
+        .state = state ? *state : 0,
         .umask = octal(value(text, "\nUmask:")),
         .pending = hex(value(text, "\nSigPnd:")) | hex(value(text, "\nShdPnd:")),
         .blocked = hex(value(text, "\nSigBlk:")),
@@ -186,6 +188,8 @@ int procfs_end(int pidfd, pid_t pid, int *ret_status)
 
 struct family {
     pid_t pid, ppid;
+    char state;
+    bool taken;
 };
 
 static size_t read_all(struct family *all, size_t max)
@@ -199,30 +203,42 @@ static size_t read_all(struct family *all, size_t max)
             continue;
         pid_t pid = (pid_t)phrase_number(e->d_name, NULL);
         if (procfs_status(pid, &st) == 0)
-            all[n++] = (struct family){.pid = pid, .ppid = st.ppid};
+            all[n++] = (struct family){.pid = pid, .ppid = st.ppid, .state = st.state};
     }
     if (d)
         closedir(d);
     return n;
 }
 
-void procfs_kill_below(pid_t pid, int signo)
+const struct procfs_child *procfs_below(pid_t pid, size_t *ret_count)
 {
     static struct family all[DESCENDANTS_MAX];
-    static bool below[DESCENDANTS_MAX];
-    size_t n = read_all(all, DESCENDANTS_MAX);
-    memset(below, 0, n);
-    for (bool more = true; more;) {
-        more = false;
-        for (size_t i = 0; i < n; i++) {
-            bool is = all[i].ppid == pid;
-            for (size_t k = 0; !is && k < n; k++)
-                is = below[k] && all[k].pid == all[i].ppid;
-            if (is && !below[i])
-                below[i] = more = true;
-        }
+    static struct procfs_child found[DESCENDANTS_MAX];
+    size_t n = read_all(all, DESCENDANTS_MAX), count = 0;
+    for (size_t at = 0;; at++) {
+        for (size_t i = 0; i < n; i++)
+            if (!all[i].taken && all[i].ppid == pid) {
+                all[i].taken = true;
+                found[count++] = (struct procfs_child){all[i].pid, all[i].state};
+            }
+        if (at == count)
+            break;
+        pid = found[at].pid;
     }
+    *ret_count = count;
+    return found;
+}
+
+bool procfs_is_in(pid_t pid, const char *cgroup)
+{
+    static char text[PROCFS_STATUS_MAX];
+    return read_file(pid, "/cgroup", text, sizeof(text)) == 0 && strstr(text, cgroup);
+}
+
+void procfs_kill_below(pid_t pid, int signo)
+{
+    size_t n;
+    const struct procfs_child *all = procfs_below(pid, &n);
     for (size_t i = 0; i < n; i++)
-        if (below[i])
-            (void)kill(all[i].pid, signo);
+        (void)kill(all[i].pid, signo);
 }

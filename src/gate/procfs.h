@@ -10,6 +10,7 @@
 
 struct procfs_status {
     pid_t tgid, ppid;
+    char state; /* of proc(5): R, S, T stopped, t traced, Z ... */
     uint32_t umask;
     uint64_t pending, blocked, ignored, caught; /* signals; bit 0 is signal 1 */
 };
@@ -34,5 +35,13 @@ bool procfs_has_fatal_signal(pid_t pid);
  * is not its parent. */
 int procfs_end(int pidfd, pid_t pid, int *ret_status);
 
+/* What descends from `pid`, without `pid`: parents before their children. Until the next call. */
+struct procfs_child {
+    pid_t pid;
+    char state;
+};
+const struct procfs_child *procfs_below(pid_t pid, size_t *ret_count);
+/* The text of /proc/PID/cgroup names this cgroup. */
+bool procfs_is_in(pid_t pid, const char *cgroup);
 /* Signals everything that descends from `pid`, but not `pid`. */
 void procfs_kill_below(pid_t pid, int signo);

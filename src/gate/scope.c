@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gate/procfs.h"
 #include "mirror/phrase.h"
 
 #define TEXT_MAX 65536
@@ -174,6 +175,30 @@ void scope_kill(uint64_t job)
 {
     if (base >= 0)
         (void)put(job, "/cgroup.kill", "1");
+}
+
+void scope_freeze(uint64_t job, bool on)
+{
+    (void)put(job, "/cgroup.freeze", on ? "1" : "0"); /* what comes of it says scope_stands() */
+}
+
+bool scope_stands(uint64_t job)
+{
+    char name[96], text[256];
+    name_of(job, "/cgroup.events", name);
+    int fd = openat(base, name, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    return strstr(text, "frozen 1") != NULL;
+}
+
+bool scope_holds(uint64_t job, pid_t pid)
+{
+    char name[96];
+    name_of(job, "\n", name); /* up to the end of its line */
+    return procfs_is_in(pid, name);
 }
 
 void scope_leave(uint64_t job)

@@ -18,6 +18,7 @@
 #include "gate/finders.h"
 #include "gate/procfs.h"
 #include "gate/steady.h"
+#include "gate/still.h"
 #include "gate/talk.h"
 #include "gate/uapi.h"
 #include "gate/verdict.h"
@@ -60,6 +61,11 @@ void tracer_search(const struct pack_strings *s)
 bool tracer_can_take(void)
 {
     return !over && !execs_full() && !talk_is_full() && search.count > 0;
+}
+
+bool tracer_is_agent(pid_t pid)
+{
+    return pid == agent;
 }
 
 bool tracer_is_over(void)
@@ -221,6 +227,7 @@ static void replace_running(struct exec *e)
     if (!before)
         return;
     e->above = before->above;
+    still_leave(before);
     if (before->redirected)
         return; /* the shim is expected in its place */
     verdict_end(before, GATEWIRE_REPLACED, 0, "");
@@ -327,6 +334,7 @@ static void exited(pid_t pid, int status)
     if (e)
         died(e);
     if ((e = execs_find_running(pid))) {
+        still_leave(e);
         if (WIFEXITED(status))
             verdict_end(e, GATEWIRE_EXITED, WEXITSTATUS(status), "");
         else
@@ -402,6 +410,7 @@ void tracer_ended(uint64_t job)
         verdict_end(e, GATEWIRE_EXITED, WEXITSTATUS(status), "");
     else
         verdict_end(e, GATEWIRE_SIGNALED, WTERMSIG(status), "");
+    still_leave(e);
     execs_free(e);
 }
 
@@ -419,6 +428,7 @@ void tracer_tick(uint64_t now)
     }
     find_waiting();
     verdict_tick(now);
+    still_tick(now);
     if (now >= talk_late_due())
         (void)talk_flush_late(); /* that the warden is gone is heard where it speaks */
 }
@@ -427,5 +437,6 @@ uint64_t tracer_next(void)
 {
     uint64_t next = finders_next(), late = talk_late_due();
     next = next < verdict_next() ? next : verdict_next();
+    next = next < still_next() ? next : still_next();
     return next < late ? next : late;
 }

@@ -23,6 +23,8 @@ void tracer_tick(uint64_t now);            /* finders that are late, signals for
 uint64_t tracer_next(void);                /* ms: when to tick at the latest; UINT64_MAX: nothing */
 bool tracer_can_take(void);                /* another exec */
 
+bool tracer_is_agent(pid_t pid); /* the first process of the tree */
+
 /* What became of the agent. */
 bool tracer_is_over(void);
 int tracer_status(void); /* of wait(2) */

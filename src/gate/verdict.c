@@ -15,6 +15,7 @@
 #include "gate/finders.h"
 #include "gate/procfs.h"
 #include "gate/scope.h"
+#include "gate/still.h"
 #include "gate/talk.h"
 #include "gate/tracer.h"
 #include "gate/uapi.h"
@@ -344,6 +345,7 @@ bool verdict_alone(struct exec *e)
 /* What waits is refused and what it let go goes on, but for what only it would end in time. */
 void verdict_warden_lost(void)
 {
+    still_lost();
     struct exec *e = execs_next(NULL);
     while (e) {
         if (verdict_expected(e)) {
@@ -426,6 +428,12 @@ static int heed(const struct gatewire_head *h, const uint8_t *body, uint64_t job
         if (gatewire_kill_decode(body, h->len, &job, &signo) < 0)
             return -EBADMSG;
         kill_below(job, (int)signo);
+        return 0;
+    case GATEWIRE_FREEZE:
+        if (gatewire_freeze_decode(body, h->len, &job, &signo) < 0)
+            return -EBADMSG;
+        if (e && e->state == EXEC_RUNNING)
+            still_set(e, signo);
         return 0;
     default:
         return -EBADMSG;

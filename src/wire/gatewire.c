@@ -346,3 +346,12 @@ int gatewire_kill_decode(const uint8_t *in, size_t len, uint64_t *ret_job, uint3
     bad(&r, *ret_signo < 1 || *ret_signo > 64);
     return pack_get_done(&r);
 }
+
+int gatewire_freeze_decode(const uint8_t *in, size_t len, uint64_t *ret_job, uint32_t *ret_on)
+{
+    struct pack_reader r = reader(in, len);
+    *ret_job = get_job(&r);
+    *ret_on = pack_get_u32(&r);
+    bad(&r, *ret_on > 1);
+    return pack_get_done(&r);
+}

@@ -22,6 +22,8 @@
  *                            <-  GATEWIRE_DENY     it prints the text and leaves with the code
  *   GATEWIRE_STARTED         ->                    it was let go
  *                            <-  GATEWIRE_KILL
+ *                            <-  GATEWIRE_FREEZE   it stands still, or goes on
+ *   GATEWIRE_FROZEN          ->                    it was seen to stand still
  *   GATEWIRE_END             ->                    how it ended */
 #pragma once
 
@@ -55,6 +57,7 @@ enum gatewire_type {
     GATEWIRE_WITHDRAW = 4,
     GATEWIRE_STARTED = 5,
     GATEWIRE_END = 6,
+    GATEWIRE_FROZEN = 7,
     GATEWIRE_WELCOME = 0x81,
     GATEWIRE_REFUSED = 0x82,
     GATEWIRE_LOOK = 0x83,
@@ -63,6 +66,7 @@ enum gatewire_type {
     GATEWIRE_DENY = 0x86,
     GATEWIRE_REDIRECT = 0x87,
     GATEWIRE_KILL = 0x88,
+    GATEWIRE_FREEZE = 0x89,
 };
 
 struct gatewire_head {
@@ -80,7 +84,8 @@ int gatewire_head_decode(const uint8_t in[GATEWIRE_HEAD_SIZE], struct gatewire_h
 #define GATEWIRE_TREE_PID1 4u     /* the gate is process 1: nothing outlives it */
 #define GATEWIRE_SCOPE_CGROUP 8u  /* what has a time limit gets a cgroup of its own */
 #define GATEWIRE_DEBUGGERS 16u    /* programs of the tree may trace each other */
-#define GATEWIRE_HELLO_ALL 31u
+#define GATEWIRE_FREEZES 32u      /* the gate understands FREEZE */
+#define GATEWIRE_HELLO_ALL 63u
 
 struct gatewire_hello {
     uint32_t version;
@@ -202,8 +207,11 @@ int gatewire_withdraw_decode(const uint8_t *in, size_t len, struct gatewire_with
 size_t gatewire_end_encode(const struct gatewire_end *m, uint8_t *out, size_t size);
 int gatewire_end_decode(const uint8_t *in, size_t len, struct gatewire_end *ret);
 /* GATEWIRE_REFUSED: the text, at most GATEWIRE_TEXT_MAX bytes, no NUL.
- * GATEWIRE_STARTED: u64 job. GATEWIRE_KILL: u64 job, u32 signal 1..64. */
+ * GATEWIRE_STARTED, GATEWIRE_FROZEN: u64 job. GATEWIRE_KILL: u64 job, u32 signal 1..64.
+ * GATEWIRE_FREEZE: u64 job, u32 1: it stands still, 0: it goes on. */
 #define GATEWIRE_STARTED_SIZE 8
+#define GATEWIRE_FREEZE_SIZE 12
 #define GATEWIRE_KILL_SIZE 12
 int gatewire_started_decode(const uint8_t *in, size_t len, uint64_t *ret_job);
 int gatewire_kill_decode(const uint8_t *in, size_t len, uint64_t *ret_job, uint32_t *ret_signo);
+int gatewire_freeze_decode(const uint8_t *in, size_t len, uint64_t *ret_job, uint32_t *ret_on);

@@ -42,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(withdraw, data, size);
         break;
     case GATEWIRE_STARTED:
+    case GATEWIRE_FROZEN:
         if (gatewire_started_decode(data, size, &job) == 0 && job == 0)
             abort();
         break;
@@ -66,6 +67,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case GATEWIRE_KILL:
         if (gatewire_kill_decode(data, size, &job, &signo) == 0 && (signo < 1 || signo > 64))
+            abort();
+        break;
+    case GATEWIRE_FREEZE:
+        if (gatewire_freeze_decode(data, size, &job, &signo) == 0 && signo > 1)
             abort();
         break;
     default:

@@ -258,6 +258,11 @@ static void numbers_alone_are_checked_too(void **state)
     assert_int_equal(gatewire_kill_decode(b, GATEWIRE_KILL_SIZE + 1, &job, &signo), -EBADMSG);
     b[11] = 65;
     assert_int_equal(gatewire_kill_decode(b, GATEWIRE_KILL_SIZE, &job, &signo), -EBADMSG);
+    assert_int_equal(gatewire_freeze_decode(b, GATEWIRE_FREEZE_SIZE, &job, &signo), -EBADMSG);
+    b[11] = 1;
+    assert_int_equal(gatewire_freeze_decode(b, GATEWIRE_FREEZE_SIZE, &job, &signo), 0);
+    assert_int_equal(signo, 1);
+    assert_int_equal(gatewire_freeze_decode(b, GATEWIRE_FREEZE_SIZE - 1, &job, &signo), -EBADMSG);
 }
 
 int main(void)
