@@ -13,6 +13,7 @@ route_fn history_page, history_rebuild;                                   /* his
 route_fn story_show;                                                      /* story.c */
 route_fn kill_requests, kill_pause, kill_resume;                          /* kill.c */
 route_fn rules_show, rules_text, rules_loads, rules_reload;               /* rules.c */
+route_fn jails_list, jails_one, jails_create, jails_change, jails_delete; /* jails.c */
 route_fn containers_list;                                                 /* containers.c */
 route_fn figures_show;                                                    /* figures.c */
 route_fn why_explain;                                                     /* why.c */

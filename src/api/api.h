@@ -61,6 +61,20 @@ struct api_check {
     bool (*ready)(void *arg, struct err *ret_why);
 };
 
+/* An order about a jail: a folder of command names (see docs/docker.md). All borrowed. */
+enum api_jail_what { API_JAIL_CREATE, API_JAIL_CHANGE, API_JAIL_DELETE };
+struct api_jail_order {
+    enum api_jail_what what;
+    const char *name;
+    const char *const *commands;
+    size_t commands_count;
+    const char *const *containers; /* globs */
+    size_t containers_count;
+    bool hardened;
+    const char *by, *address, *request_id; /* for the record */
+};
+#define API_JAIL_NAMES_MAX 256
+
 /* Of log and index, for the metrics. */
 struct api_numbers {
     uint64_t audit_records;  /* in the log */
@@ -89,6 +103,13 @@ struct api_deps {
     int (*check_history)(void *arg, const struct api_history_query *q, struct err *err);
     /* Makes the index anew from the audit log, in the background. May be NULL. */
     void (*rebuild_history)(void *arg);
+    /* Puts the jail of this name as an object, or all of them (NULL) one behind the other; false:
+     * there is none of this name. NULL: there are no jails here, for jails_why. */
+    bool (*jails)(void *arg, const char *name, struct json_writer *w);
+    /* Records and carries out. 0; -EINVAL, -ENOENT, -EEXIST, -EPERM, -EDQUOT: it was refused;
+     * -ENODATA: it could not be recorded; else it was decided, but not all of it is on the disk. */
+    int (*jail_order)(void *arg, const struct api_jail_order *o, struct err *err);
+    const char *jails_why; /* why there are no jails */
     /* Adds members to GET /api/status: what this host enforces and what not. May be NULL. */
     void (*status)(void *arg, struct json_writer *w);
     void (*numbers)(void *arg, struct api_numbers *ret); /* may be NULL */

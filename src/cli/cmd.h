@@ -16,6 +16,11 @@ int cmd_kill(struct cli *c, const struct args *a); /* cmd-kill.c: */
 int cmd_pause(struct cli *c, const struct args *a);
 int cmd_resume(struct cli *c, const struct args *a);
 int cmd_panic(struct cli *c, const struct args *a);
+int cmd_jails_list(struct cli *c, const struct args *a); /* cmd-jails.c: */
+int cmd_jails_get(struct cli *c, const struct args *a);
+int cmd_jails_create(struct cli *c, const struct args *a);
+int cmd_jails_set(struct cli *c, const struct args *a);
+int cmd_jails_delete(struct cli *c, const struct args *a);
 int cmd_policy_check(struct cli *c, const struct args *a);
 int cmd_policy_explain(struct cli *c, const struct args *a);
 int cmd_policy_reload(struct cli *c, const struct args *a);

@@ -126,6 +126,12 @@ static const struct cli_option doctor_options[] = {
     {0},
 };
 
+static const struct cli_option jails_options[] = {
+    {"containers", 'c', "GLOBS", "names of the containers that it is for, separated by ','"},
+    {"mode", 0, "MODE", "plain (default), or hardened: the shim is mounted over their tools"},
+    {0},
+};
+
 static const struct cli_option token_options[] = {
     {"role", 'r', "ROLE", "viewer, approver, operator or admin"},
     {"name", 'n', "NAME", "who holds it, as records will say"},
@@ -227,6 +233,19 @@ const struct command commands[] = {
      ID_HELP " --all ends every pause.", resume_options, 0, 1, false, cmd_resume},
     {"panic", "[--resume-after TIME] [--reason TEXT] [--yes]", "pause everything",
      "The same as 'clawrden pause --all'.", panic_options, 0, 0, false, cmd_panic},
+    {"jails list", "", "show which command names are governed where", NULL, NULL, 0, 0, false,
+     cmd_jails_list},
+    {"jails get", "NAME", "show one of them", NULL, NULL, 1, 1, false, cmd_jails_get},
+    {"jails create", "[--containers GLOBS] [--mode MODE] NAME COMMAND...",
+     "make a folder of command names that lead to the shim",
+     "Containers mount it, read-only; see \"directory\" of 'jails get'. Needs the role operator.",
+     jails_options, 2, UINT_MAX, false, cmd_jails_create},
+    {"jails set", "[--containers GLOBS] [--mode MODE] NAME COMMAND...",
+     "give one other command names, at once and also where it is mounted",
+     "What is not named any more is gone; without --containers and --mode it is for nobody and "
+     "plain.",
+     jails_options, 1, UINT_MAX, false, cmd_jails_set},
+    {"jails delete", "NAME...", "take them away", NULL, NULL, 1, UINT_MAX, false, cmd_jails_delete},
     {"token create", "--role ROLE [--name NAME] [--expires TIME]", "make a token for the API",
      "Prints it once; only its hash is kept. ROLE is viewer, approver (answers), operator (kills, "
      "pauses)\nor admin (tokens, users, policy); TIME is like 12h or 30d.",

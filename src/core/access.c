@@ -67,6 +67,36 @@ void access_change_members(const struct access_change *c, uint64_t realtime, str
     put_text(&w, "request_id", c->request_id);
 }
 
+void access_jail_members(const struct access_jail *j, uint64_t realtime, struct buf *out)
+{
+    struct json_writer w = JSON_WRITER(out);
+    put_head(&w, realtime, "jail");
+    put_text(&w, "what", j->what);
+    put_text(&w, "name", j->name);
+    put_text(&w, "origin", j->origin);
+    put_text(&w, "mode", j->mode);
+    json_key(&w, "commands");
+    json_array_begin(&w);
+    for (size_t i = 0; i < j->commands_count; i++)
+        json_put_string(&w, j->commands[i]);
+    json_array_end(&w);
+    put_text(&w, "container_id", j->container_id);
+    put_text(&w, "container", j->container);
+    json_key(&w, "words");
+    if (j->words)
+        json_put_bytes(&w, j->words, strlen(j->words));
+    else
+        json_put_null(&w);
+    json_key(&w, "window_us");
+    if (j->window)
+        json_put_uint(&w, j->window / 1000);
+    else
+        json_put_null(&w);
+    put_text(&w, "by", j->by);
+    put_text(&w, "address", j->address);
+    put_text(&w, "request_id", j->request_id);
+}
+
 void access_login(struct warden *w, const struct access_login *l)
 {
     _cleanup_buf_ struct buf members = AUDIT_BUF();
@@ -112,12 +142,32 @@ static void recorded(void *arg, int result)
         course_watch_journal(arg);
 }
 
+static int record(struct warden *w, struct buf *members, struct err *err)
+{
+    int r = journal_append(w->journal, members, recorded, w, err);
+    if (r < 0)
+        course_watch_journal(w);
+    return r < 0 ? err_prefix(err, r, "the change could not be recorded, so it was not made") : 0;
+}
+
 int access_change(struct warden *w, const struct access_change *c, struct err *err)
 {
     _cleanup_buf_ struct buf members = AUDIT_BUF();
     access_change_members(c, course_realtime(w), &members);
-    int r = journal_append(w->journal, &members, recorded, w, err);
-    if (r < 0)
-        course_watch_journal(w);
-    return r < 0 ? err_prefix(err, r, "the change could not be recorded, so it was not made") : 0;
+    return record(w, &members, err);
+}
+
+int access_jail(struct warden *w, const struct access_jail *j, struct err *err)
+{
+    _cleanup_buf_ struct buf members = AUDIT_BUF();
+    access_jail_members(j, course_realtime(w), &members);
+    return record(w, &members, err);
+}
+
+void access_jail_note(struct warden *w, const struct access_jail *j)
+{
+    _cleanup_buf_ struct buf members = AUDIT_BUF();
+    access_jail_members(j, course_realtime(w), &members);
+    course_note(w, &members);
+    course_watch_journal(w);
 }

@@ -41,7 +41,26 @@ struct access_change {
 /* Recorded before it happens: negative with words, and then nothing may change. */
 int access_change(struct warden *w, const struct access_change *c, struct err *err) MUST_CHECK;
 
+/* event "jail": which commands lead to the shim in a container. Strings may be NULL but `what`. */
+struct access_jail {
+    const char *what;   /* "created", "changed", "deleted", "mounted", "refused" */
+    const char *name;   /* of the jail */
+    const char *origin; /* "policy", "api", "label" */
+    const char *mode;   /* "plain", "hardened" */
+    const char *const *commands;
+    size_t commands_count;
+    const char *container_id, *container;
+    const char *words; /* what became of it, or why not */
+    uint64_t window;   /* ns from the container's start to the mount; 0: not known */
+    const char *by, *address, *request_id;
+};
+/* As access_change(). */
+int access_jail(struct warden *w, const struct access_jail *j, struct err *err) MUST_CHECK;
+/* Of what has happened already. */
+void access_jail_note(struct warden *w, const struct access_jail *j);
+
 /* The members of each, for the tests. */
+void access_jail_members(const struct access_jail *j, uint64_t realtime, struct buf *out);
 void access_login_members(const struct access_login *l, uint64_t realtime, struct buf *out);
 void access_refusal_members(const struct access_refusal *r, uint64_t realtime, struct buf *out);
 void access_change_members(const struct access_change *c, uint64_t realtime, struct buf *out);

@@ -49,9 +49,7 @@ struct census_own {
     bool busy, timing;
     uint64_t asked_at; /* ms of the loop */
     uv_timer_t timer;
-    void (*arrived)(void *arg, const struct container *c);
-    void (*removed)(void *arg, const char *id);
-    void *news_arg;
+    struct list listeners;
 };
 
 static struct census_own *own(struct census *x)
@@ -105,6 +103,16 @@ void census_remove(struct census *port, const char *id)
         resident_free(r);
 }
 
+static void tell_arrival(struct census_own *x, const struct container *c)
+{
+    list_foreach(it, &x->listeners)
+    {
+        const struct census_listener *l = list_item(it, struct census_listener, link);
+        if (l->arrived)
+            l->arrived(l->arg, c);
+    }
+}
+
 static int put(struct census_own *x, struct container *c, pid_t init, bool by_userns,
                struct err *err)
 {
@@ -128,8 +136,8 @@ static int put(struct census_own *x, struct container *c, pid_t init, bool by_us
         c->governed = c->governed || old->c->governed;
         resident_free(old);
     }
-    if (!known && x->arrived)
-        x->arrived(x->news_arg, c);
+    if (!known)
+        tell_arrival(x, c);
     return 0;
 }
 
@@ -173,21 +181,37 @@ const char *census_cgroups(const struct census *port, const char *id)
     return r ? r->cgroups : NULL;
 }
 
-void census_on_news(struct census *port, void (*arrived)(void *arg, const struct container *c),
-                    void (*removed)(void *arg, const char *id), void *arg)
+void census_listen(struct census *port, struct census_listener *l)
 {
-    struct census_own *x = own(port);
-    x->arrived = arrived;
-    x->removed = removed;
-    x->news_arg = arg;
+    list_append(&own(port)->listeners, &l->link);
+}
+
+void census_unlisten(struct census_listener *l)
+{
+    if (l->link.next)
+        list_remove(&l->link);
 }
 
 void census_removed(struct census *port, const char *id)
 {
     struct census_own *x = own(port);
     census_remove(port, id);
-    if (x->removed)
-        x->removed(x->news_arg, id);
+    list_foreach(it, &x->listeners)
+    {
+        const struct census_listener *l = list_item(it, struct census_listener, link);
+        if (l->removed)
+            l->removed(l->arg, id);
+    }
+}
+
+void census_returned(struct census *port)
+{
+    list_foreach(it, &own(port)->listeners)
+    {
+        const struct census_listener *l = list_item(it, struct census_listener, link);
+        if (l->returned)
+            l->returned(l->arg);
+    }
 }
 
 size_t census_count(const struct census *port)
@@ -450,6 +474,7 @@ struct census *census_new(uv_loop_t *loop)
     struct census_own *x = mem_new(struct census_own);
     *x = (struct census_own){.port = {.find = find, .forget = forget}, .loop = loop};
     x->residents = map_new();
+    list_init(&x->listeners);
     list_init(&x->next);
     list_init(&x->asking);
     (void)uv_timer_init(loop, &x->timer);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <uv.h>
 
+#include "base/list.h"
 #include "core/ports.h"
 
 /* The engine's side. */
@@ -37,11 +38,22 @@ void census_each(struct census *port, void (*fn)(void *arg, struct container *c)
 const char *census_cgroups(const struct census *port, const char *id);
 /* Whether a door bound like this is for that container. */
 bool census_belongs(const struct bond *b, const struct container *c);
-/* One listener: of containers that have begun to run, and of ids of those that were removed. */
-void census_on_news(struct census *port, void (*arrived)(void *arg, const struct container *c),
-                    void (*removed)(void *arg, const char *id), void *arg);
+/* Who hears of containers that have begun to run, of ids of those that were removed, and that the
+ * engine answers after it was away (what was removed meanwhile was not told). Each may be NULL. */
+struct census_listener {
+    struct list link; /* the census' */
+    void (*arrived)(void *arg, const struct container *c);
+    void (*removed)(void *arg, const char *id);
+    void (*returned)(void *arg);
+    void *arg;
+};
+/* `l` is borrowed until census_unlisten(), which is harmless for one that does not listen. */
+void census_listen(struct census *port, struct census_listener *l);
+void census_unlisten(struct census_listener *l);
 /* It is not there any more, running or not. */
 void census_removed(struct census *port, const char *id);
+/* The engine's side says that it answers again. */
+void census_returned(struct census *port);
 size_t census_count(const struct census *port);
 /* Forgets those of which `keep` says false. */
 void census_sweep(struct census *port, bool (*keep)(void *arg, const struct container *c),

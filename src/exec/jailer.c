@@ -26,6 +26,7 @@ struct jailer_own {
     struct list ops;
     struct map *by_cgroup; /* keys of an engine's containers that their cgroup has stopped */
     bool closing;
+    struct census_listener news;
 };
 
 typedef void op_done(void *arg, int result, const char *words);
@@ -463,7 +464,8 @@ struct jailer *jailer_new(const struct jailer_config *c)
     j->c = *c;
     j->by_cgroup = map_new();
     list_init(&j->ops);
-    census_on_news(c->census, on_arrival, on_removal, j);
+    j->news = (struct census_listener){.arrived = on_arrival, .removed = on_removal, .arg = j};
+    census_listen(c->census, &j->news);
     return &j->port;
 }
 
@@ -473,7 +475,7 @@ void jailer_close(struct jailer *port)
         return;
     struct jailer_own *j = own(port);
     j->closing = true;
-    census_on_news(j->c.census, NULL, NULL, NULL);
+    census_unlisten(&j->news);
     while (!list_empty(&j->ops))
         op_end(list_item(j->ops.next, struct op, link), -ECANCELED, "the warden is stopping");
 }

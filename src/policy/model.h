@@ -100,7 +100,9 @@ struct policy {
     bool script_is_interpreter; /* unknown_script: as_interpreter */
     unsigned default_action_line, unknown_executable_line, allowed_paths_line;
     uint64_t default_timeout, approval_timeout;
-    struct model_strings allowed_paths, trusted_paths, jails;
+    struct model_strings allowed_paths, trusted_paths;
+    const struct policy_jail *jails; /* in the pool */
+    size_t jails_count;
     const char *allowed_paths_reason, *allowed_paths_instead, *search_path; /* "A:B" */
     struct model_env env;
     struct pattern **redact; /* owned */

@@ -198,28 +198,9 @@ static int key_trusted_paths(void *arg, const struct doc_node *n, struct err *er
     return r;
 }
 
-/* Names, or a mapping whose keys or `name` are the names: what else a jail says is its owner's. */
 static int key_jails(void *arg, const struct doc_node *n, struct err *err)
 {
-    struct parse *s = arg;
-    if (n->kind == DOC_SCALAR)
-        return doc_fail(&s->p->doc, n, err, "jails must be a list of names or mappings");
-    const char **names = pool_new_array(s->p->pool, const char *, n->count + 1);
-    size_t i = 0;
-    for (const struct doc_node *m = n->first; m; m = m->next, i++) {
-        const struct doc_node *name = m;
-        if (n->kind == DOC_MAP)
-            name = m->key;
-        else if (m->kind == DOC_MAP)
-            name = doc_get(m, "name");
-        if (!name)
-            return doc_fail(&s->p->doc, m, err, "jails: a jail without a name");
-        int r = doc_string(&s->p->doc, name, "the name of a jail", &names[i], err);
-        if (r < 0)
-            return r;
-    }
-    s->p->jails = (struct model_strings){names, i};
-    return 0;
+    return parse_jails(arg, n, err);
 }
 
 static int key_env(void *arg, const struct doc_node *n, struct err *err)

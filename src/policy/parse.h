@@ -20,6 +20,7 @@ int parse_globs(struct parse *s, const struct doc_node *n, const char *what,
 int parse_env(struct parse *s, const struct doc_node *n, struct model_env *ret, struct err *err);
 int parse_pairs(struct parse *s, const struct doc_node *n, const char *what,
                 const struct model_pair **ret, size_t *ret_count, struct err *err);
-int parse_rules(struct parse *s, struct err *err);     /* parse_rule.c */
-int examples_check(struct policy *p, struct err *err); /* examples.c */
-bool env_is_name(const char *s, size_t n);             /* env.c */
+int parse_jails(struct parse *s, const struct doc_node *n, struct err *err); /* parse_jails.c */
+int parse_rules(struct parse *s, struct err *err);                           /* parse_rule.c */
+int examples_check(struct policy *p, struct err *err);                       /* examples.c */
+bool env_is_name(const char *s, size_t n);                                   /* env.c */

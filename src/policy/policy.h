@@ -157,3 +157,22 @@ struct policy_rule_info {
     const char *reason;
 };
 void policy_rule_info(const struct policy *p, size_t i, struct policy_rule_info *ret);
+
+/* ---- jails: folders of command names that lead to the shim ---- */
+
+#define POLICY_JAILS_MAX 256
+#define POLICY_JAIL_COMMANDS_MAX 256
+struct policy_jail {
+    const char *name; /* unique in the policy; jailname_check() */
+    const char *const *commands;
+    size_t commands_count;
+    const char *const *containers; /* globs on names: any of them */
+    size_t containers_count;
+    const struct policy_label *labels; /* all of them; values are globs */
+    size_t labels_count;
+    bool hardened; /* the shim is mounted over the tools of these containers */
+    unsigned line;
+};
+size_t policy_jails_count(const struct policy *p);
+/* Borrowed from the policy. */
+const struct policy_jail *policy_jail(const struct policy *p, size_t i);

@@ -190,6 +190,18 @@ static void numbers(void *arg, struct api_numbers *ret)
                                 .index_errors = index.errors};
 }
 
+static bool put_jails(void *arg, const char *name, struct json_writer *w)
+{
+    const struct apiside *a = arg;
+    return jailside_put(a->parts.jails, name, w);
+}
+
+static int order_jail(void *arg, const struct api_jail_order *o, struct err *err)
+{
+    const struct apiside *a = arg;
+    return jailside_order(a->parts.jails, o, err);
+}
+
 static int print_url(const struct apiside *a, bool first, struct err *err)
 {
     _cleanup_free_ char *link = first ? api_make_link(a->api, "admin") : NULL,
@@ -230,6 +242,9 @@ static int start(struct apiside *a, const char *token, bool first, const char *s
                             .history = history,
                             .check_history = check_history,
                             .rebuild_history = rebuild_history,
+                            .jails = a->parts.jails ? put_jails : NULL,
+                            .jail_order = order_jail,
+                            .jails_why = a->parts.jails_why,
                             .status = put_status,
                             .numbers = numbers,
                             .checks = checks,

@@ -12,6 +12,7 @@
 #include "store/jsonl.h"
 #include "store/sqlite.h"
 #include "warden/config.h"
+#include "warden/jailside.h"
 #include "warden/reload.h"
 
 struct apiside;
@@ -25,6 +26,8 @@ struct apiside_parts { /* all borrowed for its life */
     struct mirror *mirror;
     const char *entrance, *entrance_words; /* who starts the commands of containers, and why */
     const struct gate_door *gates;
+    struct jailside *jails; /* NULL: there are none, for jails_why */
+    const char *jails_why;
     struct sqlite *index;
     const struct jsonl *audit;
 };

@@ -133,6 +133,11 @@ static const struct option options[] = {
      "the socket is for this container alone"},
     {"mirror", OPTION_CHOICE, AT(mirror), "auto|native|docker", "auto",
      "who starts the commands of containers: the helper, or the engine by its API"},
+    {"jails", OPTION_PATH, AT(jails), "DIR", "",
+     "the directories of jails, which containers mount; empty: STATE/jails"},
+    {"shim-binary", OPTION_PATH, AT(shim_binary), "FILE", "",
+     "clawrden-shim, which is put into jails; empty: beside this program, or in "
+     "../libexec/clawrden"},
     {"mirror-binary", OPTION_PATH, AT(mirror_binary), "FILE", "",
      "the helper, clawrden-mirror; empty: beside this program, or in ../libexec/clawrden"},
 };

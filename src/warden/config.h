@@ -14,7 +14,8 @@
 
 struct config {
     /* owned; absolute paths */
-    char *config, *policy, *socket, *audit, *state, *audit_key, *mirror_binary;
+    char *config, *policy, *socket, *audit, *state, *audit_key, *mirror_binary, *shim_binary;
+    char *jails;              /* "": STATE/jails */
     char *api_cert, *api_key; /* PEM files; "": no TLS */
     char *api_insecure;       /* "no" or "yes" */
     char *oidc_issuer, *oidc_client_id, *oidc_client_secret_file, *oidc_scope, *oidc_groups_claim;

@@ -37,6 +37,7 @@
 #include "warden/bonds.h"
 #include "warden/entrance.h"
 #include "warden/footing.h"
+#include "warden/jailside.h"
 #include "warden/pauses.h"
 #include "warden/reload.h"
 #include "warden/sdnotify.h"
@@ -66,6 +67,9 @@ struct daemon {
     struct bond *jails; /* owned; those of `bonds`, one behind the other */
     char **door_dirs;   /* owned, and its strings: of all sockets, as the kernel knows them */
     size_t door_dirs_count;
+    struct jailside *jailside; /* NULL: there are no jails, for no_jails */
+    struct err no_jails;
+    struct census_listener jail_news;
     struct pauses *pauses;
     struct bonds bonds; /* of the doors below; the first may be of the main door */
     struct warden *warden;
@@ -262,20 +266,20 @@ static void close_index(struct daemon *d)
     d->index = NULL;
 }
 
-/* The one named, or where an installation or a build has it. */
-static char *find_helper(const struct config *c)
+/* The one named, or where an installation or a build (`built`) has it. */
+static char *find_program(const char *named, const char *name, const char *built)
 {
-    static const char *const places[] = {"", "/../libexec/clawrden", "/../../../static/src/mirror"};
+    const char *const places[] = {"", "/../libexec/clawrden", built};
     char self[4096];
-    if (c->mirror_binary[0])
-        return mem_strdup(c->mirror_binary);
+    if (named[0])
+        return mem_strdup(named);
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     if (n <= 0)
         return NULL;
     self[n] = '\0';
     _cleanup_free_ char *dir = path_dirname(self);
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        _cleanup_free_ char *path = mem_printf("%s%s/clawrden-mirror", dir, places[i]);
+        _cleanup_free_ char *path = mem_printf("%s%s/%s", dir, places[i], name);
         if (access(path, X_OK) == 0)
             return TAKE_PTR(path);
     }
@@ -316,7 +320,8 @@ static void close_priority(struct daemon *d)
 static int open_helper(struct daemon *d, struct err *err)
 {
     char words[512];
-    _cleanup_free_ char *binary = find_helper(d->config);
+    _cleanup_free_ char *binary =
+        find_program(d->config->mirror_binary, "clawrden-mirror", "/../../../static/src/mirror");
     if (!binary)
         return err_set(err, -ENOENT,
                        "clawrden-mirror is not where this program lies; name it with "
@@ -618,6 +623,70 @@ static void close_door(struct daemon *d)
     shut_doors(d);
 }
 
+/* ---- jails ---- */
+
+static void look_again(void *arg, const char *id)
+{
+    docker_look(((struct daemon *)arg)->engine, id);
+}
+
+/* Of those that were removed while nobody listened, the engine says so when it is asked. */
+static void engine_returned(void *arg)
+{
+    struct daemon *d = arg;
+    if (d->jailside)
+        jailside_each(d->jailside, look_again, d);
+}
+
+static void jail_arrived(void *arg, const struct container *c)
+{
+    const struct daemon *d = arg;
+    jailside_arrived(d->jailside, c);
+}
+
+static void jail_removed(void *arg, const char *id)
+{
+    const struct daemon *d = arg;
+    jailside_removed(d->jailside, id);
+}
+
+static void policy_changed(void *arg, const struct policy *p)
+{
+    jailside_set_policy(arg, p);
+}
+
+static int open_jails(struct daemon *d, struct err *err)
+{
+    _cleanup_free_ char *shim =
+        find_program(d->config->shim_binary, "clawrden-shim", "/../../../static/src/shim");
+    const struct jailside_parts p = {.warden = d->warden,
+                                     .clock = &d->clock,
+                                     .state = d->config->state,
+                                     .dir = d->config->jails,
+                                     .shim = shim};
+    if (d->config->gate_fd[0]) {
+        (void)err_set(&d->no_jails, 0, "this warden serves one gate");
+        return 0;
+    }
+    int r = jailside_open(&p, &d->jailside, &d->no_jails);
+    if (r < 0)
+        return err_set(err, r, "%s", d->no_jails.text);
+    if (!d->jailside)
+        return 0;
+    reload_listen(d->reload, policy_changed, d->jailside);
+    d->jail_news = (struct census_listener){
+        .arrived = jail_arrived, .removed = jail_removed, .returned = engine_returned, .arg = d};
+    census_listen(d->census, &d->jail_news);
+    return 0;
+}
+
+static void close_jails(struct daemon *d)
+{
+    census_unlisten(&d->jail_news);
+    reload_listen(d->reload, NULL, NULL);
+    d->jailside = jailside_free(d->jailside);
+}
+
 static int open_door(struct daemon *d, struct err *err)
 {
     const struct config *c = d->config;
@@ -652,6 +721,8 @@ static int open_api(struct daemon *d, struct err *err)
                                     .entrance = d->entrance,
                                     .entrance_words = d->entrance_words,
                                     .gates = d->gates,
+                                    .jails = d->jailside,
+                                    .jails_why = d->no_jails.text,
                                     .audit = d->audit,
                                     .index = d->index};
     return apiside_open(&p, &d->api, err);
@@ -669,7 +740,8 @@ static const struct part {
     {open_state, close_state},   {open_policy, close_policy},     {open_audit, close_audit},
     {open_index, close_index},   {open_priority, close_priority}, {open_helper, close_helper},
     {open_census, close_census}, {open_warden, close_warden},     {open_reload, close_reload},
-    {open_door, close_door},     {open_gate, close_gate},         {open_api, close_api},
+    {open_jails, close_jails},   {open_door, close_door},         {open_gate, close_gate},
+    {open_api, close_api},
 };
 
 /* ---- life ---- */

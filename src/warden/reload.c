@@ -30,6 +30,8 @@ struct reload {
     struct place places[2]; /* of the name, of the file behind it */
     uv_timer_t settle;
     char *refused; /* owned; words of the last refusal, said once */
+    void (*listener)(void *arg, const struct policy *p);
+    void *listener_arg;
 };
 
 int reload_read(const char *path, struct policy **ret, struct err *err)
@@ -96,6 +98,8 @@ static int load(struct reload *x, const char *who, bool asked, struct err *err)
     warden_set_policy(x->warden, p, who);
     log_info(NULL, "policy %.12s in force (%s), %zu rules", policy_digest(p), who,
              policy_rules_count(p));
+    if (x->listener)
+        x->listener(x->listener_arg, p);
     return 0;
 }
 
@@ -147,6 +151,12 @@ struct reload *reload_new(uv_loop_t *loop, struct warden *w, const char *path)
     /* What changed between the first reading and now. */
     (void)uv_timer_start(&x->settle, on_settled, SETTLE_MS, 0);
     return x;
+}
+
+void reload_listen(struct reload *x, void (*fn)(void *arg, const struct policy *p), void *arg)
+{
+    x->listener = fn;
+    x->listener_arg = arg;
 }
 
 void reload_close(struct reload *x)

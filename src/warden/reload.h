@@ -20,6 +20,8 @@ struct reload *reload_new(uv_loop_t *loop, struct warden *w, const char *path);
 /* Reads it now and hands it to the warden; `who` is for the record ("SIGHUP", a user). The words
  * are what a broken file was refused for. */
 int reload_now(struct reload *x, const char *who, struct err *err) MUST_CHECK;
+/* `fn` hears of each policy that is in force from then on. */
+void reload_listen(struct reload *x, void (*fn)(void *arg, const struct policy *p), void *arg);
 /* Closes its handles; free after the loop has run. */
 void reload_close(struct reload *x);
 struct reload *reload_free(struct reload *x);

@@ -160,6 +160,10 @@ def test_every_answer_is_as_the_file_says(warden):
         assert names == {"hello", "queued", "answered", "decided", "started", "ended", "policy", "killed", "paused", "resumed"}
         stream.close()
         done.add(("GET", path))
+    ok("POST", "/api/jails", {"name": "tools", "commands": ["npm", "["], "containers": ["build-*"], "mode": "hardened"})
+    assert ok("GET", "/api/jails")[0]["name"] == ok("GET", "/api/jails/{id}", id="tools")["name"] == "tools"
+    assert ok("POST", "/api/jails/{id}", {"commands": []}, id="tools")["mode"] == "plain"
+    ok("DELETE", "/api/jails/{id}", id="tools")
     user = {"name": "ana", "role": "viewer", "password": "correct horse"}
     ok("POST", "/api/users", user)
     ok("GET", "/api/users")

@@ -42,7 +42,25 @@ static const struct {
     {"trusted_paths: ['/a:/b']\n", "each must be an absolute directory"},
     {"trusted_paths: []\n", "an empty list"},
     {"jails: x\n", "jails must be a list"},
-    {"jails: [{commands: [a]}]\n", "a jail without a name"},
+    {"jails: [{commands: [a]}]\n", "p.yaml:1:9: jails: a jail without a name"},
+    {"jails: [a, a]\n", "p.yaml:1:12: jails: a jail of this name is in line 1 already"},
+    {"jails: {a: [x], b: {commands: [x], container: y}}\n", "did you mean 'containers'?"},
+    {"jails: {../a: [x]}\n", "p.yaml:1:9: jails: a name is made of letters"},
+    {"jails: {a..b: [x]}\n", "'..' stands in no name"},
+    {"jails: {.a: [x]}\n", "begins with a letter or digit"},
+    {"jails: {\"a\\nb\": [x]}\n", "a name is made of letters"},
+    {"jails: {clawrden: [x]}\n", "names that begin with 'clawrden' are its own"},
+    {"jails: {aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: [x]}\n",
+     "1 to 64 bytes"},
+    {"jails: {a: [../x]}\n", "p.yaml:1:13: jails: a command: a name is made of letters"},
+    {"jails: {a: [x/y]}\n", "a name is made of letters"},
+    {"jails: {a: [clawrden-shim]}\n", "are its own"},
+    {"jails: {a: [git.original]}\n", "are those of locked tools"},
+    {"jails: {a: ['']}\n", "1 to 128 bytes"},
+    {"jails: {a: {mode: harden}}\n", "mode: one of plain, hardened"},
+    {"jails: {a: {containers: ['[x']}}\n", "containers: a '[' is not closed"},
+    {"jails: {a: {labels: {x: [y]}}}\n", "each value must be a text"},
+    {"jails: [[a]]\n", "a jail is a name or a mapping"},
     {"redact: ['(']\n", "p.yaml:1:10: redact: not a regular expression, at its byte 2"},
     {"env: {pass: [A], sett: {}}\n", "did you mean 'set'?"},
     {"env: {set: {PATH: /tmp}}\n", "PATH is made from trusted_paths"},
@@ -176,11 +194,36 @@ static void unknown_programs_get_the_stricter_of_ask_and_the_default(void **stat
     policy_unref(p);
 }
 
+static void jails_of_every_form_are_read(void **state)
+{
+    (void)state;
+    struct policy *p = policy_case_parse(
+        "jails: {a: [npm, '[', g++], b: {commands: git, containers: [build-*], labels: {tier: g*},"
+        " mode: hardened}}\n");
+    assert_int_equal(policy_jails_count(p), 2);
+    const struct policy_jail *a = policy_jail(p, 0), *b = policy_jail(p, 1);
+    assert_string_equal(a->name, "a");
+    assert_int_equal(a->commands_count, 3);
+    assert_string_equal(a->commands[2], "g++");
+    assert_false(a->hardened);
+    assert_string_equal(b->commands[0], "git");
+    assert_string_equal(b->containers[0], "build-*");
+    assert_string_equal(b->labels[0].key, "tier");
+    assert_string_equal(b->labels[0].value, "g*");
+    assert_true(b->hardened);
+    policy_unref(p);
+    p = policy_case_parse("jails: [bare, {name: named, commands: [x]}]\n");
+    assert_string_equal(policy_jail(p, 0)->name, "bare");
+    assert_int_equal(policy_jail(p, 0)->commands_count, 0);
+    assert_string_equal(policy_jail(p, 1)->name, "named");
+    policy_unref(p);
+}
+
 static void every_key_of_a_rule_reaches_the_decision(void **state)
 {
     (void)state;
     struct policy *p = policy_case_parse(
-        "default_timeout: 10s\napproval_timeout: 1m\njails: [a, {name: b, x: [1]}]\nrules:\n"
+        "default_timeout: 10s\napproval_timeout: 1m\njails: [a, {name: b, commands: [x]}]\nrules:\n"
         "  - name: full\n    command: ls\n    action: ask\n    timeout: 1m30s\n"
         "    approval_timeout: 1h\n    reason: because\n    instead: cat\n    executor: ghost\n"
         "    record: true\n    approvals: 1\n");
@@ -241,6 +284,7 @@ int main(void)
         cmocka_unit_test(too_much_text_is_refused),
         cmocka_unit_test(what_is_left_out_has_the_safe_value),
         cmocka_unit_test(unknown_programs_get_the_stricter_of_ask_and_the_default),
+        cmocka_unit_test(jails_of_every_form_are_read),
         cmocka_unit_test(every_key_of_a_rule_reaches_the_decision),
         cmocka_unit_test(the_version_is_the_digest_of_the_text),
         cmocka_unit_test(the_search_path_ends_with_null),

@@ -61,6 +61,7 @@ static void refresh_ended(struct docker *d, const char *words)
     if (!words[0] && !d->ready) {
         d->ready = true;
         log_info(NULL, "the engine answers: %zu containers run", census_count(d->census));
+        census_returned(d->census);
     }
     d->refreshing = false;
     census_answered(d->census);
@@ -163,6 +164,12 @@ static void look(struct docker *d, const char *id, bool counted)
     d->looking += counted;
     _cleanup_free_ char *path = mem_printf("/containers/%s/json", id);
     client_loop_request(d->client, "GET", path, NULL, ANSWER_MS, looked, k);
+}
+
+void docker_look(struct docker *d, const char *id)
+{
+    if (is_id(id))
+        look(d, id, false);
 }
 
 /* ---- all of them ---- */

@@ -35,6 +35,9 @@ typedef void docker_done(void *arg, int result, const char *words);
 void docker_pause(struct docker *d, const char *id, bool on, docker_done *done, void *arg);
 void docker_kill(struct docker *d, const char *id, int signo, docker_done *done, void *arg);
 
+/* Looks at this container anew: the census hears what became of it. */
+void docker_look(struct docker *d, const char *id);
+
 bool docker_ready(const struct docker *d); /* it has answered, and events are being followed */
 /* Why not, or "". */
 const char *docker_words(const struct docker *d);

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include "warden/jailside.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "core/access.h"
+#include "jail/labels.h"
+#include "jail/roster.h"
+
+struct jailside {
+    struct jailside_parts parts;
+    struct roster *roster; /* owned */
+};
+
+int jailside_open(const struct jailside_parts *p, struct jailside **ret, struct err *err)
+{
+    const struct policy *policy = warden_policy(p->warden);
+    _cleanup_free_ char *dir = p->dir[0] ? mem_strdup(p->dir) : path_join(p->state, "jails"),
+                        *book = path_join(p->state, "jails.json");
+    _cleanup_(jailside_freep) struct jailside *j = mem_new(struct jailside);
+    *ret = NULL;
+    j->parts = *p;
+    int r = roster_open(dir, book, p->shim, policy, &j->roster, err);
+    if (r == -ENOENT && !p->shim && policy_jails_count(policy) == 0)
+        return 0;
+    if (r < 0)
+        return err_prefix(err, r, "jails");
+    *ret = TAKE_PTR(j);
+    return 0;
+}
+
+struct jailside *jailside_free(struct jailside *j)
+{
+    if (!j)
+        return NULL;
+    roster_free(j->roster);
+    free(j);
+    return NULL;
+}
+
+void jailside_set_policy(struct jailside *j, const struct policy *p)
+{
+    struct err err;
+    if (roster_set_policy(j->roster, p, &err) < 0)
+        log_error(NULL, "jails: not all of the policy's could be made: %s", err.text);
+}
+
+/* ---- the API ---- */
+
+bool jailside_put(struct jailside *j, const char *name, struct json_writer *w)
+{
+    const struct roster_entry *e = name ? roster_find(j->roster, name) : NULL;
+    if (e)
+        roster_put(j->roster, e, w);
+    if (name)
+        return e != NULL;
+    list_foreach(it, roster_list(j->roster))
+        roster_put(j->roster, list_item(it, struct roster_entry, link), w);
+    return true;
+}
+
+int jailside_order(struct jailside *j, const struct api_jail_order *o, struct err *err)
+{
+    static const struct {
+        enum roster_what what;
+        const char *name;
+    } whats[] = {[API_JAIL_CREATE] = {ROSTER_CREATE, "created"},
+                 [API_JAIL_CHANGE] = {ROSTER_CHANGE, "changed"},
+                 [API_JAIL_DELETE] = {ROSTER_DELETE, "deleted"}};
+    const struct roster_wish w = {.name = o->name,
+                                  .commands = o->commands,
+                                  .commands_count = o->commands_count,
+                                  .containers = o->containers,
+                                  .containers_count = o->containers_count,
+                                  .hardened = o->hardened,
+                                  .by = o->by,
+                                  .realtime = j->parts.clock->realtime(j->parts.clock)};
+    int r = roster_check(j->roster, whats[o->what].what, &w, err);
+    if (r < 0)
+        return r;
+    const struct access_jail note = {.what = whats[o->what].name,
+                                     .name = o->name,
+                                     .origin = roster_origin_name(ROSTER_API),
+                                     .mode = o->what == API_JAIL_DELETE ? NULL
+                                             : o->hardened              ? "hardened"
+                                                                        : "plain",
+                                     .commands = o->commands,
+                                     .commands_count = o->commands_count,
+                                     .by = o->by,
+                                     .address = o->address,
+                                     .request_id = o->request_id};
+    if (access_jail(j->parts.warden, &note, err) < 0)
+        return -ENODATA;
+    r = roster_apply(j->roster, whats[o->what].what, &w, err);
+    return r < 0 ? err_prefix(err, -EIO, "it is decided, but not all of it is on the disk") : 0;
+}
+
+/* ---- containers ---- */
+
+static void note(struct jailside *j, const struct container *c, const struct labels *l,
+                 const char *what, const char *words)
+{
+    const struct access_jail n = {.what = what,
+                                  .name = l->name,
+                                  .origin = roster_origin_name(ROSTER_LABEL),
+                                  .mode = l->hardened ? "hardened" : "plain",
+                                  .commands = l->commands,
+                                  .commands_count = l->count,
+                                  .container_id = c->id,
+                                  .container = c->name,
+                                  .words = words};
+    access_jail_note(j->parts.warden, &n);
+}
+
+static void refuse(struct jailside *j, const struct container *c, const struct labels *l,
+                   const char *words)
+{
+    log_warn(NULL, "container %.12s asks for a jail by its labels and gets none: %s", c->id, words);
+    note(j, c, l, "refused", words);
+}
+
+void jailside_arrived(struct jailside *j, const struct container *c)
+{
+    struct labels l = {.name = NULL};
+    struct err err;
+    bool changed;
+    int r = labels_read(c, &l, &err);
+    if (r < 0)
+        refuse(j, c, &l, err.text);
+    if (r <= 0)
+        return;
+    const struct roster_wish w = {.name = l.name,
+                                  .commands = l.commands,
+                                  .commands_count = l.count,
+                                  .hardened = l.hardened,
+                                  .realtime = j->parts.clock->realtime(j->parts.clock)};
+    r = roster_adopt(j->roster, c->id, &w, &changed, &err);
+    if (r < 0)
+        refuse(j, c, &l, err.text);
+    else if (changed)
+        note(j, c, &l, "created", NULL);
+}
+
+void jailside_removed(struct jailside *j, const char *id)
+{
+    struct err err;
+    int r = roster_abandon(j->roster, id, &err);
+    if (r < 0)
+        log_error(NULL, "jails: that of the container %.12s could not be removed: %s", id,
+                  err.text);
+    if (r == 0)
+        return;
+    const struct access_jail n = {.what = "deleted",
+                                  .origin = roster_origin_name(ROSTER_LABEL),
+                                  .container_id = id,
+                                  .words = "its container was removed"};
+    access_jail_note(j->parts.warden, &n);
+}
+
+void jailside_each(const struct jailside *j, void (*fn)(void *arg, const char *id), void *arg)
+{
+    list_foreach(it, roster_list(j->roster))
+    {
+        const struct roster_entry *e = list_item(it, struct roster_entry, link);
+        if (e->origin == ROSTER_LABEL)
+            fn(arg, e->container);
+    }
+}
