@@ -103,7 +103,7 @@ void census_remove(struct census *port, const char *id)
         resident_free(r);
 }
 
-static void tell_arrival(struct census_own *x, const struct container *c)
+static void tell_arrival(struct census_own *x, struct container *c)
 {
     list_foreach(it, &x->listeners)
     {

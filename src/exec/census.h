@@ -42,7 +42,7 @@ bool census_belongs(const struct bond *b, const struct container *c);
  * engine answers after it was away (what was removed meanwhile was not told). Each may be NULL. */
 struct census_listener {
     struct list link; /* the census' */
-    void (*arrived)(void *arg, const struct container *c);
+    void (*arrived)(void *arg, struct container *c);
     void (*removed)(void *arg, const char *id);
     void (*returned)(void *arg);
     void *arg;

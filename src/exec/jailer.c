@@ -442,7 +442,7 @@ static void kill_container(struct jailer *port, const char *key, int signo, uint
 
 /* ---- life ---- */
 
-static void on_arrival(void *arg, const struct container *c)
+static void on_arrival(void *arg, struct container *c)
 {
     struct jailer_own *j = arg;
     if (!j->closing && j->c.arrived && is_governed(j, c))

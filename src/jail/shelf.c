@@ -184,6 +184,20 @@ struct sweep {
     void *arg;
 };
 
+static int is_something(void *arg, int dirfd, const char *name)
+{
+    return 1;
+}
+
+/* An empty one is not of ours: an engine made it for a container that is about to start, whose
+ * mount would be lost with it. */
+static int remove_stale(struct shelf *s, const char *name)
+{
+    _cleanup_close_ int fd = openat(s->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int r = fd < 0 ? -errno : each_entry(fd, is_something, NULL);
+    return r == 1 ? take_away(s, name) : r == -ENOENT ? 0 : r;
+}
+
 static int sweep_one(void *arg, int dirfd, const char *name)
 {
     const struct sweep *w = arg;
@@ -194,7 +208,7 @@ static int sweep_one(void *arg, int dirfd, const char *name)
         return remove_entry(NULL, dirfd, name);
     if (name[0] == '.')
         return remove_tree(dirfd, name);
-    return w->keep && !w->keep(w->arg, name) ? take_away(w->s, name) : 0;
+    return w->keep && !w->keep(w->arg, name) ? remove_stale(w->s, name) : 0;
 }
 
 int shelf_sweep(struct shelf *s, bool (*keep)(void *arg, const char *name), void *arg,

@@ -30,6 +30,6 @@ int shelf_put(struct shelf *s, const char *name, const char *const *commands, si
               struct err *err) MUST_CHECK;
 /* 0 also when there is none. */
 int shelf_remove(struct shelf *s, const char *name, struct err *err) MUST_CHECK;
-/* Removes each jail of which `keep` says false. */
+/* Removes each jail of which `keep` says false; an empty directory is none. */
 int shelf_sweep(struct shelf *s, bool (*keep)(void *arg, const char *name), void *arg,
                 struct err *err) MUST_CHECK;

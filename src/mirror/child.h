@@ -39,10 +39,11 @@ struct child_plan {
     char **argv, **env;
     uint32_t *groups;
     int conn; /* v2: the descriptors are taken from the message that waits here; else -1 */
-    struct v2_fds handover;      /* v2: what that message says */
-    int fds[3];                  /* v1: what becomes 0, 1, 2 */
-    int cwd;                     /* v2: O_PATH of the caller's directory */
-    int slave;                   /* the pty to be in the foreground of, or -1 */
+    struct v2_fds handover; /* v2: what that message says */
+    int fds[3];             /* v1: what becomes 0, 1, 2 */
+    int cwd;                /* v2: O_PATH of the caller's directory */
+    int program; /* what lies below a cover at start->exec_path, O_PATH; -1: nothing does */
+    int slave;   /* the pty to be in the foreground of, or -1 */
     const struct inside *inside; /* the container to enter, or NULL */
     int proc;                    /* O_PATH of the host's /proc */
     bool root;

@@ -57,6 +57,37 @@ struct compat_statx {
 #define SYS_statx 332
 #endif
 
+#define COMPAT_STATX_ATTR_MOUNT_ROOT UINT64_C(0x2000)
+
+/* linux/mount.h, openat2.h, fs.h */
+struct compat_mount_attr {
+    uint64_t set, clear, propagation, userns;
+};
+#define COMPAT_MOUNT_ATTR_RDONLY UINT64_C(1)
+#define COMPAT_MOUNT_ATTR_NOSUID UINT64_C(2)
+#define COMPAT_MOUNT_ATTR_NODEV UINT64_C(4)
+#define COMPAT_MS_PRIVATE UINT64_C(0x40000)
+#define COMPAT_OPEN_TREE_CLONE 1
+#define COMPAT_MOVE_MOUNT_F_EMPTY_PATH 0x4
+#define COMPAT_MOVE_MOUNT_T_EMPTY_PATH 0x40
+struct compat_open_how {
+    uint64_t flags, mode, resolve;
+};
+#define COMPAT_RESOLVE_NO_MAGICLINKS UINT64_C(0x02)
+#define COMPAT_RESOLVE_IN_ROOT UINT64_C(0x10)
+#ifndef SYS_open_tree
+#define SYS_open_tree 428
+#endif
+#ifndef SYS_move_mount
+#define SYS_move_mount 429
+#endif
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr 442
+#endif
+
 /* linux/ptrace.h, seccomp.h, keyctl.h */
 #define COMPAT_PTRACE_SECCOMP_GET_FILTER 0x420c
 #define COMPAT_SECCOMP_SET_MODE_FILTER 1

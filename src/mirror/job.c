@@ -19,6 +19,7 @@
 #include "mirror/cgroup.h"
 #include "mirror/clone.h"
 #include "mirror/compat.h"
+#include "mirror/cover.h"
 #include "mirror/handover.h"
 #include "mirror/phrase.h"
 #include "mirror/seat.h"
@@ -338,7 +339,8 @@ static bool prepare(struct job *j)
         return false;
     }
     j->who = s->peer;
-    j->plan = (struct child_plan){.start = s,
+    j->plan = (struct child_plan){.program = -1,
+                                  .start = s,
                                   .who = &j->who,
                                   .subject = &j->subject,
                                   .conn = j->v1 ? -1 : j->conn,
@@ -510,7 +512,11 @@ bool job_launch(struct job *j)
     if (j->by_engine)
         return byengine_launch(j);
     j->plan.stage = CHILD_FINE;
+    if (j->plan.inside)
+        j->plan.program = cover_open_program(j->w, j->plan.inside, j->start.exec_path);
     long pid = j->seated ? launch_seated(j) : launch_alone(j);
+    if (j->plan.program >= 0)
+        close(j->plan.program);
     if (pid < 0 && j->plan.stage == CHILD_FINE) {
         job_fail(j, 125, "no process could be made for it", (int)-pid);
         return false;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "mirror/clone.h"
+#include "mirror/cover.h"
 #include "mirror/guise.h"
 #include "mirror/hash.h"
 #include "mirror/inside.h"
@@ -28,7 +29,6 @@
 #include "wire/bytes.h"
 
 #define NESTED_MAX 4
-#define SHIM_MARK "CLAWRDEN-SHIM-v2"
 #define LOCKED ".original"
 #define ROOM (1u << 21) /* for an answer: HELPER_PATHS_MAX paths and what else there is */
 
@@ -57,6 +57,7 @@ static struct {
     char paths[HELPER_PATHS_MAX * WAY_PATH_MAX];
     size_t paths_len;
     bool searched; /* the program was found by its name */
+    int below;     /* the container's root mount without what covers it, or -1 */
     int initfd;    /* of the container's init, or -1; borrowed */
     struct inside inside;
     struct subject subject; /* the caller */
@@ -126,13 +127,6 @@ static size_t read_head(const struct way *w, char head[SCRIPT_HEAD_MAX])
     return n;
 }
 
-static bool is_shim(const char *head, size_t n)
-{
-    static const char mark[] = SHIM_MARK;
-    return n > 4 && memcmp(head, "\177ELF", 4) == 0 &&
-           memmem(head, n, mark, sizeof(mark) - 1) != NULL;
-}
-
 static bool executable(const struct way *w)
 {
     if ((w->st.mode & S_IFMT) != S_IFREG || !(w->st.mode & 0111))
@@ -165,9 +159,25 @@ static bool tool_at(const char *path, struct way *ret, bool *ret_shim)
         way_walk(&l.caller, -1, "/", path, false, ret) < 0)
         return false;
     l.head_len = read_head(ret, l.head);
-    *ret_shim = is_shim(l.head, l.head_len);
+    *ret_shim = cover_is_shim(l.head, l.head_len);
     if (executable(ret) && !*ret_shim)
         return true;
+    way_done(ret);
+    return false;
+}
+
+/* The tool that a shim was mounted over. What a symlink there leads to has a name of its own, where
+ * it is not covered. */
+static bool tool_below(char path[WAY_PATH_MAX], struct way *ret)
+{
+    if (l.below < 0 || way_walk(&l.caller, l.below, "/", path + 1, false, ret) < 0)
+        return false;
+    l.head_len = read_head(ret, l.head);
+    if (executable(ret) && !cover_is_shim(l.head, l.head_len)) {
+        if (!cover_is_mount(AT_FDCWD, ret->real))
+            memcpy(path, ret->real, WAY_PATH_MAX);
+        return true;
+    }
     way_done(ret);
     return false;
 }
@@ -189,7 +199,7 @@ static bool search(const char *name, struct way *ret, char path[WAY_PATH_MAX])
         phrase_add(&w, dir);
         phrase_add(&w, "/");
         phrase_add(&w, name);
-        if (tool_at(path, ret, &shim))
+        if (tool_at(path, ret, &shim) || (shim && tool_below(path, ret)))
             return true;
         phrase_add(&w, LOCKED);
         if (shim && tool_at(path, ret, &shim))
@@ -205,7 +215,7 @@ static bool named_by_path(const char *name)
     if (way_walk(&l.caller, l.cwd_fd, l.cwd, name, false, &l.program) < 0)
         return false;
     l.head_len = read_head(&l.program, l.head);
-    if (!executable(&l.program) || is_shim(l.head, l.head_len)) {
+    if (!executable(&l.program) || cover_is_shim(l.head, l.head_len)) {
         way_done(&l.program);
         return false;
     }
@@ -224,7 +234,7 @@ static bool find_program(void)
         char head[SCRIPT_HEAD_MAX];
         if (way_walk(&l.caller, l.cwd_fd, l.cwd, name, false, &w) < 0)
             return false;
-        bool shim = is_shim(head, read_head(&w, head));
+        bool shim = cover_is_shim(head, read_head(&w, head));
         way_done(&w);
         if (!shim)
             return false;
@@ -508,6 +518,23 @@ static bool drop_caps(void)
     return syscall(SYS_capset, &head, data) == 0;
 }
 
+/* Whether one of the trusted directories has something mounted over the name that is looked for. */
+static bool is_covered(void)
+{
+    char path[WAY_PATH_MAX];
+    const char *dir = l.ask.search.packed, *name = base_name(l.ask.name);
+    for (uint32_t i = 0; i < l.ask.search.count; i++, dir = helper_next(dir)) {
+        struct phrase w = PHRASE(path);
+        path[0] = 0;
+        phrase_add(&w, dir);
+        phrase_add(&w, "/");
+        phrase_add(&w, name);
+        if (cover_is_mount(AT_FDCWD, path))
+            return true;
+    }
+    return false;
+}
+
 _Noreturn static void child(const struct worker *w, const uint32_t *groups)
 {
     const struct helper_peer *p = &l.ask.peer;
@@ -515,6 +542,9 @@ _Noreturn static void child(const struct worker *w, const uint32_t *groups)
     if (inside &&
         (inside_enter_files(&l.inside, w->proc) < 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0))
         _exit(1);
+    /* The engine would find the shim and not what it covers. */
+    if (inside && !(l.ask.flags & HELPER_BY_ENGINE) && is_covered())
+        l.below = cover_open_below();
     if (syscall(SYS_setgroups, p->groups_count, groups) < 0 ||
         syscall(SYS_setresgid, p->gid, p->gid, p->gid) < 0 ||
         syscall(SYS_setresuid, p->uid, p->uid, p->uid) < 0 || (inside && !drop_caps()))
@@ -605,23 +635,44 @@ static void find(struct worker *w, int pidfd)
     look_as_child(w, groups);
 }
 
+/* The caller is the container's init itself. */
+static void cover(struct worker *w, int shim)
+{
+    struct phrase why = PHRASE(l.words_text);
+    struct subject s = {0};
+    why.text[0] = 0;
+    int r = subject_read_status((pid_t)l.ask.init, &s);
+    if (r == 0)
+        r = inside_open((pid_t)l.ask.init, l.initfd, (pid_t)l.ask.init, &s, INSIDE_BY_ENGINE,
+                        &l.inside, &why);
+    if (r < 0)
+        l.answer = (struct helper_resolved){.error = (uint32_t)-r, .words = l.words_text};
+    else
+        cover_run(w, &l.inside, &l.ask, shim, &l.answer);
+}
+
 void lookup_run(struct worker *w, struct packet *p)
 {
     const struct helper_end idle = {.text = ""};
-    l.cwd_fd = l.initfd = -1;
+    l.cwd_fd = l.initfd = l.below = -1;
     l.inside = (struct inside){.root = -1};
     l.cwd[0] = 0;
     forget_answer();
     if (packet_map(p) < 0 || helper_resolve_decode(p->body, p->head.len, &l.ask) < 0) {
         refuse(EBADMSG, "the helper did not understand the warden");
-    } else if (p->fds_count != 1u + (l.ask.init != 0) + !!(p->head.flags & HELPER_ATTACHED)) {
+    } else if (p->fds_count != 1u + (l.ask.init != 0) + !!(l.ask.flags & HELPER_COVER) +
+                                   !!(p->head.flags & HELPER_ATTACHED) ||
+               ((l.ask.flags & HELPER_COVER) && (!l.ask.init || !w->root))) {
         refuse(EBADMSG, "the helper did not get what belongs to the message");
     } else {
         l.initfd = l.ask.init ? p->fds[1] : -1;
         way_forget_root();
         l.caller = (struct way_caller){
             .peer = &l.ask.peer, .search = l.ask.search, .own_uid = (uint32_t)geteuid()};
-        find(w, p->fds[0]);
+        if (l.ask.flags & HELPER_COVER)
+            cover(w, p->fds[2]);
+        else
+            find(w, p->fds[0]);
     }
     if (l.cwd_fd >= 0 && !(l.ask.flags & HELPER_PEER_V1))
         close(l.cwd_fd);

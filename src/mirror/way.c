@@ -454,7 +454,8 @@ int way_walk(const struct way_caller *c, int cwd_fd, const char *cwd, const char
         memcpy(ret->real, "/", 2);
         r = enter_path(&s, "/");
     } else {
-        judge_cwd(c, cwd, ret);
+        if (cwd[1]) /* to "/" there is no way */
+            judge_cwd(c, cwd, ret);
         memcpy(ret->real, cwd, strlen(cwd) + 1);
         int fd = fcntl(cwd_fd, F_DUPFD_CLOEXEC, 3);
         r = fd < 0 ? -errno : enter(&s, fd);

@@ -26,6 +26,7 @@
 #include "door/gate-door.h"
 #include "exec/census.h"
 #include "exec/docker/docker.h"
+#include "exec/fitting.h"
 #include "exec/jailer.h"
 #include "exec/local.h"
 #include "exec/mirror.h"
@@ -56,6 +57,7 @@ struct daemon {
     struct jsonl *audit;
     struct sqlite *index;
     struct mirror *mirror;
+    struct fitting *fitting;
     struct resolver *resolver;
     struct executor *local, *inside;
     struct gate_door *gates;
@@ -243,6 +245,7 @@ static void close_helper(struct daemon *d)
     d->local = local_free(d->local);
     d->inside = local_free(d->inside);
     d->resolver = resolve_free(d->resolver);
+    d->fitting = fitting_free(d->fitting);
     mirror_close(d->mirror);
     d->mirror = NULL;
 }
@@ -329,6 +332,7 @@ static int open_helper(struct daemon *d, struct err *err)
     int r = mirror_new(&d->loop, binary, &d->mirror, err);
     if (r < 0)
         return err_prefix(err, r, "helper '%s'", binary);
+    d->fitting = fitting_new(d->mirror);
     d->resolver = resolve_new(d->mirror);
     d->local = local_new(d->mirror, false);
     d->inside = local_new(d->mirror, true);
@@ -638,7 +642,7 @@ static void engine_returned(void *arg)
         jailside_each(d->jailside, look_again, d);
 }
 
-static void jail_arrived(void *arg, const struct container *c)
+static void jail_arrived(void *arg, struct container *c)
 {
     const struct daemon *d = arg;
     jailside_arrived(d->jailside, c);
@@ -659,11 +663,16 @@ static int open_jails(struct daemon *d, struct err *err)
 {
     _cleanup_free_ char *shim =
         find_program(d->config->shim_binary, "clawrden-shim", "/../../../static/src/shim");
+    bool native = str_eq(d->entrance, entrance_name(ENTRANCE_NATIVE));
     const struct jailside_parts p = {.warden = d->warden,
                                      .clock = &d->clock,
                                      .state = d->config->state,
                                      .dir = d->config->jails,
-                                     .shim = shim};
+                                     .shim = shim,
+                                     .census = d->census,
+                                     .fitting = native ? d->fitting : NULL,
+                                     .no_fitting = "the helper cannot enter containers here, so no "
+                                                   "tool of theirs can be covered"};
     if (d->config->gate_fd[0]) {
         (void)err_set(&d->no_jails, 0, "this warden serves one gate");
         return 0;
@@ -683,6 +692,7 @@ static int open_jails(struct daemon *d, struct err *err)
 static void close_jails(struct daemon *d)
 {
     census_unlisten(&d->jail_news);
+    fitting_forget(d->fitting);
     reload_listen(d->reload, NULL, NULL);
     d->jailside = jailside_free(d->jailside);
 }

@@ -5,12 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/str.h"
 #include "core/access.h"
 #include "jail/labels.h"
 #include "jail/roster.h"
+#include "jail/shelf.h"
+
+#define COVERED_MAX 512
 
 struct jailside {
     struct jailside_parts parts;
@@ -43,11 +48,14 @@ struct jailside *jailside_free(struct jailside *j)
     return NULL;
 }
 
+static void fit_all(struct jailside *j);
+
 void jailside_set_policy(struct jailside *j, const struct policy *p)
 {
     struct err err;
     if (roster_set_policy(j->roster, p, &err) < 0)
         log_error(NULL, "jails: not all of the policy's could be made: %s", err.text);
+    fit_all(j);
 }
 
 /* ---- the API ---- */
@@ -97,6 +105,7 @@ int jailside_order(struct jailside *j, const struct api_jail_order *o, struct er
     if (access_jail(j->parts.warden, &note, err) < 0)
         return -ENODATA;
     r = roster_apply(j->roster, whats[o->what].what, &w, err);
+    fit_all(j);
     return r < 0 ? err_prefix(err, -EIO, "it is decided, but not all of it is on the disk") : 0;
 }
 
@@ -124,26 +133,84 @@ static void refuse(struct jailside *j, const struct container *c, const struct l
     note(j, c, l, "refused", words);
 }
 
-void jailside_arrived(struct jailside *j, const struct container *c)
+/* The tools of it that the shim lies over now: nothing of what a container says, but paths in it.
+ */
+static void covered(void *arg, const char *id, int result, const char *paths, size_t count,
+                    const char *words, uint64_t window)
+{
+    struct jailside *j = arg;
+    const char *list[COVERED_MAX];
+    size_t n = 0;
+    for (; n < count && n < COVERED_MAX; n++, paths += strlen(paths) + 1)
+        list[n] = paths;
+    const struct container *c = census_find((struct census *)j->parts.census, id);
+    const struct roster_entry *e = c ? roster_for(j->roster, c) : NULL;
+    const struct access_jail note = {.what = result < 0 ? "refused" : "mounted",
+                                     .name = e ? e->name : NULL,
+                                     .origin = e ? roster_origin_name(e->origin) : NULL,
+                                     .mode = "hardened",
+                                     .commands = list,
+                                     .commands_count = n,
+                                     .container_id = id,
+                                     .container = c ? c->name : NULL,
+                                     .words = words[0] ? words : NULL,
+                                     .window = window};
+    access_jail_note(j->parts.warden, &note);
+    if (result < 0)
+        log_error(NULL, "container %.12s: its tools are not covered: %s", id, words);
+    else
+        log_info(NULL, "container %.12s: %zu tools covered, %llu ms after its start%s%s", id, n,
+                 (unsigned long long)(window / CLOCK_NS_PER_MS), words[0] ? "; not: " : "", words);
+}
+
+/* Again and again, which changes nothing where it was done already. */
+static void fit(void *arg, struct container *c)
+{
+    struct jailside *j = arg;
+    struct err err = {""};
+    const struct roster_entry *e = roster_for(j->roster, c);
+    if (!e || !e->hardened || c->initfd < 0 || str_starts(c->id, "door:"))
+        return;
+    _cleanup_free_ char *shim = mem_printf("%s/%s/%s", roster_dir(j->roster), e->name, SHELF_SHIM);
+    int r = j->parts.fitting ? fitting_cover(j->parts.fitting, c,
+                                             policy_search_path(warden_policy(j->parts.warden)),
+                                             (const char *const *)e->commands, e->commands_count,
+                                             shim, covered, j, &err)
+                             : err_set(&err, -ENOTSUP, "%s", j->parts.no_fitting);
+    if (r < 0)
+        covered(j, c->id, r, "", 0, err.text, 0);
+}
+
+static void fit_all(struct jailside *j)
+{
+    if (j->parts.census)
+        census_each((struct census *)j->parts.census, fit, j);
+}
+
+static int adopt(struct jailside *j, const struct container *c, struct labels *l, struct err *err)
+{
+    bool changed;
+    const struct roster_wish w = {.name = l->name,
+                                  .commands = l->commands,
+                                  .commands_count = l->count,
+                                  .hardened = l->hardened,
+                                  .realtime = j->parts.clock->realtime(j->parts.clock)};
+    int r = roster_adopt(j->roster, c->id, &w, &changed, err);
+    if (r == 0 && changed)
+        note(j, c, l, "created", NULL);
+    return r;
+}
+
+void jailside_arrived(struct jailside *j, struct container *c)
 {
     struct labels l = {.name = NULL};
     struct err err;
-    bool changed;
     int r = labels_read(c, &l, &err);
+    if (r > 0)
+        r = adopt(j, c, &l, &err);
     if (r < 0)
         refuse(j, c, &l, err.text);
-    if (r <= 0)
-        return;
-    const struct roster_wish w = {.name = l.name,
-                                  .commands = l.commands,
-                                  .commands_count = l.count,
-                                  .hardened = l.hardened,
-                                  .realtime = j->parts.clock->realtime(j->parts.clock)};
-    r = roster_adopt(j->roster, c->id, &w, &changed, &err);
-    if (r < 0)
-        refuse(j, c, &l, err.text);
-    else if (changed)
-        note(j, c, &l, "created", NULL);
+    fit(j, c);
 }
 
 void jailside_removed(struct jailside *j, const char *id)

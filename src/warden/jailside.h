@@ -7,14 +7,19 @@
 #include "base/cleanup.h"
 #include "core/container.h"
 #include "core/warden.h"
+#include "exec/census.h"
+#include "exec/fitting.h"
 
 struct jailside;
 
 struct jailside_parts { /* all borrowed for its life */
     struct warden *warden;
     struct clock_port *clock;
-    const char *state, *dir; /* of the warden; of the jails, "": STATE/jails */
-    const char *shim;        /* NULL: it was not found */
+    const char *state, *dir;     /* of the warden; of the jails, "": STATE/jails */
+    const char *shim;            /* NULL: it was not found */
+    const struct census *census; /* whom a change concerns */
+    struct fitting *fitting;     /* NULL: tools of containers cannot be covered, for no_fitting */
+    const char *no_fitting;
 };
 
 /* Without a shim there are no jails, which is an error only when the policy names some; *ret is
@@ -30,7 +35,7 @@ bool jailside_put(struct jailside *j, const char *name, struct json_writer *w);
 int jailside_order(struct jailside *j, const struct api_jail_order *o, struct err *err) MUST_CHECK;
 
 /* A container runs; the one of this id was removed. */
-void jailside_arrived(struct jailside *j, const struct container *c);
+void jailside_arrived(struct jailside *j, struct container *c);
 void jailside_removed(struct jailside *j, const char *id);
 /* Each container that has a jail by its labels; `fn` must not change that. */
 void jailside_each(const struct jailside *j, void (*fn)(void *arg, const char *id), void *arg);

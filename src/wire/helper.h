@@ -90,6 +90,9 @@ uint32_t helper_group(const struct helper_peer *p, uint32_t i);
 #define HELPER_PEER_V1 1u   /* `cwd` is a path to use, not the caller's own directory */
 #define HELPER_ARGS_CUT 2u  /* there are more or longer arguments than were sent */
 #define HELPER_BY_ENGINE 4u /* the container's engine starts the command, nobody enters */
+/* Mount the shim, whose O_PATH descriptor comes behind init's, over the tools that `args` name. The
+ * caller is init; answered by names, the paths that are covered, and words, what is not. */
+#define HELPER_COVER 8u
 
 struct helper_resolve {
     uint32_t init; /* of the container that the caller lives in; 0: it lives on this host */

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/fitting.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/list.h"
+#include "base/mem.h"
+
+#define SEARCH_MAX 64
+
+struct fitting {
+    struct mirror *mirror;
+    struct mirror_listener listener;
+    struct list orders;
+};
+
+struct order {
+    struct list link;
+    uint64_t job;
+    fitting_done *done;
+    void *arg;
+    pid_t init;
+    char container[CONTAINER_KEY_SIZE];
+};
+
+/* Field 22 of /proc/PID/stat, behind the name, which may have anything in it. */
+static uint64_t age_of(pid_t pid)
+{
+    char path[64];
+    _cleanup_buf_ struct buf text = BUF_INIT(4096);
+    struct timespec now;
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fd_read_all(fd, &text) < 0)
+        return 0;
+    const char *p = strrchr(buf_str(&text), ')');
+    for (int field = 2; p && field < 22; field++)
+        p = strchr(p + 1, ' ');
+    uint64_t ticks = p ? strtoull(p + 1, NULL, 10) : 0, per = (uint64_t)sysconf(_SC_CLK_TCK);
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    uint64_t ns = (uint64_t)now.tv_sec * CLOCK_NS_PER_SEC + (uint64_t)now.tv_nsec;
+    uint64_t start = ticks * (CLOCK_NS_PER_SEC / per);
+    return ticks && ns > start ? ns - start : 0;
+}
+
+static void end(struct order *o, int result, const struct helper_resolved *m, const char *words)
+{
+    list_remove(&o->link);
+    o->done(o->arg, o->container, result, m ? m->names.packed : "", m ? m->names.count : 0, words,
+            result == 0 ? age_of(o->init) : 0);
+    free(o);
+}
+
+static bool on_message(void *arg, const struct helper_head *h, const uint8_t *body)
+{
+    struct fitting *f = arg;
+    struct helper_resolved m;
+    struct order *o = NULL;
+    list_foreach(it, &f->orders)
+    {
+        struct order *x = list_item(it, struct order, link);
+        if (x->job == h->job)
+            o = x;
+    }
+    if (h->type != HELPER_RESOLVED || !o)
+        return false;
+    if (helper_resolved_decode(body, h->len, &m) < 0)
+        end(o, -EBADMSG, NULL, "the helper's answer makes no sense");
+    else
+        end(o, -(int)m.error, &m, m.words);
+    return true;
+}
+
+static void on_lost(void *arg, const char *words)
+{
+    struct fitting *f = arg;
+    while (!list_empty(&f->orders))
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): list_remove() took out what is freed
+        end(list_item(f->orders.next, struct order, link), -EIO, NULL, words);
+}
+
+int fitting_cover(struct fitting *f, const struct container *c, const char *const *search,
+                  const char *const *commands, size_t count, const char *shim, fitting_done *done,
+                  void *arg, struct err *err)
+{
+    struct helper_resolve m = {.init = (uint32_t)c->init,
+                               .peer = {.pid = (uint32_t)c->init},
+                               .flags = HELPER_COVER,
+                               .name = "cover",
+                               .cwd = "",
+                               .search = {.list = search},
+                               .args = {.list = commands, .count = (uint32_t)count}};
+    while (m.search.count < SEARCH_MAX && search[m.search.count])
+        m.search.count++;
+    if (count > HELPER_ARGS_MAX)
+        return err_set(err, -E2BIG, "more than %u tools", HELPER_ARGS_MAX);
+    _cleanup_close_ int fd = open(shim, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(err, -errno, "'%s'", shim);
+    size_t n = helper_resolve_encode(&m, NULL, 0);
+    _cleanup_free_ uint8_t *body = mem_zalloc(n ? n : 1);
+    (void)helper_resolve_encode(&m, body, n);
+    struct order *o = mem_new(struct order);
+    *o = (struct order){.job = mirror_job(f->mirror), .done = done, .arg = arg, .init = c->init};
+    (void)snprintf(o->container, sizeof(o->container), "%s", c->id);
+    const int fds[] = {c->initfd, c->initfd, fd};
+    int r = n ? mirror_send(f->mirror, HELPER_RESOLVE, o->job, body, n, fds, 3, err)
+              : err_set(err, -E2BIG, "the names are too long");
+    if (r < 0) {
+        free(o);
+        return r;
+    }
+    list_append(&f->orders, &o->link);
+    return 0;
+}
+
+struct fitting *fitting_new(struct mirror *m)
+{
+    struct fitting *f = mem_new(struct fitting);
+    f->mirror = m;
+    list_init(&f->orders);
+    f->listener = (struct mirror_listener){.message = on_message, .lost = on_lost, .arg = f};
+    mirror_listen(m, &f->listener);
+    return f;
+}
+
+void fitting_forget(struct fitting *f)
+{
+    list_foreach(it, &f->orders)
+    {
+        list_remove(it);
+        free(list_item(it, struct order, link));
+    }
+}
+
+struct fitting *fitting_free(struct fitting *f)
+{
+    if (!f)
+        return NULL;
+    list_remove(&f->listener.link);
+    fitting_forget(f);
+    free(f);
+    return NULL;
+}
