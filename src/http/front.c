@@ -15,7 +15,10 @@
 
 #define FRONT_SWEEP_MS 250
 #define FRONT_CLOSE_MS 2000
-#define FRONT_ACCEPTS_A_TURN 2 /* shims are served on the same loop */
+/* Shims are served on the same loop: one of them waits for so many at most, however many
+ * connections have something to say. */
+#define FRONT_ACCEPTS_A_TURN 2
+#define FRONT_REQUESTS_A_TURN 1
 
 void front_config_default(struct front_config *c)
 {
@@ -158,6 +161,35 @@ static void front_sweep(uv_timer_t *t)
         (void)uv_timer_stop(t); /* an idle warden does not wake up */
 }
 
+/* ---- turns ---- */
+
+static void front_awake(uv_idle_t *i)
+{
+    (void)i; /* the loop does not wait while somebody stands in line */
+}
+
+static void front_turn(uv_check_t *check)
+{
+    struct front *f = check->data;
+    for (int i = 0; i < FRONT_REQUESTS_A_TURN && !list_empty(&f->ready); i++)
+        relay_pass(list_item(f->ready.next, struct front_conn, in_line));
+    if (list_empty(&f->ready))
+        (void)uv_idle_stop(&f->awake);
+    else
+        (void)uv_idle_start(&f->awake, front_awake);
+}
+
+static void front_turns_init(struct front *f)
+{
+    list_init(&f->ready);
+    (void)uv_check_init(f->loop, &f->turn); /* none of these can fail */
+    (void)uv_idle_init(f->loop, &f->awake);
+    f->turn.data = f->awake.data = f;
+    (void)uv_check_start(&f->turn, front_turn);
+    uv_unref((uv_handle_t *)&f->turn);
+    f->handles += 2;
+}
+
 /* ---- the whole ---- */
 
 struct front *front_new(uv_loop_t *loop, const struct front_config *c)
@@ -170,6 +202,7 @@ struct front *front_new(uv_loop_t *loop, const struct front_config *c)
     (void)uv_timer_init(loop, &f->sweep); /* cannot fail */
     f->sweep.data = f;
     f->handles = 1;
+    front_turns_init(f);
     return f;
 }
 
@@ -218,15 +251,18 @@ void front_stop_listening(struct front *f)
     }
 }
 
-static void sweep_closed(uv_handle_t *h)
+static void own_handle_closed(uv_handle_t *h)
 {
     front_handle_gone(h->data);
 }
 
 void front_emptied(struct front *f)
 {
-    if (f->closing && !uv_is_closing((uv_handle_t *)&f->sweep))
-        uv_close((uv_handle_t *)&f->sweep, sweep_closed);
+    uv_handle_t *own[] = {(uv_handle_t *)&f->sweep, (uv_handle_t *)&f->turn,
+                          (uv_handle_t *)&f->awake};
+    for (size_t i = 0; f->closing && i < ARRAY_LEN(own); i++)
+        if (!uv_is_closing(own[i]))
+            uv_close(own[i], own_handle_closed);
 }
 
 void front_close(struct front *f, void (*gone)(void *arg), void *arg)
@@ -239,7 +275,7 @@ void front_close(struct front *f, void (*gone)(void *arg), void *arg)
     list_foreach(it, &f->conns)
     {
         struct front_conn *c = list_item(it, struct front_conn, link);
-        if (c->state == RELAY_HEAD || c->state == RELAY_BODY)
+        if (c->state == RELAY_HEAD || c->state == RELAY_BODY || c->state == RELAY_READY)
             relay_close(c);
     }
     list_foreach(it, &f->streams) relay_stream_end(list_item(it, struct front_conn, link));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One connection: HEAD -> BODY -> ANSWER -> DRAIN -> HEAD ..., and LINGER at its end; or from
- * ANSWER to STREAM, when the handler takes it over (http/stream.h), for the rest of its life. A
- * request that comes early (pipelined) waits in `in` until the answer before it has left. */
+/* One connection: HEAD -> BODY -> READY -> ANSWER -> DRAIN -> HEAD ..., and LINGER at its end; or
+ * from ANSWER to STREAM, when the handler takes it over (http/stream.h), for the rest of its life.
+ * A request that comes early (pipelined) waits in `in` until the answer before it has left. */
 #include "http/relay.h"
 
 #include <errno.h>
@@ -11,31 +11,17 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "base/clock.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/uuid.h"
+#include "http/relay-own.h"
 
-#define RELAY_TLS_MAX (256u << 10)
 #define RELAY_IN_MAX (GATE_HEAD_MAX + GATE_BODY_MAX + 2 * FRONT_CHUNK)
 #define RELAY_LINGER_MS 1000
 #define RELAY_UNACKNOWLEDGED_MS 60000
 #define RELAY_LINGER_BYTES (1u << 20)
 
-struct relay_write {
-    uv_write_t req;
-    struct front_conn *conn; /* NULL: towards the parser */
-    char data[];
-};
-
 static void relay_advance(struct front_conn *c);
-static void relay_drained(struct front_conn *c);
-static void relay_refuse(struct front_conn *c, int status, const char *code, const char *words);
-static void relay_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret);
-static void relay_flush_tls(struct front_conn *c);
 static void outer_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
-static void inner_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
 
 /* ---- going ---- */
 
@@ -80,6 +66,7 @@ void relay_close(struct front_conn *c)
         return;
     c->state = RELAY_CLOSED;
     list_remove(&c->link);
+    list_remove(&c->in_line);
     relay_uncount(c);
     relay_close_inner(c);
     uv_close(&c->outer.handle, relay_closed);
@@ -98,7 +85,7 @@ static void relay_shut(uv_shutdown_t *req, int status)
 
 /* Ends a connection so that what was written arrives: a close() with unread bytes would reset it.
  */
-static void relay_linger(struct front_conn *c)
+void relay_linger(struct front_conn *c)
 {
     if (c->state == RELAY_LINGER || c->state == RELAY_CLOSED)
         return;
@@ -119,98 +106,7 @@ static void relay_linger(struct front_conn *c)
     }
 }
 
-/* ---- bytes ---- */
-
-static void relay_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret)
-{
-    struct front_conn *c = h->data;
-    *ret = uv_buf_init(c->front->scratch, FRONT_CHUNK);
-}
-
-static uint64_t relay_stream_patience(const struct front_conn *c)
-{
-    unsigned ms = c->front->config.stall_ms;
-    return uv_now(c->front->loop) + (ms < STREAM_STALL_MS ? ms : STREAM_STALL_MS);
-}
-
-static void relay_stream_written(struct front_conn *c)
-{
-    if (c->writes > 0)
-        c->stall = relay_stream_patience(c);
-    else if (c->stream.ops && c->stream.ops->drained)
-        c->stream.ops->drained(c->stream.arg);
-}
-
-static void relay_written(uv_write_t *req, int status)
-{
-    struct relay_write *w = container_of(req, struct relay_write, req);
-    struct front_conn *c = w->conn;
-    free(w);
-    if (!c || c->state == RELAY_CLOSED) /* `c` itself outlives its writes: its handle does */
-        return;
-    c->writes--;
-    c->stall = 0;
-    if (status < 0) {
-        relay_close(c);
-        return;
-    }
-    if (c->state == RELAY_STREAM) {
-        relay_stream_written(c);
-        return;
-    }
-    if (c->state == RELAY_LINGER || c->writes > 0)
-        return;
-    if (c->inner_done) {
-        relay_linger(c);
-        return;
-    }
-    if (c->has_inner)
-        (void)uv_read_start((uv_stream_t *)&c->inner, relay_alloc, inner_read);
-    relay_drained(c);
-}
-
-/* Sends a copy of the bytes. `c` NULL: nobody waits for it. */
-static int relay_write(uv_stream_t *s, struct front_conn *c, const char *p, size_t n)
-{
-    struct relay_write *w = mem_zalloc(sizeof(*w) + n);
-    memcpy(w->data, p, n);
-    w->conn = c;
-    uv_buf_t b = uv_buf_init(w->data, (unsigned)n);
-    int r = uv_write(&w->req, s, &b, 1, relay_written);
-    if (r < 0)
-        free(w);
-    return r;
-}
-
-/* What TLS has to say by itself: nobody waits for it. A peer that makes it speak and does not
- * listen is cut off. */
-static void relay_flush_tls(struct front_conn *c)
-{
-    _cleanup_buf_ struct buf out = BUF_INIT(RELAY_TLS_MAX);
-    if (tls_take(c->tls, &out) < 0 ||
-        uv_stream_get_write_queue_size(&c->outer.stream) > RELAY_TLS_MAX ||
-        (out.len > 0 && relay_write(&c->outer.stream, NULL, out.data, out.len) < 0))
-        relay_close(c);
-}
-
-/* Everything that is still to be sent, as one write. */
-static int relay_write_tls(struct front_conn *c, const char *p, size_t n)
-{
-    _cleanup_buf_ struct buf out = BUF_INIT(2 * n + RELAY_TLS_MAX);
-    int r = tls_write(c->tls, p, n);
-    if (r == 0)
-        r = tls_take(c->tls, &out);
-    return r < 0 ? r : relay_write(&c->outer.stream, c, out.data, out.len);
-}
-
-static void relay_send(struct front_conn *c, const char *p, size_t n)
-{
-    c->writes++;
-    c->stall = uv_now(c->front->loop) + c->front->config.stall_ms;
-    int r = c->tls ? relay_write_tls(c, p, n) : relay_write(&c->outer.stream, c, p, n);
-    if (r < 0)
-        relay_close(c);
-}
+/* ---- answers ---- */
 
 /* What comes before the parser has taken the request is its own refusal: of something that passed
  * the gate and still was too much for it. Its page is HTML; our peers expect JSON. */
@@ -228,7 +124,7 @@ static void relay_refuse_for_parser(struct front_conn *c, const char *p, size_t 
 }
 
 /* An answer comes from the parser. Reading goes on when this piece has left. */
-static void inner_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
+void relay_inner_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 {
     struct front_conn *c = s->data;
     if (n == 0 || c->state == RELAY_CLOSED || c->state == RELAY_LINGER)
@@ -245,54 +141,6 @@ static void inner_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     c->inner_done = true;
     if (c->writes == 0)
         relay_linger(c);
-}
-
-/* ---- refusals of our own ---- */
-
-static const char *relay_reason(int status)
-{
-    switch (status) {
-    case 408:
-        return "Request Timeout";
-    case 411:
-        return "Length Required";
-    case 417:
-        return "Expectation Failed";
-    case 431:
-        return "Request Header Fields Too Large";
-    case 503:
-        return "Service Unavailable";
-    default: /* HTTP has more codes than we send */
-        return "Bad Request";
-    }
-}
-
-static void relay_refuse(struct front_conn *c, int status, const char *code, const char *words)
-{
-    _cleanup_buf_ struct buf body = BUF_INIT(4096);
-    _cleanup_buf_ struct buf out = BUF_INIT(8192);
-    uint8_t raw[16];
-    char id[UUID_TEXT_SIZE];
-    uuid_new(clock_realtime(), raw);
-    uuid_format(raw, id);
-    struct json_writer w = JSON_WRITER(&body);
-    json_object_begin(&w);
-    json_key(&w, "error");
-    json_object_begin(&w);
-    json_field_string(&w, "code", code);
-    json_field_string(&w, "message", words);
-    json_field_string(&w, "request_id", id);
-    json_object_end(&w);
-    json_object_end(&w);
-    (void)buf_append_char(&body, '\n');
-    (void)buf_printf(&out,
-                     "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                     "Cache-Control: no-store\r\nX-Request-Id: %s\r\nConnection: close\r\n\r\n%s",
-                     status, relay_reason(status), body.len, id, buf_str(&body));
-    log_debug(NULL, "api: request %s of %s refused with %d: %s", id, c->peer.address, status,
-              words);
-    relay_send(c, buf_str(&out), out.len);
-    relay_linger(c);
 }
 
 /* ---- requests ---- */
@@ -314,7 +162,7 @@ static int relay_attach(struct front_conn *c)
     if (r < 0)
         (void)close(sv[0]);
     if (r == 0)
-        r = uv_read_start((uv_stream_t *)&c->inner, relay_alloc, inner_read);
+        r = uv_read_start((uv_stream_t *)&c->inner, relay_alloc, relay_inner_read);
     if (r < 0) {
         (void)close(sv[1]);
         return r;
@@ -324,9 +172,10 @@ static int relay_attach(struct front_conn *c)
 }
 
 /* The whole request goes to the parser at once: it never waits for bytes. */
-static void relay_pass(struct front_conn *c)
+void relay_pass(struct front_conn *c)
 {
     struct front *f = c->front;
+    list_remove(&c->in_line);
     c->state = RELAY_ANSWER;
     c->taken = false;
     c->deadline = uv_now(f->loop) + f->config.body_ms;
@@ -336,7 +185,7 @@ static void relay_pass(struct front_conn *c)
         relay_refuse(c, 503, "unavailable", "no resources for one more connection");
         return;
     }
-    /* A parser that has closed its end is seen by inner_read(). */
+    /* A parser that has closed its end is seen by relay_inner_read(). */
     (void)relay_write((uv_stream_t *)&c->inner, NULL, c->in.data, c->need);
     buf_consume(&c->in, c->need);
     f->config.fed(f->config.arg);
@@ -365,9 +214,11 @@ static bool relay_head(struct front_conn *c)
 static void relay_advance(struct front_conn *c)
 {
     bool more = c->state == RELAY_HEAD && c->in.len > 0 ? relay_head(c) : c->state == RELAY_BODY;
-    if (more && c->in.len >= c->need)
-        relay_pass(c);
-    else if (c->peer_done && (c->state == RELAY_HEAD || c->state == RELAY_BODY))
+    if (more && c->in.len >= c->need) {
+        c->state = RELAY_READY;
+        c->deadline = 0; /* it has arrived in time */
+        list_append(&c->front->ready, &c->in_line);
+    } else if (c->peer_done && (c->state == RELAY_HEAD || c->state == RELAY_BODY))
         relay_linger(c); /* the rest will never come */
 }
 
@@ -449,14 +300,14 @@ static void outer_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 }
 
 /* When all of an answer has left, the next request may come. */
-static void relay_drained(struct front_conn *c)
+void relay_drained(struct front_conn *c)
 {
     int left = 0;
     if (c->state != RELAY_DRAIN || c->writes > 0)
         return;
     uv_os_fd_t fd;
     if (uv_fileno((uv_handle_t *)&c->inner, &fd) == 0 && ioctl(fd, FIONREAD, &left) == 0 && left)
-        return; /* inner_read() comes */
+        return; /* relay_inner_read() comes */
     if (c->head.oversize) {
         relay_linger(c);
         return;
@@ -540,6 +391,7 @@ void relay_new(struct listener *l, int fd, const struct front_peer *peer)
     c->listener = l;
     c->peer = *peer;
     c->peer.tls = !l->is_unix && f->tls;
+    list_init(&c->in_line);
     buf_init(&c->in, RELAY_IN_MAX);
     c->tls = c->peer.tls ? tls_new(f->tls) : NULL;
     int r =

@@ -18,6 +18,7 @@
 enum relay_state {
     RELAY_HEAD,   /* a head is coming, or nothing */
     RELAY_BODY,   /* its head passed the gate */
+    RELAY_READY,  /* the request is here, and stands in line for the parser */
     RELAY_ANSWER, /* the parser has the request */
     RELAY_DRAIN,  /* the parser is done; the rest of the answer is on its way */
     RELAY_STREAM, /* no parser any more: http/stream.h */
@@ -38,6 +39,9 @@ struct front {
     struct front_config config;
     struct list conns; /* the one that was busy least lately first */
     struct list streams;
+    struct list ready; /* RELAY_READY, in the order of their coming */
+    uv_check_t turn;
+    uv_idle_t awake; /* active while somebody stands in line */
     unsigned count;
     struct listener listeners[FRONT_LISTENERS_MAX];
     size_t listeners_count;
@@ -62,7 +66,8 @@ struct stream {
 };
 
 struct front_conn {
-    struct list link; /* in conns or streams of the front */
+    struct list link;    /* in conns or streams of the front */
+    struct list in_line; /* in `ready` of the front */
     struct front *front;
     struct listener *listener;
     struct front_peer peer;
@@ -96,6 +101,8 @@ struct front_conn {
 /* Takes over `fd`. */
 void relay_new(struct listener *l, int fd, const struct front_peer *peer);
 void relay_close(struct front_conn *c);
+/* Hands its request to the parser: it was the first in line. */
+void relay_pass(struct front_conn *c);
 /* For stream.c. The parser forgets the connection. */
 void relay_stream_begin(struct front_conn *c);
 int relay_stream_send(struct front_conn *c, const char *p, size_t n);

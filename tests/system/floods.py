@@ -144,6 +144,20 @@ FLOODS.update({
     "API: wrong passwords": API + "hit(b'GET /api/queue HTTP/1.1\\r\\nHost: x\\r\\nAuthorization: Basic YTpi\\r\\n\\r\\n')",
     "API: half a header": API + "hit(b'GET /api/queue HTTP/1.1\\r\\nX: ' + b'x' * 8000)",
     "API: not HTTP": API + "hit(b'\\0' * 60000)",
+    # As a load generator does it: connections that stay, each with its next request as soon as it has its answer.
+    "API: logged in": '''
+request = f'GET /api/status HTTP/1.1\\r\\nHost: localhost\\r\\nAuthorization: Bearer {token}\\r\\n\\r\\n'.encode()
+s = selectors.DefaultSelector()
+for i in range(32):
+    c = socket.create_connection(('127.0.0.1', port), 5)
+    c.setblocking(False)
+    c.sendall(request)
+    s.register(c, selectors.EVENT_READ)
+while True:
+    for key, _ in s.select():
+        assert key.fileobj.recv(65536), 'the warden closed it'
+        key.fileobj.sendall(request)
+''',
     "API: healthz": API + "hit(b'GET /healthz HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')",
 })
 REQUEST = wire.v2_request("no", "x")
@@ -192,7 +206,7 @@ class Settled:
 def flooding(w, name):
     """An attacker that floods `w` whenever it is not stopped. Yields its pid, stopped."""
     port = w.api_url.rsplit(":", 1)[1] if "API" in name else 0
-    p = hostile.attacker(f"port = {port}\n" + LOOP + FLOODS[name], w, start_new_session=True)
+    p = hostile.attacker(f"port, token = {port}, {w.token!r}\n" + LOOP + FLOODS[name], w, start_new_session=True)
     try:
         assert p.stdout.readline() == "ready\n", p.communicate()
         os.kill(p.pid, signal.SIGSTOP)

@@ -15,10 +15,17 @@ struct fixture {
     uv_loop_t loop;
     struct front *front;
     struct front_conn *conn;
-    int inner;          /* the parser's end, owned; -1: none */
+    int inner;          /* the parser's end of the newest connection; -1: none */
     bool takes;         /* it understands what it is given */
     const char *answer; /* and says this */
     bool gone;
+    unsigned fed, fed_this_turn, fed_a_turn_max;
+};
+
+struct end {
+    struct fixture *f;
+    struct front_conn *conn;
+    int fd; /* owned */
 };
 
 /* ---- the parser ---- */
@@ -26,21 +33,30 @@ struct fixture {
 static void *attach(void *arg, struct front_conn *c, int fd)
 {
     struct fixture *f = arg;
+    struct end *e = mem_new(struct end);
+    *e = (struct end){f, c, fd};
     f->conn = c;
     f->inner = fd;
-    return f;
+    return e;
 }
 
 static void detach(void *arg, void *attached)
 {
-    struct fixture *f = attached;
-    close(f->inner);
-    f->inner = -1;
+    struct end *e = attached;
+    close(e->fd);
+    if (e->f->inner == e->fd)
+        e->f->inner = -1;
+    free(e);
 }
 
 static void fed(void *arg)
 {
     struct fixture *f = arg;
+    f->fed++;
+    if (++f->fed_this_turn > f->fed_a_turn_max)
+        f->fed_a_turn_max = f->fed_this_turn;
+    if (f->inner < 0)
+        return; /* it is only counted */
     if (f->takes)
         front_taken(f->conn);
     assert_int_equal(send(f->inner, f->answer, strlen(f->answer), MSG_NOSIGNAL), strlen(f->answer));
@@ -84,8 +100,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    front_stop_listening(f->front);
-    front_close(f->front, front_is_gone, f);
+    if (!f->gone) {
+        front_stop_listening(f->front);
+        front_close(f->front, front_is_gone, f);
+    }
     while (uv_run(&f->loop, UV_RUN_ONCE) != 0)
         ;
     assert_true(f->gone);
@@ -110,6 +128,70 @@ static void an_answer_flows_back_untouched(void **state)
     assert_string_equal(buf_str(&out), f->answer);
     buf_done(&out);
     (void)close(fd);
+}
+
+static void turn_begins(uv_prepare_t *p)
+{
+    ((struct fixture *)p->data)->fed_this_turn = 0;
+}
+
+static void run_until_fed(struct fixture *f, unsigned n)
+{
+    for (int i = 0; f->fed < n && i < 10000; i++)
+        (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+    assert_int_equal(f->fed, n);
+}
+
+/* Shims are heard once a turn: a burst of requests must not make one turn of all of them. */
+static void of_many_that_come_at_once_one_passes_in_a_turn(void **state)
+{
+    enum { MANY = 6 };
+    struct fixture *f = *state;
+    int fds[MANY];
+    uv_prepare_t turn = {.data = f};
+    assert_int_equal(uv_prepare_init(&f->loop, &turn), 0);
+    assert_int_equal(uv_prepare_start(&turn, turn_begins), 0);
+    f->takes = true;
+    f->answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+    for (unsigned i = 0; i < MANY; i++) { /* all are accepted, and have no request under way */
+        struct buf out = BUF_INIT(1u << 20);
+        fds[i] = dial_unix(&f->h);
+        assert_int_equal(send(fds[i], REQUEST, strlen(REQUEST), MSG_NOSIGNAL), strlen(REQUEST));
+        assert_false(hear(&f->h, fds[i], &out, "\r\n\r\nx", 1));
+        buf_done(&out);
+    }
+    assert_int_equal(f->fed, MANY);
+    f->inner = -1;
+    f->fed_a_turn_max = 0;
+    for (unsigned i = 0; i < MANY; i++)
+        assert_int_equal(send(fds[i], REQUEST, strlen(REQUEST), MSG_NOSIGNAL), strlen(REQUEST));
+    run_until_fed(f, 2 * MANY);
+    assert_int_equal(f->fed_a_turn_max, 1);
+    for (unsigned i = 0; i < MANY; i++)
+        (void)close(fds[i]);
+    uv_close((uv_handle_t *)&turn, NULL);
+    (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+/* It has not been passed: nobody will answer it. */
+static void who_stands_in_line_when_it_closes_goes_with_it(void **state)
+{
+    struct fixture *f = *state;
+    char byte;
+    int one = dial_unix(&f->h), other = dial_unix(&f->h);
+    f->takes = true;
+    f->answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+    assert_int_equal(send(one, REQUEST, strlen(REQUEST), MSG_NOSIGNAL), strlen(REQUEST));
+    assert_int_equal(send(other, REQUEST, strlen(REQUEST), MSG_NOSIGNAL), strlen(REQUEST));
+    run_until_fed(f, 1);
+    front_stop_listening(f->front);
+    front_close(f->front, front_is_gone, f);
+    while (uv_run(&f->loop, UV_RUN_ONCE) != 0)
+        ;
+    assert_true(f->gone);
+    assert_int_equal(recv(other, &byte, 1, 0), 0);
+    (void)close(one);
+    (void)close(other);
 }
 
 static void a_refusal_that_the_parser_makes_up_becomes_json(void **state)
@@ -167,6 +249,8 @@ int main(void)
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(an_answer_flows_back_untouched),
+        TEST(of_many_that_come_at_once_one_passes_in_a_turn),
+        TEST(who_stands_in_line_when_it_closes_goes_with_it),
         TEST(a_refusal_that_the_parser_makes_up_becomes_json),
         TEST(a_refusal_behind_an_answer_becomes_json_too),
     };
