@@ -281,7 +281,7 @@ _Noreturn static void run_inside(struct child_plan *p)
     if (r < 0)
         fail(p, CHILD_ENTER, -r);
     place_fds(p, &cwd); /* behind what needs descriptors of ours: it may take their numbers */
-    subject_apply_bounds(p->subject, true);
+    subject_apply_bounds(p->subject, ~UINT64_C(0));
     umask((mode_t)p->start->umask);
     become_inside(p, CAP_SYS_ADMIN_BIT);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -310,7 +310,7 @@ _Noreturn void child_run_seated(struct child_plan *p)
     if (r < 0)
         fail(p, CHILD_ENTER, -r);
     place_fds(p, &cwd);
-    subject_apply_bounds(p->subject, true);
+    subject_apply_bounds(p->subject, p->inside->init_status.bounding);
     umask((mode_t)p->start->umask);
     become_inside(p, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -329,7 +329,7 @@ _Noreturn void child_run(struct child_plan *p)
     lead_group(p);
     place_fds(p, &cwd);
     subject_apply_limits(p->subject);
-    subject_apply_bounds(p->subject, p->root);
+    subject_apply_bounds(p->subject, p->root ? ~UINT64_C(0) : 0);
     umask((mode_t)p->start->umask);
     become(p);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

@@ -10,13 +10,16 @@
 #include "mirror/worker.h"
 
 struct crew_member crew[CREW_MAX];
+unsigned crew_top;
 
 bool crew_hire(void)
 {
     struct crew_member *m = NULL;
-    for (unsigned i = 0; i < CREW_MAX && !m; i++)
+    for (unsigned i = 0; i < crew_top && !m; i++)
         if (crew[i].state == CREW_NONE)
             m = &crew[i];
+    if (!m && crew_top < CREW_MAX)
+        m = &crew[crew_top];
     int sv[2];
     if (!m || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
         return false;
@@ -29,13 +32,15 @@ bool crew_hire(void)
         return false;
     }
     *m = (struct crew_member){.state = CREW_IDLE, .pid = pid, .sock = sv[0]};
+    if (m == &crew[crew_top])
+        crew_top++;
     return true;
 }
 
 static struct crew_member *idle(void)
 {
     struct crew_member *m = NULL;
-    for (unsigned i = 0; i < CREW_MAX && (!m || m->seated); i++)
+    for (unsigned i = 0; i < crew_top && (!m || m->seated); i++)
         if (crew[i].state == CREW_IDLE)
             m = &crew[i];
     return m;
@@ -45,7 +50,7 @@ struct crew_member *crew_get_seated(const char *container, unsigned *ret)
 {
     struct crew_member *m = NULL;
     *ret = 0;
-    for (unsigned i = 0; i < CREW_MAX; i++) {
+    for (unsigned i = 0; i < crew_top; i++) {
         if (!crew[i].seated || !cgroup_is_of(crew[i].cgroup, container))
             continue;
         (*ret)++;
@@ -65,7 +70,7 @@ struct crew_member *crew_get(void)
 
 struct crew_member *crew_find(uint64_t job, enum crew_state state)
 {
-    for (unsigned i = 0; i < CREW_MAX; i++)
+    for (unsigned i = 0; i < crew_top; i++)
         if (crew[i].state == state && crew[i].job == job)
             return &crew[i];
     return NULL;
@@ -74,7 +79,7 @@ struct crew_member *crew_find(uint64_t job, enum crew_state state)
 unsigned crew_count(enum crew_state state)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < CREW_MAX; i++)
+    for (unsigned i = 0; i < crew_top; i++)
         n += crew[i].state == state;
     return n;
 }
@@ -90,4 +95,6 @@ void crew_forget(struct crew_member *m)
 {
     close(m->sock);
     *m = (struct crew_member){.state = CREW_NONE};
+    while (crew_top && crew[crew_top - 1].state == CREW_NONE)
+        crew_top--;
 }

@@ -10,7 +10,7 @@
 
 #define CREW_MAX 600
 #define CREW_SPARE 2     /* idle workers to have ready */
-#define CREW_IDLE_MAX 32 /* idle workers to keep after a rush */
+#define CREW_IDLE_MAX 48 /* idle workers to keep after a rush, those with seats among them */
 
 enum crew_state {
     CREW_NONE,
@@ -37,6 +37,7 @@ struct crew_member {
 };
 
 extern struct crew_member crew[CREW_MAX];
+extern unsigned crew_top; /* all from here on are CREW_NONE */
 
 /* An idle one, rather without a seat, or a new one; NULL when there can be no more. */
 struct crew_member *crew_get(void);

@@ -21,9 +21,11 @@
 #include "mirror/tree.h"
 
 #define LOOKUP_MS 1000
-#define LOOKUPS_MAX 64   /* at once, the dying included; the warden has half as many open */
-#define JOBS_MAX 512     /* at once; see has_room() */
-#define SEATS_MAX 8      /* of one container: each counts for its limit of processes */
+#define LOOKUPS_MAX 64 /* at once, the dying included; the warden has half as many open */
+#define JOBS_MAX 512   /* at once; see has_room() */
+#define SEATS_FEW 8    /* of one container: each counts for its limit of processes */
+#define SEATS_MAX 32   /* of one that may have SEATS_PIDS of them */
+#define SEATS_PIDS 512
 #define START_MS 45000   /* more than a worker waits for the shim's descriptors */
 #define RELEASE_MS 20000 /* more than a worker waits for a client that does not read */
 
@@ -113,7 +115,7 @@ static void settle_cgroup(struct crew_member *m)
 /* Seats hold cgroups of containers, of which there are not so many. */
 static void dismiss_seats(void)
 {
-    for (unsigned i = 0; i < CREW_MAX; i++)
+    for (unsigned i = 0; i < crew_top; i++)
         if (crew[i].state == CREW_IDLE && crew[i].seated) {
             settle_cgroup(&crew[i]);
             crew_dismiss(&crew[i]);
@@ -159,12 +161,18 @@ static void remove_cgroup(struct packet *p, unsigned at)
 static bool has_room(uint32_t uid)
 {
     unsigned all = 0, own = 0;
-    for (unsigned i = 0; i < CREW_MAX; i++)
+    for (unsigned i = 0; i < crew_top; i++)
         if (crew[i].state == CREW_JOB) {
             all++;
             own += crew[i].uid == uid;
         }
     return own < JOBS_MAX - all;
+}
+
+/* Whoever runs many commands at once is not to pay for the start of all but a few. */
+static bool may_have_one_more(unsigned seats, pid_t init)
+{
+    return seats < SEATS_FEW || (seats < SEATS_MAX && hierarchy_pids_allow(init, SEATS_PIDS));
 }
 
 static void refuse_start(struct packet *p, bool v1, const char *text)
@@ -188,7 +196,7 @@ static void on_start(struct packet *p)
     char path[HIERARCHY_PATH_MAX];
     bool inside = s.init && cgroups && hierarchy_v2_path((pid_t)s.init, path) == 0;
     bool may_seat = inside && !(s.flags & HELPER_BY_ENGINE);
-    unsigned seats = SEATS_MAX;
+    unsigned seats = SEATS_MAX; /* that its container has */
     struct crew_member *m = room && may_seat ? crew_get_seated(path, &seats) : NULL;
     if (room && !m && (m = crew_get()))
         settle_cgroup(m); /* its seat is elsewhere */
@@ -202,7 +210,7 @@ static void on_start(struct packet *p)
     }
     unsigned own = p->fds_count - attached;
     add_cgroup(p, m, own, inside ? path : NULL);
-    m->seated = m->cgroup && (m->seated || seats < SEATS_MAX);
+    m->seated = m->cgroup && (m->seated || may_have_one_more(seats, (pid_t)s.init));
     if (m->seated)
         p->head.flags |= HELPER_SEAT;
     if (s.init && !m->cgroup && !(s.flags & HELPER_BY_ENGINE)) {
@@ -369,7 +377,7 @@ static void hear_who_is_free(void)
 {
     if (crew_count(CREW_IDLE) > 0)
         return;
-    for (unsigned i = 0; i < CREW_MAX; i++)
+    for (unsigned i = 0; i < crew_top; i++)
         if (crew[i].state == CREW_LOOKUP)
             on_worker(&crew[i]);
 }
@@ -435,7 +443,7 @@ static void overdue(struct crew_member *m)
 static int check_deadlines(void)
 {
     uint64_t now = job_now(), next = UINT64_MAX;
-    for (unsigned i = 0; i < CREW_MAX; i++) {
+    for (unsigned i = 0; i < crew_top; i++) {
         if (!crew[i].deadline)
             continue;
         if (crew[i].deadline <= now)
@@ -450,14 +458,14 @@ static int check_deadlines(void)
 
 static void shut_down(void)
 {
-    for (unsigned i = 0; i < CREW_MAX; i++) {
+    for (unsigned i = 0; i < crew_top; i++) {
         struct crew_member *m = &crew[i];
         if (m->state == CREW_JOB && !m->ended)
             kill_job(m);
         if (m->state != CREW_NONE)
             (void)kill(m->pid, SIGKILL);
     }
-    for (unsigned i = 0; i < CREW_MAX; i++)
+    for (unsigned i = 0; i < crew_top; i++)
         settle_cgroup(&crew[i]);
     cgroup_cleanup();
 }
@@ -488,7 +496,7 @@ static bool turn(int signals)
     bool spare = crew_count(CREW_IDLE) < CREW_SPARE;
     p[0] = (struct pollfd){.fd = control, .events = POLLIN};
     p[1] = (struct pollfd){.fd = signals, .events = POLLIN};
-    for (unsigned i = 0; i < CREW_MAX; i++) {
+    for (unsigned i = 0; i < crew_top; i++) {
         if (crew[i].state == CREW_NONE)
             continue;
         who[n] = &crew[i];

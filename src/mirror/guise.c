@@ -38,13 +38,14 @@ static bool set_fs_ids(uint32_t uid, uint32_t gid)
     return syscall(SYS_setfsgid, NOBODY) == (long)gid && syscall(SYS_setfsuid, NOBODY) == (long)uid;
 }
 
-bool guise_take(const struct helper_peer *peer, const uint32_t *groups)
+bool guise_take(const struct helper_peer *peer, const uint32_t *groups, uint64_t caps)
 {
     if (!know_own() || syscall(SYS_setgroups, peer->groups_count, groups) < 0)
         return false;
-    if (peer->uid == 0 && peer->gid == 0)
-        return true; /* root's capabilities are its command's too */
-    if (set_fs_ids(peer->uid, peer->gid) && (peer->uid == 0 || set_effective(0, 0)))
+    /* The ids first: a change from root to another takes capabilities away, and back gives them. */
+    if (((peer->uid == 0 && peer->gid == 0) || set_fs_ids(peer->uid, peer->gid)) &&
+        set_effective(own.caps[0].effective & (uint32_t)caps,
+                      own.caps[1].effective & (uint32_t)(caps >> 32)))
         return true;
     guise_drop();
     return false;

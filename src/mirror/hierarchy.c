@@ -22,7 +22,7 @@ static char text[TEXT_MAX_];
 
 static bool read_text(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     size_t len = 0;
     ssize_t n = -1;
     if (fd < 0)

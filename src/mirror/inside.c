@@ -40,7 +40,7 @@ static ssize_t read_proc(pid_t pid, const char *what, char *buf, size_t size)
 {
     char path[64];
     proc_path(pid, what, path, sizeof(path));
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
     int err = errno;
     if (fd >= 0)
@@ -78,11 +78,23 @@ bool inside_missing(char *words, size_t size)
 
 /* ---- init ---- */
 
-static int space(pid_t pid, const char *file, struct stat *ret)
+static int look_at(pid_t pid, const char *file, struct stat *ret)
 {
     char path[64];
     proc_path(pid, file, path, sizeof(path));
     return stat(path, ret) < 0 ? -errno : 0;
+}
+
+/* The number of a namespace, of "mnt:[4026531841]": reading the link is half of what looking at
+ * what it leads to costs. 0: it cannot be told. */
+static uint64_t space(pid_t pid, const char *file)
+{
+    char path[64], link[64];
+    proc_path(pid, file, path, sizeof(path));
+    ssize_t n = readlink(path, link, sizeof(link) - 1);
+    link[n > 0 ? n : 0] = 0;
+    const char *number = strchr(link, '[');
+    return number ? phrase_number(number + 1, NULL) : 0;
 }
 
 static bool same(const struct stat *a, const struct stat *b)
@@ -101,24 +113,21 @@ static int refuse(struct phrase *why, const char *a, const char *b, const char *
 /* Namespaces of init against ours, and of the caller against init's. */
 static int compare_spaces(struct inside *in, pid_t caller, enum inside_aim aim, struct phrase *why)
 {
-    static struct stat own[INSIDE_KINDS]; /* do not change */
-    static bool known;
+    static uint64_t own[INSIDE_KINDS]; /* do not change */
     for (int i = 0; i < INSIDE_KINDS; i++) {
-        struct stat init, his;
-        bool fine = known || space(0, kinds[i].file, &own[i]) == 0;
-        if (!fine || space(in->init, kinds[i].file, &init) < 0 ||
-            space(caller, kinds[i].file, &his) < 0)
+        if (!own[i])
+            own[i] = space(0, kinds[i].file);
+        uint64_t his = space(caller, kinds[i].file);
+        in->at[i].ino = space(in->init, kinds[i].file);
+        if (!own[i] || !his || !in->at[i].ino)
             return refuse(why, "its ", kinds[i].words, " namespace cannot be told");
-        if (!same(&init, &his))
+        if (in->at[i].ino != his)
             return refuse(why, "the caller is in another ", kinds[i].words,
                           " namespace than its container: it is in a sandbox of its own, and its "
                           "command would run outside of it");
-        in->at[i].dev = init.st_dev;
-        in->at[i].ino = init.st_ino;
-        if (!same(&init, &own[i]))
+        if (in->at[i].ino != own[i])
             in->spaces |= kinds[i].flag;
     }
-    known = true;
     in->user_space = in->spaces & kinds[KIND_USER].flag;
     if (!(in->spaces & kinds[KIND_MOUNT].flag) || !(in->spaces & kinds[KIND_PID].flag))
         return refuse(why, "its container shares the ",
@@ -133,7 +142,7 @@ static int compare_walls(struct inside *in, pid_t caller_pid, const struct subje
                          enum inside_aim aim, struct phrase *why)
 {
     struct stat init, his;
-    if (space(in->init, "/root", &init) < 0 || space(caller_pid, "/root", &his) < 0)
+    if (look_at(in->init, "/root", &init) < 0 || look_at(caller_pid, "/root", &his) < 0)
         return refuse(why, "its root directory cannot be told", "", "");
     if (!same(&init, &his))
         return refuse(why, "the caller has another root directory than its container", "", "");
@@ -206,8 +215,10 @@ static int read_ids(pid_t pid, const char *what, struct inside_ids *ret)
 /* AppArmor's profile or SELinux' context. A command has to run under it too. */
 static int read_label(pid_t pid, char out[INSIDE_LABEL_MAX])
 {
-    ssize_t n = read_proc(pid, "/attr/current", out, INSIDE_LABEL_MAX);
-    if (n < 0) { /* no such module */
+    static bool no_module; /* which does not change while a kernel runs */
+    ssize_t n = no_module ? -EINVAL : read_proc(pid, "/attr/current", out, INSIDE_LABEL_MAX);
+    if (n < 0) {
+        no_module = no_module || (pid == 0 && n == -EINVAL);
         out[0] = 0;
         return 0;
     }
@@ -273,7 +284,7 @@ int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *
          (r = read_ids(init, "/gid_map", &ret->gids)) < 0))
         phrase_add(why, "its user namespace cannot be read");
     if (r == 0) {
-        ret->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        ret->root = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (ret->root < 0) {
             r = -errno;
             phrase_add(why, "its container's root directory cannot be opened");
@@ -357,6 +368,14 @@ static int enter(const struct inside *in, uint64_t spaces, int proc)
 int inside_enter_files(const struct inside *in, int proc)
 {
     return enter(in, COMPAT_CLONE_NEWUSER | COMPAT_CLONE_NEWNS, proc);
+}
+
+int inside_leave_files(int space, int root, int proc)
+{
+    if (syscall(SYS_setns, space, (unsigned long)COMPAT_CLONE_NEWNS) < 0 || fchdir(root) < 0 ||
+        chroot(".") < 0 || fchdir(proc) < 0)
+        return -errno;
+    return 0;
 }
 
 /* The module applies it at the next exec. AppArmor wants a word before it. */

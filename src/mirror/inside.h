@@ -63,11 +63,14 @@ void inside_close(struct inside *in);
 /* Ids of the host into those of the container, in place. -ERANGE: one has no number in there. */
 int inside_translate(const struct inside *in, struct helper_peer *p, uint8_t *groups_room);
 
-/* ---- in the child ---- */
+/* ---- going in ---- */
 
-/* For a lookup: the user and mount namespaces only, so that nobody in there sees it. Both leave the
- * child in the host's /proc, for paths like "self/fd/3". 0 or negative errno. */
+/* For a lookup: the user and mount namespaces only, so that nobody in there sees it. Both leave us
+ * in the host's /proc, for paths like "self/fd/3". 0 or negative errno. */
 int inside_enter_files(const struct inside *in, int proc);
+/* The way back to the host for a process that is to go on: the mount namespace and the root
+ * directory that it came from. 0 or negative errno. */
+int inside_leave_files(int space, int root, int proc);
 /* For a command or a seat: cgroups, all namespaces; its own children are in the pid namespace. */
 int inside_enter(const struct inside *in, int proc);
 /* The security label that the next exec is to bring; in the host's /proc. */

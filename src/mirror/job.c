@@ -373,9 +373,10 @@ static void list_groups(struct job *j)
 static int without_seat(struct job *j, struct phrase *why)
 {
     int r = inside_open_cgroups(&j->inside, why);
-    return r < 0 ? r
-                 : sieve_read(j->inside.init, j->inside.start_time, j->inside.init_status.filters,
-                              why);
+    if (r == 0)
+        r = sieve_read(j->inside.init, j->inside.start_time, j->inside.init_status.filters, why);
+    j->unseated = r == 0;
+    return r;
 }
 
 /* Its container: walls that changed since the lookup, what its command has to join and to stand
@@ -424,7 +425,7 @@ static bool look_at_caller(struct job *j)
         phrase_add(&w, "/proc/");
         phrase_add_number(&w, (uint64_t)pid);
         phrase_add(&w, "/cwd");
-        j->plan.cwd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        j->plan.cwd = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (j->plan.cwd < 0)
             r = -errno;
     }

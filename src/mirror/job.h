@@ -24,6 +24,7 @@ struct job {
     size_t body_len;
     bool may_seat; /* a seat may be kept for others (seat.h) */
     bool seated;   /* it starts from one */
+    bool unseated; /* cgroups and filters were read of its container, for it alone */
     struct subject subject;
     struct inside inside;   /* its container, when initfd >= 0 */
     struct helper_peer who; /* the caller's ids as they are called in there */

@@ -485,14 +485,28 @@ static void look(void)
     resolve_paths();
 }
 
-/* false: something was refused to the guise, and the answer is void. */
-static bool look_in_guise(bool root, const uint32_t *groups)
+static void come_back(const struct worker *w, bool inside)
 {
-    if (root && !guise_take(&l.ask.peer, groups))
+    if (inside && inside_leave_files(w->space, w->top, w->proc) < 0)
+        worker_leave();
+}
+
+/* false: something was refused to the guise, and the answer is void. */
+static bool look_in_guise(const struct worker *w, const uint32_t *groups)
+{
+    bool inside = l.initfd >= 0;
+    /* On this host root's capabilities are its command's too. */
+    uint64_t caps = inside                ? l.subject.effective & l.subject.bounding
+                    : l.ask.peer.uid == 0 ? ~UINT64_C(0)
+                                          : 0;
+    if ((inside && inside_enter_files(&l.inside, w->proc) < 0) ||
+        (w->root && !guise_take(&l.ask.peer, groups, caps))) {
+        come_back(w, inside);
         return false;
+    }
     way_denied = false;
     look();
-    bool fine = !root || !way_denied;
+    bool fine = !w->root || !way_denied;
     way_done(&l.program);
     way_done(&l.other);
     if (l.ask.flags & HELPER_PEER_V1) {
@@ -500,8 +514,9 @@ static bool look_in_guise(bool root, const uint32_t *groups)
             close(l.cwd_fd);
         l.cwd_fd = -1;
     }
-    if (root)
+    if (w->root)
         guise_drop();
+    come_back(w, inside);
     return fine;
 }
 
@@ -628,8 +643,8 @@ static void find(struct worker *w, int pidfd)
         return;
     for (uint32_t i = 0; i < l.ask.peer.groups_count; i++)
         groups[i] = helper_group(&l.ask.peer, i);
-    /* A container is entered by a child: the worker stays outside. */
-    if (l.initfd < 0 && look_in_guise(w->root, groups))
+    /* Nobody gets out of a user namespace again: a child looks there. */
+    if ((l.initfd < 0 || !l.inside.user_space) && look_in_guise(w, groups))
         return;
     forget_answer();
     look_as_child(w, groups);

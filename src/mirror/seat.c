@@ -105,8 +105,10 @@ static bool settle_down(const struct job *j, pid_t worker)
 {
     int status = -1;
     const struct inside *in = &j->inside;
-    if (inside_enter(in, j->w->proc) < 0 ||
-        sieve_install(in->init, in->start_time, in->init_status.filters) < 0)
+    if (inside_enter(in, j->w->proc) < 0)
+        return false;
+    subject_drop_bounds(~in->init_status.bounding);
+    if (sieve_install(in->init, in->start_time, in->init_status.filters) < 0)
         return false;
     /* Entering may have changed the ids, which clears it. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != worker ||
@@ -181,6 +183,7 @@ static bool same_place(const struct inside *a, const struct inside *b)
 {
     return a->init == b->init && a->start_time == b->start_time && a->spaces == b->spaces &&
            a->init_status.filters == b->init_status.filters &&
+           a->init_status.bounding == b->init_status.bounding &&
            memcmp(a->at, b->at, sizeof(a->at)) == 0;
 }
 
@@ -189,9 +192,9 @@ bool seat_fits(const struct job *j)
     struct stat st;
     if (!seat.pid)
         return false;
-    if (alive() && j->cgroup >= 0 && fstat(j->cgroup, &st) == 0 &&
-        st.st_ino == seat.cgroup.st_ino && st.st_dev == seat.cgroup.st_dev &&
-        same_place(&seat.inside, &j->inside)) {
+    if (alive() && !(j->subject.bounding & ~seat.inside.init_status.bounding) && j->cgroup >= 0 &&
+        fstat(j->cgroup, &st) == 0 && st.st_ino == seat.cgroup.st_ino &&
+        st.st_dev == seat.cgroup.st_dev && same_place(&seat.inside, &j->inside)) {
         if (hierarchy_same(j->inside.init, seat.pid) && cgroup_holds(j->cgroup, seat.pid))
             return true;
     }
@@ -324,8 +327,8 @@ bool seat_keep(struct job *j)
         return true;
     seat_leave();
     if (!may || (hopeless.init == j->inside.init && hopeless.start_time == j->inside.start_time) ||
-        j->inside.tasks_count == 0 || !j->inside.init_status.filters ||
-        cgroup_populated(j->cgroup) || !hierarchy_pids_allow(j->inside.init, PIDS_MIN))
+        !j->unseated || !j->inside.init_status.filters || cgroup_populated(j->cgroup) ||
+        !hierarchy_pids_allow(j->inside.init, PIDS_MIN))
         return false;
     return make(j);
 }

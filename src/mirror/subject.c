@@ -49,17 +49,6 @@ bool subject_alive(int pidfd)
     return pidfd >= 0 && poll(&p, 1, 0) == 0;
 }
 
-static const char *field(const char *text, const char *name)
-{
-    const char *p = strstr(text, name);
-    if (!p)
-        return NULL;
-    p += strlen(name);
-    while (*p == ' ' || *p == '\t')
-        p++;
-    return p;
-}
-
 static uint64_t hex(const char *s)
 {
     uint64_t v = 0;
@@ -73,36 +62,68 @@ static uint64_t hex(const char *s)
     }
 }
 
+enum {
+    LINE_IGN,
+    LINE_CGT,
+    LINE_INH,
+    LINE_PRM,
+    LINE_EFF,
+    LINE_BND,
+    LINE_AMB,
+    LINE_NNP,
+    LINE_SECCOMP,
+    LINE_FILTERS,
+    LINES
+};
+
+/* The values of the lines of /proc/PID/status that we need, in the order in which they stand there;
+ * NULL where there is none. */
+static void find_lines(const char *text, const char *ret[LINES])
+{
+    static const char *const names[LINES] = {
+        [LINE_IGN] = "SigIgn:",      [LINE_CGT] = "SigCgt:",
+        [LINE_INH] = "CapInh:",      [LINE_PRM] = "CapPrm:",
+        [LINE_EFF] = "CapEff:",      [LINE_BND] = "CapBnd:",
+        [LINE_AMB] = "CapAmb:",      [LINE_NNP] = "NoNewPrivs:",
+        [LINE_SECCOMP] = "Seccomp:", [LINE_FILTERS] = "Seccomp_filters:"};
+    int next = 0;
+    /* The name, which a process chooses itself, stands in the first line, its newlines escaped. */
+    for (const char *line = strchr(text, '\n'); line && next < LINES; line = strchr(line, '\n')) {
+        line++;
+        for (int i = next; i < LINES; i++) {
+            size_t n = strlen(names[i]);
+            if (line[0] != names[i][0] || strncmp(line, names[i], n) != 0)
+                continue;
+            ret[i] = line + n + strspn(line + n, " \t");
+            next = i + 1;
+            break;
+        }
+    }
+}
+
 int subject_read_status(pid_t pid, struct subject *ret)
 {
     /* What we need stands behind "Groups:", which are at most 65,536 of up to 11 characters. */
     static char text[1u << 20];
+    const char *at[LINES] = {NULL};
     ssize_t n = read_proc(pid, "/status", text, sizeof(text));
     if (n < 0)
         return (int)n;
-    const char *permitted = field(text, "\nCapPrm:");
-    const char *bounding = field(text, "\nCapBnd:");
-    const char *effective = field(text, "\nCapEff:");
-    const char *inheritable = field(text, "\nCapInh:");
-    const char *ambient = field(text, "\nCapAmb:");
-    const char *ignored = field(text, "\nSigIgn:");
-    const char *caught = field(text, "\nSigCgt:");
-    const char *nnp = field(text, "\nNoNewPrivs:");
-    const char *seccomp = field(text, "\nSeccomp:");
-    const char *filters = field(text, "\nSeccomp_filters:");
-    if (!ignored || !caught || !permitted || !bounding || !effective || !inheritable || !ambient ||
-        !nnp || !seccomp)
-        return -EBADMSG;
-    ret->ignored = hex(ignored);
-    ret->caught = hex(caught);
-    ret->permitted = hex(permitted);
-    ret->bounding = hex(bounding);
-    ret->effective = hex(effective);
-    ret->inheritable = hex(inheritable);
-    ret->ambient = hex(ambient);
-    ret->no_new_privs = *nnp != '0';
-    ret->filters = filters ? (unsigned)phrase_number(filters, NULL) : *seccomp == '2';
-    if (*seccomp == '1')
+    find_lines(text, at);
+    for (int i = 0; i < LINE_FILTERS; i++)
+        if (!at[i])
+            return -EBADMSG;
+    ret->ignored = hex(at[LINE_IGN]);
+    ret->caught = hex(at[LINE_CGT]);
+    ret->permitted = hex(at[LINE_PRM]);
+    ret->bounding = hex(at[LINE_BND]);
+    ret->effective = hex(at[LINE_EFF]);
+    ret->inheritable = hex(at[LINE_INH]);
+    ret->ambient = hex(at[LINE_AMB]);
+    ret->no_new_privs = *at[LINE_NNP] != '0';
+    ret->filters = at[LINE_FILTERS] ? (unsigned)phrase_number(at[LINE_FILTERS], NULL)
+                                    : *at[LINE_SECCOMP] == '2';
+    if (*at[LINE_SECCOMP] == '1')
         ret->filters = 1000;
     return 0;
 }
@@ -138,7 +159,7 @@ static void read_limits_as_text(pid_t pid, struct subject *ret)
 
 void subject_read_limits(pid_t pid, struct subject *ret)
 {
-    for (int i = 0; i < SUBJECT_LIMITS; i++)
+    for (int i = 0; i < SUBJECT_LIMITS && (i == 0 || ret->limit_known[0]); i++)
         ret->limit_known[i] = prlimit(pid, i, NULL, &ret->limits[i]) == 0;
     if (!ret->limit_known[0]) /* of another user, and without CAP_SYS_RESOURCE */
         read_limits_as_text(pid, ret);
@@ -313,12 +334,20 @@ void subject_apply_limits(const struct subject *s)
     apply_limits(s);
 }
 
-void subject_apply_bounds(const struct subject *s, bool root)
+void subject_drop_bounds(uint64_t caps)
 {
-    if (root)
-        for (int cap = 0; cap < 64; cap++)
-            if (!(s->bounding >> cap & 1) && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
-                (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+    for (int cap = 0, has = 1; cap < 64 && has >= 0; cap++) {
+        if (!(caps >> cap & 1))
+            continue;
+        has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0); /* -1: the kernel has no more of them */
+        if (has == 1)
+            (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+    }
+}
+
+void subject_apply_bounds(const struct subject *s, uint64_t have)
+{
+    subject_drop_bounds(have & ~s->bounding);
     if (s->no_new_privs)
         (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }

@@ -39,7 +39,9 @@ void subject_ignore_forwarded(struct subject *s);
 /* In the child, before its ids are changed: ignored signals, limits and priority, as far as the
  * kernel lets us; the number of files only raised, as there is still something to open. */
 void subject_apply_limits(const struct subject *s);
-/* Then, in its user namespace: the bounding set and no_new_privs. */
-void subject_apply_bounds(const struct subject *s, bool root);
+/* Then, in its user namespace: the bounding set, of which we `have` no more than that, and
+ * no_new_privs. */
+void subject_apply_bounds(const struct subject *s, uint64_t have);
+void subject_drop_bounds(uint64_t caps); /* as far as we have them */
 /* Before exec: the number of files. */
 void subject_apply_files(const struct subject *s);

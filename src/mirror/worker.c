@@ -42,7 +42,9 @@ static void setup(struct worker *w, int sock)
     /* Paths like "self/fd/3" work in every mount namespace then. */
     way_own_fds = "self/fd/";
     w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (w->proc < 0 || fchdir(w->proc) < 0)
+    w->space = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    w->top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (w->proc < 0 || w->space < 0 || w->top < 0 || fchdir(w->proc) < 0)
         _exit(1);
 }
 

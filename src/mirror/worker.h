@@ -18,6 +18,9 @@ struct worker {
     int signals; /* signalfd of SIGCHLD, and of what a terminal sends to the leader of its session
                   */
     int proc;    /* O_PATH of the host's /proc, where a worker stands */
+    int space; /* the host's mount namespace, and O_PATH of its root directory: the way back out of
+                  a container */
+    int top;
     bool root;
 };
 /* Both answer by messages; both return true when the worker may be used again. */

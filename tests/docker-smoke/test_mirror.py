@@ -172,6 +172,19 @@ def system_cgroups(pid):
             yield pathlib.Path(mounts[first] + path)
 
 
+def test_a_lookup_has_no_more_rights_than_its_caller(make_container, make_warden):
+    w = make_warden(OPEN.replace("unknown_executable: ask", "unknown_executable: deny"))
+    c = make_container("--tmpfs", "/closed:mode=0700,uid=1234", "--cap-drop", "DAC_OVERRIDE", "--cap-drop", "DAC_READ_SEARCH", user="0", by=w)
+    c.exec("/bin/sh", "-c", "echo 'print(1)' >/closed/x.py", user="1234")
+    read = []
+    for user in ("0", "1234"):
+        assert c.run("python3", "/closed/x.py", user=user).returncode == 126
+        found = w.decisions()[-1]
+        assert found["script"] == "/closed/x.py" and found["decision"] == "deny", found
+        read.append(found["executable"].get("digest"))
+    assert not read[0] and read[1], "a root that may not read it had it read by the helper"
+
+
 def test_scripts_run_by_their_real_path(make_container):
     """As npm: a link in /usr/bin to a script that looks beside itself."""
     c = make_container()

@@ -158,6 +158,9 @@ def test_the_helper_stands_outside_of_every_cgroup_and_namespace(make_warden, ma
         assert c.id not in pathlib.Path(f"/proc/{pid}/cgroup").read_text()
         for kind in ("pid", "mnt", "net", "ipc", "uts"):
             assert os.readlink(f"/proc/{pid}/ns/{kind}") == os.readlink(f"/proc/{w.pid}/ns/{kind}"), kind
+        # a worker that has looked at files in there is back
+        assert os.path.samefile(f"/proc/{pid}/root", f"/proc/{w.pid}/root")
+        assert pid == helpers[0] or os.readlink(f"/proc/{pid}/cwd") == "/proc"
     c.remove()
     p.wait(20)
 

@@ -213,3 +213,34 @@ def test_it_goes_with_the_helper(make_warden, make_container):
     w.stop()
     wait_for(lambda: not os.path.exists(f"/proc/{s}"), 20)
     assert list(pathlib.Path("/sys/fs/cgroup").glob(f"**/*{c.id}*/clawrden-{helper}-*")) == []
+
+
+def sleeper(w, c):
+    """A command that runs in there, from a seat or not: its shim, its pid, its worker's."""
+    before = in_cgroup(c)
+    p = c.popen("sleep", "1000")
+    own = wait_for(lambda: [x for x in in_cgroup(c) if x not in before and os.path.exists(f"/proc/{x}") and
+                            pathlib.Path(f"/proc/{x}/comm").read_text() == "sleep\n" and os.readlink(f"/proc/{x}/exe").endswith("/sleep")], 20)[0]
+    return p, own, int(pathlib.Path(f"/proc/{own}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def test_what_dies_under_a_command_does_not_let_go_of_it(warden, make_container):
+    c = make_container()
+    # the seat that it was started from: the command goes on and can still be killed
+    seat(warden, c)
+    p, own, worker = sleeper(warden, c)
+    assert worker in children(children(warden.pid)[0])
+    for s in seats(warden):
+        os.kill(s, signal.SIGKILL)
+    wait_for(lambda: not seats(warden), 20)
+    assert p.poll() is None and state(own) == "S"
+    warden.cli("kill", "--yes", "--signal", "KILL", warden.decisions()[-1]["id"], check=True)
+    assert p.wait(20) == 137 and not os.path.exists(f"/proc/{own}")
+    # the worker: seat and command die with it, and nothing is left
+    seat(warden, c)
+    p, own, worker = sleeper(warden, c)
+    os.kill(worker, signal.SIGKILL)
+    assert p.wait(20) == 125
+    wait_for(lambda: not os.path.exists(f"/proc/{own}") or state(own) in "ZX", 20)
+    assert c.run("true").returncode == 0
+    assert seat(warden, c)

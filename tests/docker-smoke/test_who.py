@@ -155,10 +155,10 @@ def test_a_forged_cgroup_name_is_no_container(warden, make_container):
     try:
         for d in dirs:
             d.mkdir(parents=True)
-            for f in ("cpuset.cpus", "cpuset.mems"):
+            for f in ("cpuset.cpus", "cpuset.mems"):  # version 1 lets nobody in without; in version 2 empty is the parent's, and the root has none
                 for p in (d.parent.parent, d.parent, d):
-                    if (p / f).exists() and not (p / f).read_text().strip():
-                        (p / f).write_text((h.parent / f).read_text() if False else (p.parent / f).read_text())
+                    if (p.parent / f).exists() and (p / f).exists() and not (p / f).read_text().strip():
+                        (p / f).write_text((p.parent / f).read_text())
         join = " ".join(f"echo $$ > {d}/cgroup.procs;" for d in dirs)
         env = warden.agent_env()
         done = subprocess.run(["/bin/sh", "-c", f"{join} exec {warden.shim('true')}"], env=env, capture_output=True, timeout=30)
