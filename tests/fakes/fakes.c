@@ -708,6 +708,8 @@ void world_stop(struct world *f)
 void world_done(struct world *f)
 {
     world_stop(f);
+    while (fake_jailer_answer(&f->jailer))
+        ; /* as the real one, which forgets nobody who waits for it */
     while (fake_audit_finish(&f->audit, 0))
         ; /* a log calls back whatever became of the one who asked */
     fake_executor_done(&f->executor);
