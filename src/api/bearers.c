@@ -11,7 +11,6 @@
 #include "api/saved.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/access.h"
 
 static void bearers_put_time(struct json_writer *w, const char *key, uint64_t t)
 {
@@ -81,24 +80,6 @@ static bool bearers_read(struct call *c, struct bearers_wish *ret)
     return false;
 }
 
-static int bearers_record(struct call *c, const char *what, const char *name, const char *id,
-                          const char *role, uint64_t expires)
-{
-    struct err err = {""};
-    const struct access_change change = {.what = what,
-                                         .subject = name,
-                                         .subject_id = id,
-                                         .role = role,
-                                         .expires = expires,
-                                         .by = c->who,
-                                         .address = exchange_peer(c->x)->address,
-                                         .request_id = exchange_id(c->x)};
-    int r = access_change(c->api->deps.warden, &change, &err);
-    if (r < 0)
-        call_error(c->x, 503, "unavailable", NULL, "%s", err.text);
-    return r;
-}
-
 void bearers_create(void *arg, struct exchange *x, const char *param)
 {
     struct call *c = arg;
@@ -124,7 +105,12 @@ void bearers_create(void *arg, struct exchange *x, const char *param)
     t->created = c->api->deps.clock->realtime(c->api->deps.clock);
     t->expires = wish.expires;
     (void)snprintf(t->by, sizeof(t->by), "%s", c->who);
-    if (bearers_record(c, "token-created", t->name, t->id, role_name(t->role), t->expires) < 0) {
+    const struct access_change change = {.what = "token-created",
+                                         .subject = t->name,
+                                         .subject_id = t->id,
+                                         .role = role_name(t->role),
+                                         .expires = t->expires};
+    if (!saved_record(c, change)) {
         accounts_remove_token(c->api->accounts, t);
         return;
     }
@@ -154,7 +140,9 @@ void bearers_revoke(void *arg, struct exchange *x, const char *id)
                    "warden, which makes another one");
         return;
     }
-    if (bearers_record(c, "token-revoked", t->name, t->id, NULL, 0) < 0)
+    const struct access_change change = {
+        .what = "token-revoked", .subject = t->name, .subject_id = t->id};
+    if (!saved_record(c, change))
         return;
     _cleanup_buf_ struct buf b = BUF_INIT(8192);
     struct json_writer w = JSON_WRITER(&b);

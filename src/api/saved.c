@@ -5,6 +5,18 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+bool saved_record(struct call *c, struct access_change change)
+{
+    struct err err = {""};
+    change.by = c->who;
+    change.address = exchange_peer(c->x)->address;
+    change.request_id = exchange_id(c->x);
+    if (access_change(c->api->deps.warden, &change, &err) == 0)
+        return true;
+    call_error(c->x, 503, "unavailable", NULL, "%s", err.text);
+    return false;
+}
+
 struct saved {
     struct api *api;
     struct exchange *x; /* a reference */

@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "core/access.h"
 #include "http/passwords.h"
 
 #define USERS_PASSWORD_MIN 10
@@ -41,19 +40,9 @@ void users_list(void *arg, struct exchange *x, const char *param)
     call_json(x, &b);
 }
 
-static int users_record(struct call *c, const char *what, const char *name, const char *role)
+static bool users_record(struct call *c, const char *what, const char *name, const char *role)
 {
-    struct err err = {""};
-    const struct access_change change = {.what = what,
-                                         .subject = name,
-                                         .role = role,
-                                         .by = c->who,
-                                         .address = exchange_peer(c->x)->address,
-                                         .request_id = exchange_id(c->x)};
-    int r = access_change(c->api->deps.warden, &change, &err);
-    if (r < 0)
-        call_error(c->x, 503, "unavailable", NULL, "%s", err.text);
-    return r;
+    return saved_record(c, (struct access_change){.what = what, .subject = name, .role = role});
 }
 
 static void users_reply(struct call *c, const struct account_user *u)
@@ -82,7 +71,7 @@ static void users_add(struct call *c, const struct users_change *ch, const char 
         call_error(c->x, 409, "exists", NULL, "there is a user of this name");
         return;
     }
-    if (users_record(c, "user-added", ch->name, role_name(ch->role)) < 0)
+    if (!users_record(c, "user-added", ch->name, role_name(ch->role)))
         return;
     if (accounts_add_user(c->api->accounts, ch->name, ch->role, encoded, now, &u) < 0)
         call_error(c->x, 409, "too_many", NULL, "there are %d users", ACCOUNTS_USERS_MAX);
@@ -99,7 +88,7 @@ static void users_alter(struct call *c, const struct users_change *ch, const cha
         return;
     }
     enum api_role role = ch->role == API_ROLE_NONE ? u->role : ch->role;
-    if (users_record(c, "user-changed", u->name, role_name(role)) < 0)
+    if (!users_record(c, "user-changed", u->name, role_name(role)))
         return;
     u->role = role;
     u->changed = c->api->deps.clock->realtime(c->api->deps.clock);
@@ -210,7 +199,7 @@ void users_delete(void *arg, struct exchange *x, const char *name)
         call_error(x, 404, "not_found", NULL, "there is no user of this name");
         return;
     }
-    if (users_record(c, "user-deleted", u->name, NULL) < 0)
+    if (!users_record(c, "user-deleted", u->name, NULL))
         return;
     _cleanup_buf_ struct buf b = BUF_INIT(8192);
     struct json_writer w = JSON_WRITER(&b);

@@ -7,11 +7,11 @@
 #include "api/adapters.h"
 #include "api/login.h"
 #include "api/role.h"
+#include "api/saved.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "core/access.h"
 
 #define WEBSESSIONS_ROTATE (10 * 60 * CLOCK_NS_PER_SEC) /* a cookie is used this long */
 #define WEBSESSIONS_OVERLAP (60 * CLOCK_NS_PER_SEC)     /* and the one before it still counts */
@@ -297,7 +297,6 @@ void websessions_revoke(void *arg, struct exchange *x, const char *id)
     struct call *c = arg;
     static const char *const keys[] = {NULL};
     struct web_session *s = NULL;
-    struct err err = {""};
     if (!call_only(c, keys))
         return;
     list_foreach(it, &c->api->websessions->all)
@@ -310,16 +309,10 @@ void websessions_revoke(void *arg, struct exchange *x, const char *id)
         call_error(x, 404, "not_found", NULL, "no session has this id");
         return;
     }
-    const struct access_change change = {.what = "session-revoked",
-                                         .subject = s->who,
-                                         .subject_id = s->id,
-                                         .by = c->who,
-                                         .address = exchange_peer(x)->address,
-                                         .request_id = exchange_id(x)};
-    if (access_change(c->api->deps.warden, &change, &err) < 0) {
-        call_error(x, 503, "unavailable", NULL, "%s", err.text);
+    const struct access_change change = {
+        .what = "session-revoked", .subject = s->who, .subject_id = s->id};
+    if (!saved_record(c, change))
         return;
-    }
     _cleanup_buf_ struct buf b = BUF_INIT(16384);
     struct json_writer w = JSON_WRITER(&b);
     websessions_put(c, &w, s);

@@ -169,8 +169,8 @@ def ask(w):
     c = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     c.connect(str(w.socket))  # waits where the backlog is full, as a shim does
     with wire.Conn.of(c) as c:
-        code, _ = c.send(REQUEST).refusal()
-    assert code == 126
+        code, words = c.send(REQUEST).refusal()
+    assert code == 126, words
     return time.perf_counter() - begin
 
 
