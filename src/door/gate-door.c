@@ -29,6 +29,9 @@ static void arm(struct gate *g)
     if (g->closed)
         return;
     int events = UV_READABLE | (g->wire.out.len > 0 ? UV_WRITABLE : 0);
+    if (events == g->polled)
+        return; /* libuv would leave epoll and come back */
+    g->polled = events;
     (void)uv_poll_start(&g->poll, events, ready);
 }
 

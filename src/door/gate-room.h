@@ -43,6 +43,7 @@ struct gate {
     struct gate_link wire;
     uv_poll_t poll;
     uv_timer_t timer;
+    int polled;  /* the events that are waited for */
     int handles; /* not closed yet */
     bool greeted, closed, magic;
     uint64_t settle_until; /* loop ms: to find out of which container it is */

@@ -108,7 +108,7 @@ static int describe_peer(struct gate *g, int pidfd, struct peer *ret, struct err
     if (r < 0)
         return r;
     /* From its parent on, which is known already. */
-    r = ret->pid != g->pid ? peer_descends(ret->ppid, g->pid) : 0;
+    r = ret->pid != g->pid ? peer_parent_descends(ret, g->pid) : 0;
     if (r > 0)
         return 0;
     return err_set(err, -EPERM, "process %d does not descend from the gate that speaks for it",

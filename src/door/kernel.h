@@ -21,5 +21,6 @@ struct kernel_pidfd_info {
     int32_t exit_code;
 };
 #define KERNEL_PIDFD_INFO_PID (1u << 0)
+#define KERNEL_PIDFD_INFO_CREDS (1u << 1)
 #define KERNEL_PIDFD_INFO_CGROUPID (1u << 2)
 #define KERNEL_PIDFD_GET_INFO _IOWR(0xff, 11, struct kernel_pidfd_info)

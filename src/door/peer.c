@@ -317,7 +317,6 @@ static int read_stat(const struct peer_creds *c, struct peer *p, struct err *err
     p->sid = st.sid;
     p->tty = st.tty;
     p->start_time = st.start_time;
-    read_name(st.ppid, p->parent);
     return 0;
 }
 
@@ -333,18 +332,26 @@ static struct known_cgroup *known_cgroup(uint64_t id)
     return &known_cgroups[id % ARRAY_LEN(known_cgroups)];
 }
 
-/* 0 before Linux 6.13. */
-static uint64_t cgroup_id(int pidfd)
+/* What the kernel tells by a pidfd; `mask` says what of it, nothing before Linux 6.13. */
+static struct kernel_pidfd_info pidfd_info(int pidfd)
 {
-    struct kernel_pidfd_info info = {.mask = KERNEL_PIDFD_INFO_CGROUPID};
-    if (ioctl(pidfd, KERNEL_PIDFD_GET_INFO, &info) < 0 || !(info.mask & KERNEL_PIDFD_INFO_CGROUPID))
-        return 0;
-    return info.cgroupid;
+    struct kernel_pidfd_info info = {.mask = KERNEL_PIDFD_INFO_PID | KERNEL_PIDFD_INFO_CREDS |
+                                             KERNEL_PIDFD_INFO_CGROUPID};
+    if (ioctl(pidfd, KERNEL_PIDFD_GET_INFO, &info) < 0)
+        info.mask = 0;
+    return info;
 }
 
-static int read_cgroup(const struct peer_creds *c, struct peer *p, struct err *err)
+/* 0: not known. */
+static uint64_t cgroup_id(const struct kernel_pidfd_info *info)
 {
-    uint64_t id = cgroup_id(c->pidfd);
+    return info->mask & KERNEL_PIDFD_INFO_CGROUPID ? info->cgroupid : 0;
+}
+
+static int read_cgroup(const struct peer_creds *c, const struct kernel_pidfd_info *info,
+                       struct peer *p, struct err *err)
+{
+    uint64_t id = cgroup_id(info);
     struct known_cgroup *k = known_cgroup(id);
     if (id != 0 && k->id == id) {
         p->cgroup = k->path ? mem_strdup(k->path) : NULL;
@@ -356,7 +363,8 @@ static int read_cgroup(const struct peer_creds *c, struct peer *p, struct err *e
         return err_errno(err, r, "cannot read the cgroup of process %d", (int)c->pid);
     p->cgroup = peer_cgroup_parse(buf_str(&text), text.len);
     /* Had it moved meanwhile, the path could be that of the other. */
-    if (id != 0 && cgroup_id(c->pidfd) == id) {
+    const struct kernel_pidfd_info again = pidfd_info(c->pidfd);
+    if (id != 0 && cgroup_id(&again) == id) {
         free(k->path);
         *k = (struct known_cgroup){.id = id, .path = p->cgroup ? mem_strdup(p->cgroup) : NULL};
     }
@@ -373,11 +381,13 @@ static void forget(struct peer *p)
 int peer_describe(struct peer_creds *c, int fd, struct peer *ret, struct err *err)
 {
     struct peer p = {.pid = c->pid, .uid = c->uid, .gid = c->gid, .pidfd = -1};
+    const struct kernel_pidfd_info info = pidfd_info(c->pidfd);
     int r = read_stat(c, &p, err);
+    read_name(p.ppid, p.parent);
     if (r == 0)
         r = read_groups(c, fd, &p, err);
     if (r == 0)
-        r = read_cgroup(c, &p, err);
+        r = read_cgroup(c, &info, &p, err);
     /* Alive now: the number was its own all the time, and so was what was read. */
     if (r == 0 && !pidfd_alive(c->pidfd))
         r = err_set(err, -ESRCH, "process %d went away while it was asked about", (int)c->pid);
@@ -393,13 +403,12 @@ int peer_describe(struct peer_creds *c, int fd, struct peer *ret, struct err *er
 /* ---- a process that somebody else spoke for ---- */
 
 /* The number that a pidfd pins, in our own pid namespace; before Linux 6.13 from /proc. */
-static pid_t pid_of(int pidfd)
+static pid_t pid_of(int pidfd, const struct kernel_pidfd_info *info)
 {
     char path[64], text[1024];
     int64_t pid = -1;
-    struct kernel_pidfd_info info = {.mask = KERNEL_PIDFD_INFO_PID};
-    if (ioctl(pidfd, KERNEL_PIDFD_GET_INFO, &info) == 0 && (info.mask & KERNEL_PIDFD_INFO_PID))
-        return info.pid > 0 && info.pid == info.tgid ? (pid_t)info.pid : -1;
+    if (info->mask & KERNEL_PIDFD_INFO_PID)
+        return info->pid > 0 && info->pid == info->tgid ? (pid_t)info->pid : -1;
     (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
@@ -420,32 +429,46 @@ static void choose_ids(const struct peer_status *st, struct peer *p)
             p->uid = 0;
 }
 
-static int read_pinned(pid_t pid, int pidfd, struct peer *p, struct err *err)
+/* Its groups are nobody's business: what a gate lets go runs with those that it has. */
+static int read_ids(pid_t pid, const struct kernel_pidfd_info *info, struct peer_status *ret)
 {
+    if (info->mask & KERNEL_PIDFD_INFO_CREDS) {
+        *ret = (struct peer_status){.uid = {info->ruid, info->euid, info->suid, info->fsuid},
+                                    .gid = {info->rgid, info->egid, info->sgid, info->fsgid}};
+        return 0;
+    }
     _cleanup_buf_ struct buf text = BUF_INIT(PROC_TEXT_MAX);
+    int r = read_proc(pid, "status", &text);
+    if (r == 0)
+        r = peer_status_parse(buf_str(&text), text.len, ret);
+    if (r == 0)
+        free(ret->groups);
+    return r;
+}
+
+static int read_pinned(pid_t pid, int pidfd, const struct kernel_pidfd_info *info, struct peer *p,
+                       struct err *err)
+{
     struct peer_creds c = {.pid = pid, .pidfd = pidfd}; /* which stays the caller's */
     struct peer_status st = {.groups = NULL};
     int r = read_stat(&c, p, err);
     if (r < 0)
         return r;
-    r = read_proc(pid, "status", &text);
-    if (r == 0)
-        r = peer_status_parse(buf_str(&text), text.len, &st);
+    r = read_ids(pid, info, &st);
     if (r < 0)
         return err_errno(err, r, "cannot read the ids of process %d", (int)pid);
-    p->groups = st.groups;
-    p->groups_count = st.groups_count;
     choose_ids(&st, p);
-    return read_cgroup(&c, p, err);
+    return read_cgroup(&c, info, p, err);
 }
 
 int peer_pinned(int pidfd, struct peer *ret, struct err *err)
 {
-    pid_t pid = pid_of(pidfd);
+    const struct kernel_pidfd_info info = pidfd_info(pidfd);
+    pid_t pid = pid_of(pidfd, &info);
     struct peer p = {.pid = pid, .pidfd = -1};
     if (pid <= 0)
         return err_set(err, -EBADF, "the gate sent something that names no process we can see");
-    int r = read_pinned(pid, pidfd, &p, err);
+    int r = read_pinned(pid, pidfd, &info, &p, err);
     if (r == 0 && !pidfd_alive(pidfd))
         r = err_set(err, -ESRCH, "process %d went away while it was asked about", (int)pid);
     if (r < 0) {
@@ -457,29 +480,46 @@ int peer_pinned(int pidfd, struct peer *ret, struct err *err)
     return 0;
 }
 
-static int walk_up(pid_t pid, pid_t above)
+/* `name`: takes that of `pid` itself, or NULL. */
+static int walk_up(pid_t pid, pid_t above, char name[16])
 {
     for (int i = 0; i < ANCESTORS_MAX && pid > 0; i++) {
         struct peer_stat st = {.ppid = 0};
-        if (pid == above)
+        if (pid == above) {
+            if (name)
+                read_name(pid, name);
             return 1;
+        }
         if (pid == 1)
             return 0;
         int r = peer_stat_read(pid, &st);
         if (r < 0)
             return r;
+        if (name)
+            (void)snprintf(name, 16, "%.15s", st.comm);
+        name = NULL;
         pid = st.ppid;
     }
     return pid == 0 ? 0 : -ELOOP;
 }
 
 /* One on the way may end while we look: then its children have another parent already. */
+static int walk(pid_t pid, pid_t above, char name[16])
+{
+    int r = walk_up(pid, above, name);
+    for (int i = 1; r < 0 && r != -ELOOP && i < WALKS_MAX; i++)
+        r = walk_up(pid, above, name);
+    return r;
+}
+
 int peer_descends(pid_t pid, pid_t above)
 {
-    int r = walk_up(pid, above);
-    for (int i = 1; r < 0 && r != -ELOOP && i < WALKS_MAX; i++)
-        r = walk_up(pid, above);
-    return r;
+    return walk(pid, above, NULL);
+}
+
+int peer_parent_descends(struct peer *p, pid_t above)
+{
+    return walk(p->ppid, above, p->parent);
 }
 
 /* ---- the API's login by peer credentials ---- */

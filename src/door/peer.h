@@ -37,11 +37,14 @@ int peer_describe(struct peer_creds *c, int fd, struct peer *ret, struct err *er
 
 /* ---- a process that somebody else spoke for ---- */
 
-/* Fills `ret` for the process that `pidfd` pins (taken over when it succeeds), from /proc alone.
+/* Fills `ret` for the process that `pidfd` pins (taken over when it succeeds), as the kernel tells,
+ * without groups and the parent's name.
  * -EBADF with words: not a pidfd, or of a pid namespace that we cannot see into. */
 int peer_pinned(int pidfd, struct peer *ret, struct err *err) MUST_CHECK;
 /* 1 when `pid` is `above` or descends from it, 0 when not, negative when that cannot be told. */
 int peer_descends(pid_t pid, pid_t above);
+/* The same of the parent of `p`, whose name is put into p->parent on the way. */
+int peer_parent_descends(struct peer *p, pid_t above);
 
 /* ---- what it said that may change while it waits ---- */
 

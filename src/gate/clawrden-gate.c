@@ -37,24 +37,55 @@
 #define EVENTS 64
 
 static int epoll = -1, signals = -1, listener = -1;
-static bool listening; /* the listener is polled */
+static bool listening;                 /* the listener is polled */
+static int ends = -1;                  /* an epoll of its own, of what runs */
+static bool patient;                   /* the kernel keeps how a program ended */
+static uint64_t ends_due = UINT64_MAX; /* until then nobody is woken by `ends` */
 
 /* ---- the loop ---- */
 
-enum { KIND_SIGNALS = 1, KIND_LISTENER, KIND_TALK, KIND_FINDER, KIND_JOB };
+enum { KIND_SIGNALS = 1, KIND_LISTENER, KIND_TALK, KIND_FINDER, KIND_ENDS };
 #define TAG(kind, value) ((uint64_t)(kind) << 56 | (uint64_t)(value))
 
 static int watch(int fd, uint32_t events, uint64_t tag)
 {
     struct epoll_event e = {.events = events, .data = {.u64 = tag}};
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) == 0)
+    if (epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &e) == 0)
         return 0;
-    return errno == EEXIST && epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &e) == 0 ? 0 : -errno;
+    return errno == ENOENT && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : -errno;
 }
 
+/* Most programs end soon, and then another starts: its notification wakes us anyway. Only what runs
+ * on is worth a waking of its own when it ends. */
 static int watch_job(int pidfd, uint64_t job)
 {
-    return watch(pidfd, EPOLLIN | EPOLLONESHOT, TAG(KIND_JOB, job));
+    struct epoll_event e = {.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = job}};
+    if (epoll_ctl(ends, EPOLL_CTL_ADD, pidfd, &e) < 0)
+        return -errno;
+    if (patient && ends_due == UINT64_MAX)
+        (void)watch(ends, 0, TAG(KIND_ENDS, 0));
+    if (patient)
+        ends_due = clock_ms() + TALK_LATE_MS;
+    return 0;
+}
+
+static void take_ends(void)
+{
+    struct epoll_event events[EVENTS];
+    int n;
+    do {
+        n = epoll_wait(ends, events, EVENTS, 0);
+        for (int i = 0; i < n; i++)
+            tracer_ended(events[i].data.u64);
+    } while (n == EVENTS);
+}
+
+static void watch_ends(uint64_t now)
+{
+    if (now < ends_due)
+        return;
+    ends_due = UINT64_MAX;
+    (void)watch(ends, EPOLLIN, TAG(KIND_ENDS, 0));
 }
 
 /* Finders come and go; their sockets are few. */
@@ -97,16 +128,20 @@ static bool comes_from_a_process(const struct signalfd_siginfo *s)
 
 static void read_signals(pid_t agent)
 {
-    struct signalfd_siginfo s;
-    while (read(signals, &s, sizeof(s)) == (ssize_t)sizeof(s)) {
-        int signo = (int)s.ssi_signo;
-        if (signo == SIGCHLD ||
-            ((signo == SIGINT || signo == SIGQUIT) && !comes_from_a_process(&s)))
-            continue;
-        if (signo == SIGCONT && still_any())
-            continue; /* it is the warden's to let it go on */
-        (void)kill(agent, signo);
-    }
+    struct signalfd_siginfo s[8];
+    ssize_t n;
+    do {
+        n = read(signals, s, sizeof(s));
+        for (size_t i = 0; n > 0 && i < (size_t)n / sizeof(s[0]); i++) {
+            int signo = (int)s[i].ssi_signo;
+            if (signo == SIGCHLD ||
+                ((signo == SIGINT || signo == SIGQUIT) && !comes_from_a_process(&s[i])))
+                continue;
+            if (signo == SIGCONT && still_any())
+                continue; /* it is the warden's to let it go on */
+            (void)kill(agent, signo);
+        }
+    } while (n == (ssize_t)sizeof(s));
 }
 
 static int dispatch(const struct epoll_event *e, pid_t agent, const char **ret_why)
@@ -117,14 +152,16 @@ static int dispatch(const struct epoll_event *e, pid_t agent, const char **ret_w
         read_signals(agent);
         return 0;
     case KIND_LISTENER:
+        take_ends(); /* their numbers may be used again */
         return (e->events & EPOLLIN) && tracer_can_take() ? tracer_notified(ret_why) : 0;
     case KIND_TALK:
+        take_ends(); /* what it says is not for who has their numbers now */
         return upstream_ready(e->events, ret_why);
     case KIND_FINDER:
         tracer_finder((int)value);
         return 0;
-    case KIND_JOB:
-        tracer_ended(value);
+    case KIND_ENDS:
+        take_ends();
         return 0;
     default:
         return 0;
@@ -136,6 +173,8 @@ static int timeout_ms(void)
     uint64_t next = tracer_next(), again = upstream_next(), now = clock_ms();
     if (again < next)
         next = again;
+    if (ends_due < next)
+        next = ends_due;
     if (next == UINT64_MAX)
         return -1;
     return next <= now ? 0 : (int)(next - now > 60000 ? 60000 : next - now);
@@ -160,8 +199,10 @@ static const char *supervise(pid_t agent)
                 return why ? why : "the gate could not go on";
         if (tracer_reap(&why) < 0)
             return why;
-        tracer_tick(clock_ms());
-        upstream_tick(clock_ms());
+        uint64_t now = clock_ms();
+        tracer_tick(now);
+        upstream_tick(now);
+        watch_ends(now);
     }
     return NULL;
 }
@@ -275,7 +316,10 @@ static void shut_us(void)
 static void open_loop(void)
 {
     epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll < 0 || signals < 0 || watch(signals, EPOLLIN, TAG(KIND_SIGNALS, 0)) < 0 ||
+    ends = epoll_create1(EPOLL_CLOEXEC);
+    patient = procfs_end_lasts();
+    if (epoll < 0 || ends < 0 || watch(ends, EPOLLIN, TAG(KIND_ENDS, 0)) < 0 || signals < 0 ||
+        watch(signals, EPOLLIN, TAG(KIND_SIGNALS, 0)) < 0 ||
         watch(listener, EPOLLIN, TAG(KIND_LISTENER, 0)) < 0 || watch_upstream(talk_fd()) < 0)
         speak_cannot("cannot make an event loop", errno);
     listening = true;
@@ -329,6 +373,7 @@ int main(int argc, char **argv)
         speak_cannot("the agent's process died", 0);
     close(sock);
     const char *why = supervise(agent);
+    take_ends();
     close(listener); /* from here every exec fails */
     end_tree();
     scope_done();

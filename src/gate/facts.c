@@ -564,11 +564,21 @@ static void take_script(const char *called, const char *name, bool searched)
         name_by_script(called, name, &script.st);
 }
 
-/* What was executed is not what the kernel opened, and begins with "#!". */
+static bool among_args(const char *text)
+{
+    const char *arg = l.args.packed;
+    for (uint32_t i = 0; i < l.args.count; i++, arg = pack_next(arg))
+        if (i > 0 && strcmp(arg, text) == 0)
+            return true;
+    return l.args_cut;
+}
+
+/* What was executed is not what the kernel opened, and begins with "#!". Then the kernel has put
+ * its name among the arguments, as it was given (fs/binfmt_script.c, fs/binfmt_misc.c of Linux). */
 static bool called_a_script(const char *called)
 {
     struct script_line ignored;
-    if (l.straight && strcmp(called, l.path) == 0)
+    if ((l.straight && strcmp(called, l.path) == 0) || !among_args(called))
         return false;
     if (!called[0] || (!l.cwd[0] && called[0] != '/') ||
         way_walk(&l.caller, l.cwd_fd, l.cwd[0] ? l.cwd : "/", called, false, &l.other) < 0)

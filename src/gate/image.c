@@ -128,12 +128,12 @@ static int grow(const struct image *m, struct table *t, size_t want)
     t->words = p;
     t->size = next;
     /* The stack may end within the window: what was asked for counts. */
-    while (t->have < next) {
-        ssize_t r = pread(m->mem, t->words + t->have, next - t->have, (off_t)(m->stack + t->have));
-        if (r <= 0)
-            break;
-        t->have += (size_t)r;
-    }
+    size_t before;
+    do {
+        before = t->have;
+        ssize_t r = pread(m->mem, t->words + before, next - before, (off_t)(m->stack + before));
+        t->have += r > 0 ? (size_t)r : 0;
+    } while (t->have > before && t->have < want);
     return t->have >= want ? 0 : -EFAULT;
 }
 
@@ -248,10 +248,10 @@ static int open_mem(pid_t pid)
     phrase_add(&p, "/proc/");
     phrase_add_number(&p, (uint64_t)pid);
     phrase_add(&p, "/mem");
-    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int fd = openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC); /* musl's open() takes another call */
     /* A /proc that is read-only for the tree is so for us: then words are written by ptrace. */
     if (fd < 0 && (errno == EROFS || errno == EACCES))
-        fd = open(path, O_RDONLY | O_CLOEXEC);
+        fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 

@@ -25,7 +25,8 @@ static int read_file(pid_t pid, const char *what, char *text, size_t size)
     phrase_add(&p, "/proc/");
     phrase_add_number(&p, (uint64_t)pid);
     phrase_add(&p, what);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* musl's open() sets the flag of what it has opened once more. */
+    int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     ssize_t n = read(fd, text, size - 1);
@@ -182,6 +183,21 @@ int procfs_end(int pidfd, pid_t pid, int *ret_status)
         (void)sched_yield();
     }
     return -ENODATA;
+}
+
+bool procfs_end_lasts(void)
+{
+    struct uapi_pidfd_info info = {.mask = UAPI_PIDFD_INFO_EXIT};
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    int pidfd = pid < 0 ? -1 : (int)syscall(UAPI_SYS_PIDFD_OPEN, pid, 0u);
+    bool lasts = pid > 0 && waitpid(pid, NULL, 0) == pid && pidfd >= 0 &&
+                 ioctl(pidfd, UAPI_PIDFD_GET_INFO, &info) == 0 &&
+                 (info.mask & UAPI_PIDFD_INFO_EXIT);
+    if (pidfd >= 0)
+        close(pidfd);
+    return lasts;
 }
 
 /* ---- descendants ---- */

@@ -34,6 +34,9 @@ bool procfs_has_fatal_signal(pid_t pid);
 /* How a process that has ended did so, as wait(2) says it. -ENODATA: this kernel does not tell who
  * is not its parent. */
 int procfs_end(int pidfd, pid_t pid, int *ret_status);
+/* Whether the above is told as well when its parent has waited for it (Linux 6.15). Makes a process
+ * to find out. */
+bool procfs_end_lasts(void);
 
 /* What descends from `pid`, without `pid`: parents before their children. Until the next call. */
 struct procfs_child {

@@ -273,11 +273,16 @@ static void a_pidfd_names_its_process(void **state)
     assert_int_equal(p.pid, pid);
     assert_int_equal(p.ppid, getpid());
     assert_int_equal(p.uid, geteuid());
+    assert_int_equal(p.gid, getegid());
     assert_int_equal(p.pidfd, fd);
+    assert_int_equal(peer_parent_descends(&p, getpid()), 1);
+    assert_string_equal(p.parent, program_invocation_short_name);
+    assert_int_equal(peer_parent_descends(&p, getppid()), 1);
+    assert_string_equal(p.parent, program_invocation_short_name);
+    assert_int_equal(peer_parent_descends(&p, pid), 0);
     assert_int_equal(peer_descends(pid, getpid()), 1);
     assert_int_equal(peer_descends(pid, pid), 1);
     assert_int_equal(peer_descends(getpid(), pid), 0);
-    free(p.groups);
     free(p.cgroup);
     kill(pid, SIGKILL);
     assert_int_equal(waitid(P_PID, (id_t)pid, NULL, WEXITED | WNOWAIT), 0);
