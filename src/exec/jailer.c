@@ -18,6 +18,8 @@
 #define LOOK_MS 10
 #define FREEZE_MS 3000 /* for everything in a cgroup to stand still */
 #define DIE_MS 5000
+#define SETTLE_MS 1000
+#define SETTLE_LOOKS 10 /* that agree */
 #define DOOR "door:"
 
 struct jailer_own {
@@ -40,6 +42,8 @@ struct op {
     bool freezes, on;      /* or lets go on */
     bool waits;            /* for another that freezes this one, or lets it go on */
     bool again;            /* the engine is asked for the second time */
+    bool settles;          /* looks whether the engine does late what was given up on */
+    unsigned agreed;       /* looks in a row that found nothing of the kind */
     int signo;             /* of a kill */
     uint64_t grace, until; /* ms */
     struct freezer f;
@@ -172,16 +176,19 @@ static void tell(struct op *o, int result, const char *words)
     o->done = NULL;
     if (done)
         done(o->arg, result, words);
-    else if (result < 0 && result != -ENOENT && result != -EALREADY)
+    else if (result < 0 && result != -ENOENT && result != -EALREADY && !o->settles)
         log_warn(NULL, "container %.20s: %s", o->key, words);
 }
 
 static void freeze_next(struct jailer_own *j, const char *key);
+static void settle_as(struct jailer_own *j, const char *key, bool on);
 
 static void op_end(struct op *o, int result, const char *words)
 {
     list_remove(&o->link);
     uv_close((uv_handle_t *)&o->timer, op_closed);
+    if (o->freezes && (result == 0 || result == -EALREADY))
+        settle_as(o->j, o->key, o->on);
     tell(o, result, words);
     if (o->freezes && !o->j->closing)
         freeze_next(o->j, o->key);
@@ -252,6 +259,92 @@ static void thaw_rest(struct op *o, int result)
     op_end(o, result, "");
 }
 
+/* ---- an engine that is late ---- */
+
+static void freeze(struct jailer *port, const char *key, bool on, op_done *done, void *arg);
+static void on_settling(uv_timer_t *t);
+
+static struct op *find_settling(const struct jailer_own *j, const char *key)
+{
+    list_foreach(it, &j->ops)
+    {
+        struct op *o = list_item(it, struct op, link);
+        if (o->settles && str_eq(o->key, key))
+            return o;
+    }
+    return NULL;
+}
+
+static bool is_ordered(const struct jailer_own *j, const char *key)
+{
+    list_foreach(it, &j->ops)
+    {
+        const struct op *o = list_item(it, struct op, link);
+        if (o->freezes && str_eq(o->key, key))
+            return true;
+    }
+    return false;
+}
+
+/* The last order is the one that counts. */
+static void settle_as(struct jailer_own *j, const char *key, bool on)
+{
+    struct op *o = find_settling(j, key);
+    if (!o)
+        return;
+    o->on = on;
+    o->agreed = 0;
+}
+
+static void settle_later(struct op *o)
+{
+    (void)uv_timer_start(&o->timer, on_settling, SETTLE_MS, 0);
+}
+
+static void settled(void *arg, int result, const char *words)
+{
+    struct op *o = arg;
+    (void)words;
+    if (o->j->closing)
+        return;
+    o->agreed = result == -EALREADY ? o->agreed + 1 : 0;
+    if (result == -ENOENT || o->agreed == SETTLE_LOOKS) {
+        op_end(o, 0, "");
+        return;
+    }
+    if (result == -EIO && !is_ordered(o->j, o->key)) {
+        log_warn(NULL, "container %.12s: the engine did late what was given up on: it is %s again",
+                 o->key, o->on ? "paused" : "let go on");
+        freeze(&o->j->port, o->key, o->on, NULL, NULL);
+    }
+    settle_later(o);
+}
+
+static void on_settling(uv_timer_t *t)
+{
+    struct op *o = t->data;
+    if (is_ordered(o->j, o->key))
+        settle_later(o);
+    else
+        docker_check(o->j->c.engine, o->key, o->on, settled, o);
+}
+
+/* An engine that has not answered in time may carry out all that it was asked once it wakes, and in
+ * another order. So it is looked after for a while. */
+static void settle(struct jailer_own *j, const char *key, bool on)
+{
+    if (find_settling(j, key)) {
+        settle_as(j, key, on);
+        return;
+    }
+    struct op *o = op_new(j, key, NULL, NULL);
+    o->settles = true;
+    o->on = on;
+    settle_later(o);
+}
+
+/* ---- by the engine ---- */
+
 static void engine_froze(void *arg, int result, const char *words);
 
 static void on_refreezing(uv_timer_t *t)
@@ -296,6 +389,7 @@ static void engine_froze(void *arg, int result, const char *words)
         return;
     }
     if (!o->on && !map_get(o->j->by_cgroup, o->key)) {
+        settle(o->j, o->key, true);
         op_end(o, result, words); /* the engine has stopped it, and would go on thinking so */
         return;
     }
@@ -305,6 +399,7 @@ static void engine_froze(void *arg, int result, const char *words)
         (void)map_remove(o->j->by_cgroup, o->key);
     log_warn(NULL, "container %.12s: %s: its cgroup is %s instead", o->key, words,
              o->on ? "frozen" : "let go on");
+    settle(o->j, o->key, o->on);
     freeze_cgroup(o);
 }
 

@@ -243,8 +243,9 @@ class Accounts:
             else:
                 assert ran == 0, what
                 # What is allowed and paused waits in the queue, and may be denied there.
+                # Who goes in the very moment after a yes has no facts any more that could be compared.
                 allowed = {"deny": ("denied",), "ask-denied": TOOL, "ask-expired": ("brief",),
-                           "withdrawn": ("leaver",)}
+                           "withdrawn": ("leaver",), "error": ("leaver",)}
                 assert kind in allowed.get(decision, ()), what
                 assert code == (-9 if decision == "withdrawn" else 126) or (kind, code) == ("leaver", -9), what
 
@@ -257,7 +258,7 @@ class Accounts:
             # A yes that is kept while it is paused can still be taken back by a no.
             assert len(verbs) == 1 or sorted(verbs) == ["approve", "deny"], (id, verbs)
             decision = self.decisions[id]["decision"]
-            gone = self.f.kind[MARK.search(json.dumps(self.decisions[id]["args"]))[0]] == "leaver" and decision == "withdrawn"
+            gone = self.f.kind[MARK.search(json.dumps(self.decisions[id]["args"]))[0]] == "leaver" and decision in ("withdrawn", "error")
             assert decision == ("ask-denied" if "deny" in verbs else "ask-approved") or gone, (self.decisions[id], verbs)
         asked = {i for i, d in self.decisions.items() if d["decision"] in ("ask-approved", "ask-denied")}
         assert asked <= set(taken)
@@ -287,8 +288,8 @@ class Accounts:
             print(f"{kind:16} {len(all):5}  p50 {p50:7.1f}  p90 {p90:7.1f}  p99 {p99:7.1f}  max {all[-1]:7.1f} ms")
 
 
-@pytest.mark.parametrize("times, limit", [# Half a minute, and more where the engine is slow.
-                                          pytest.param(1, 120, id="short", marks=pytest.mark.slow),
+@pytest.mark.parametrize("times, limit", [# Half a minute, and more where the machine is busy.
+                                          pytest.param(1, 150, id="short"),
                                           pytest.param(10, 900, id="long", marks=pytest.mark.slow)])
 def test_two_containers_a_thousand_commands_a_hundred_answers(engine, make_warden, make_container, times, limit):
     seed = int(os.environ.get("CLAWRDEN_FLEET_SEED") or random.SystemRandom().randrange(1 << 32))

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from conftest import OPEN, Container, Engine, system, wait_for
+from conftest import OPEN, Container, Engine, patient, system, wait_for
 from test_mirror import FACTS, facts
+from test_switch import stands_still
 
 
 @pytest.fixture(params=["native", "docker"])
@@ -98,6 +99,44 @@ def test_an_engine_that_dies_and_comes_back(restarting, make_warden):
         fresh.remove()
     finally:
         c.remove()
+
+
+@pytest.mark.slow
+def test_an_engine_killed_while_containers_are_paused(restarting, make_warden):
+    w = make_warden(engine=restarting.socket, mirror="native")
+    one, two = (Container(restarting, w, name=n) for n in ("killed-one", "killed-two"))
+
+    def is_paused(c):
+        return json.loads(restarting.text("inspect", c.id))[0]["State"]["Paused"]
+
+    try:
+        pids = {}
+        for c in (one, two):
+            script = "import subprocess\nsubprocess.run(['/opt/shims/sh', '-c', 'while :; do :; done'])"
+            restarting.docker("exec", "-d", "-u", "1000", *[x for e in c.ENV for x in ("-e", e)], c.id, "/usr/bin/python3", "-c", script)
+            rows = wait_for(lambda: [r for r in json.loads(w.cli("running", "--json", check=True).stdout) if r["container"] == c.name and r["command_pid"]], 30)
+            pids[c.name] = rows[0]["command_pid"]
+        w.cli("pause", "--yes", "--container", "killed-one", check=True)
+        w.cli("panic", "--yes", check=True)
+        restarting.kill()
+        assert all(stands_still(p) for p in pids.values())
+        # What the engine has stopped only it lets go on: that is said, and it stays paused.
+        done = w.cli("resume", "--yes", "--container", "killed-two", timeout=60)
+        assert done.returncode == 1, done
+        restarting.start()
+        wait_for(lambda: w.log().count("the engine answers") >= 2, 30, "the engine is back")
+        assert is_paused(one) and is_paused(two) and all(stands_still(p) for p in pids.values())
+        w.cli("resume", "--yes", "--container", "killed-one", check=True)
+        assert stands_still(pids["killed-one"])  # with everything
+        w.cli("resume", "--yes", "--all", check=True)
+        wait_for(lambda: not any(stands_still(p) for p in pids.values()), 30, "both go on")
+        assert not is_paused(one) and not is_paused(two)
+        begun = time.monotonic()
+        restarting.docker("rm", "-f", one.id, two.id)
+        assert time.monotonic() - begun < patient(30)
+    finally:
+        one.remove()
+        two.remove()
 
 
 def test_a_kill_needs_no_engine(restarting, make_warden):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The kill switch with a real engine, and at doors without one: whole containers, by the engine's word or by cgroups."""
+import contextlib
 import json
 import os
 import pathlib
@@ -38,7 +39,11 @@ def alive(pid):
 
 def processes_in(path):
     """Pids in the cgroup and below, in every hierarchy; a cgroup that systemd has tidied away has none."""
-    return "".join(p.read_text() for d in cgroup_dirs(path) for p in d.rglob("cgroup.procs"))
+    found = ""
+    for p in (p for d in cgroup_dirs(path) for p in d.rglob("cgroup.procs")):
+        with contextlib.suppress(OSError):  # a container's goes when it has ended
+            found += p.read_text()
+    return found
 
 
 def paused(w):
@@ -206,6 +211,27 @@ def test_what_somebody_else_paused_is_not_ours_to_resume(engine, warden, make_co
     engine.docker("unpause", c.id)
 
 
+@pytest.mark.parametrize("what", ["a command", "its container", "everything"])
+def test_removing_what_is_paused_is_never_held_up(engine, warden, make_container, what):
+    """With a command that runs, one that is held by the pause and one that waits for a person."""
+    c = make_container(name="to-remove")
+    p, pid, row = busy(warden, c)
+    asks = c.popen("git", "push")
+    warden.wait_queue()
+    warden.cli("pause", "--yes", *{"a command": [row["id"]], "its container": ["--container", "to-remove"], "everything": ["--all"]}[what], check=True)
+    assert stands_still(pid)
+    begun = time.monotonic()
+    engine.docker("rm", "-f", c.id)
+    assert time.monotonic() - begun < patient(20)
+    for x in (p, asks):
+        x.communicate(timeout=30)
+    assert not alive(pid)
+    wait_for(lambda: not warden.queue() and not json.loads(warden.cli("running", "--json", check=True).stdout), 20, "nothing is left")
+    if what == "everything":
+        warden.cli("resume", "--yes", "--all", check=True)
+    wait_for(lambda: not paused(warden), 20, "what is removed is not paused")
+
+
 # ---- the engine is away ----
 
 def test_an_engine_that_hangs_does_not_disarm_the_switch(engine, make_warden, make_container):
@@ -225,6 +251,28 @@ def test_an_engine_that_hangs_does_not_disarm_the_switch(engine, make_warden, ma
     finally:
         os.kill(daemon, signal.SIGCONT)
     wait_for(lambda: engine.docker("version", check=False).returncode == 0, 60)
+    p.communicate(timeout=60)
+
+
+@pytest.mark.slow
+def test_what_an_engine_does_too_late_is_put_right(engine, make_warden, make_container):
+    """It hears of a pause and of a resume that were given up on, carries both out at once, and in any order."""
+    w = make_warden()
+    c = make_container(by=w, name="late")
+    p, pid, _ = busy(w, c)
+    daemon = int((engine.dir / "pid").read_text())
+    for _ in range(3):
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            w.cli("pause", "--yes", "--container", "late", check=True, timeout=60)
+            w.cli("resume", "--yes", "--container", "late", check=True, timeout=60)
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+        wait_for(lambda: engine.docker("version", check=False).returncode == 0, 60)
+        wait_for(lambda: not state(engine, c)["Paused"] and not stands_still(pid), 30, "it goes on")
+        time.sleep(3)
+        assert not state(engine, c)["Paused"] and not stands_still(pid), w.log()
+    w.cli("kill", "--yes", "--container", "late", "--signal", "KILL", check=True)
     p.communicate(timeout=60)
 
 

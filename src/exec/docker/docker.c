@@ -301,6 +301,12 @@ static void order_looked(void *arg, long status, const char *body, size_t len, c
         order_end(o, -EIO, o->words);
 }
 
+static void order_look(struct order *o)
+{
+    _cleanup_free_ char *path = mem_printf("/containers/%s/json", o->id);
+    client_loop_request(o->d->client, "GET", path, NULL, ANSWER_MS, order_looked, o);
+}
+
 static void order_done(void *arg, long status, const char *body, size_t len, const char *words)
 {
     struct order *o = arg;
@@ -319,17 +325,23 @@ static void order_done(void *arg, long status, const char *body, size_t len, con
                            : NULL;
     (void)snprintf(o->words, sizeof(o->words), "the engine refuses: %.150s",
                    said ? said : "without words");
-    _cleanup_free_ char *path = mem_printf("/containers/%s/json", o->id);
-    client_loop_request(o->d->client, "GET", path, NULL, ANSWER_MS, order_looked, o);
+    order_look(o);
 }
 
-static void order(struct docker *d, const char *id, const char *what, int wants, docker_done *done,
-                  void *arg)
+static struct order *order_new(struct docker *d, const char *id, int wants, docker_done *done,
+                               void *arg)
 {
     size_t n = strlen(id) + 1;
     struct order *o = mem_zalloc(sizeof(*o) + n);
     *o = (struct order){.d = d, .done = done, .arg = arg, .wants = wants};
     memcpy(o->id, id, n);
+    return o;
+}
+
+static void order(struct docker *d, const char *id, const char *what, int wants, docker_done *done,
+                  void *arg)
+{
+    struct order *o = order_new(d, id, wants, done, arg);
     _cleanup_free_ char *path = mem_printf("/containers/%s/%s", id, what);
     client_loop_request(d->client, "POST", path, NULL, ANSWER_MS, order_done, o);
 }
@@ -337,6 +349,11 @@ static void order(struct docker *d, const char *id, const char *what, int wants,
 void docker_pause(struct docker *d, const char *id, bool on, docker_done *done, void *arg)
 {
     order(d, id, on ? "pause" : "unpause", on, done, arg);
+}
+
+void docker_check(struct docker *d, const char *id, bool paused, docker_done *done, void *arg)
+{
+    order_look(order_new(d, id, paused, done, arg));
 }
 
 void docker_kill(struct docker *d, const char *id, int signo, docker_done *done, void *arg)

@@ -33,6 +33,8 @@ void docker_set_doors(struct docker *d, const char *const *dirs, size_t n);
  * container runs; -EAGAIN: the engine does not answer; else negative with its words. */
 typedef void docker_done(void *arg, int result, const char *words);
 void docker_pause(struct docker *d, const char *id, bool on, docker_done *done, void *arg);
+/* Only asks: -EALREADY it is `paused`, -EIO it is not. */
+void docker_check(struct docker *d, const char *id, bool paused, docker_done *done, void *arg);
 void docker_kill(struct docker *d, const char *id, int signo, docker_done *done, void *arg);
 
 /* Looks at this container anew: the census hears what became of it. */
