@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the native mirror costs, against a plain exec in the same container and an exec by the engine's API, in one run.
 
-    python3 tests/docker-smoke/bench.py [ROUNDS]        # prints a table; test_bench.py holds three times these bars
+    python3 tests/docker-smoke/bench.py [ROUNDS]        # prints a table; test_bench.py holds what a loaded machine can meet of it
 """
 import http.client
 import json
@@ -52,14 +52,16 @@ def bulk(path, size):
 
 out = {}
 for name, folder in ways.items():
-    [one(folder + "/true") for _ in range(10)]
+    [one(folder + "/true") for _ in range(5)]
 times = {name: [] for name in ways}
 for _ in range(rounds):
     for name, folder in ways.items():
         times[name].append(one(folder + "/true"))
 out["times"] = times
-out["bulk"] = {name: max(bulk(folder + "/head", big) for _ in range(3)) for name, folder in ways.items()}
-out["many"] = {name: max(many(folder + "/true", at_once * 10, at_once) for _ in range(3)) for name, folder in ways.items()}
+if big:
+    out["bulk"] = {name: bulk(folder + "/head", big) for name, folder in ways.items()}
+if at_once:
+    out["many"] = {name: many(folder + "/true", at_once * 10, at_once) for name, folder in ways.items()}
 print(json.dumps(out))
 """
 
@@ -91,19 +93,30 @@ def percentile(values, p):
     return values[min(len(values) - 1, int(len(values) * p))]
 
 
-def measure(container, socket_path, rounds=300, engine_rounds=30, big=1 << 30, at_once=32):
+def measure(container, socket_path, rounds=300, engine_rounds=30, big=1 << 30, at_once=32, parts=10):
+    """In `parts`, each with some of all ways, the engine's among them: what else the machine does hits all alike."""
     ways = {"plain": "/usr/bin", "mirror": "/opt/shims"}
-    done = container.exec("/usr/bin/python3", "-c", INSIDE, json.dumps(ways), str(rounds), str(big), str(at_once), env=container.ENV,
-                          timeout=900)
-    r = json.loads(done.stdout)
-    r["times"]["engine"] = [engine_exec(socket_path, container.id) for _ in range(engine_rounds)]
-    t = r["times"]
-    plain = statistics.median(t["plain"])
-    r["median"] = {k: statistics.median(v) for k, v in t.items()}
-    r["p99"] = {k: percentile(v, 0.99) for k, v in t.items()}
-    r["ratio"] = {"median": r["median"]["mirror"] / plain, "p99": r["p99"]["mirror"] / r["p99"]["plain"],
+    times, bulk, many = {"plain": [], "mirror": [], "engine": []}, [], []
+    for part in range(parts):
+        also_long = part % 3 == 0
+        done = container.exec("/usr/bin/python3", "-c", INSIDE, json.dumps(ways), str(-(-rounds // parts)), str(big if also_long else 0),
+                              str(at_once if also_long else 0), env=container.ENV, timeout=900)
+        r = json.loads(done.stdout)
+        for k, v in r["times"].items():
+            times[k] += v
+        if also_long:
+            bulk.append(r["bulk"])
+            many.append(r["many"])
+        times["engine"] += [engine_exec(socket_path, container.id) for _ in range(-(-engine_rounds // parts))]
+    r = {"times": times, "median": {k: statistics.median(v) for k, v in times.items()}, "p99": {k: percentile(v, 0.99) for k, v in times.items()},
+         "bulk": {k: statistics.median(x[k] for x in bulk) for k in ways}, "many": {k: statistics.median(x[k] for x in many) for k in ways}}
+    # What it takes while the machine does nothing else: one in ten.
+    low = {k: percentile(v, 0.1) for k, v in times.items()}
+    r["low"] = {"plain": low["mirror"] / low["plain"], "engine": low["engine"] / low["mirror"],
+                "bulk": max(x["mirror"] / x["plain"] for x in bulk), "many": max(x["mirror"] / x["plain"] for x in many)}
+    r["ratio"] = {"median": r["median"]["mirror"] / r["median"]["plain"], "p99": r["p99"]["mirror"] / r["p99"]["plain"],
                   "engine": r["median"]["engine"] / r["median"]["mirror"],
-                  "bulk": r["bulk"]["mirror"] / r["bulk"]["plain"], "many": r["many"]["mirror"] / r["many"]["plain"]}
+                  "bulk": statistics.median(x["mirror"] / x["plain"] for x in bulk), "many": statistics.median(x["mirror"] / x["plain"] for x in many)}
     return r
 
 
@@ -115,6 +128,7 @@ def show(r):
         print(f"{k:8} median {r['median'][k] * 1e3:8.2f} ms   p99 {r['p99'][k] * 1e3:8.2f} ms")
     for k in ("plain", "mirror"):
         print(f"{k:8} 1 GiB {r['bulk'][k] / 1e9:6.2f} GB/s   32 at once {r['many'][k]:8.0f} /s")
+    print("the best tenth: " + ", ".join(f"{k} {v:.2f}" for k, v in r["low"].items()))
     for k, (sign, bar) in BARS.items():
         v = r["ratio"][k]
         print(f"{k:8} {v:6.2f}  (bar {sign} {bar}: {'met' if (v < bar) == (sign == '<') else 'missed'})")
