@@ -81,6 +81,7 @@ def test_the_policy_adds_a_name_while_it_is_mounted(jailed):
     assert c.run("terraform").returncode == 127 and w.decisions()[-1]["command"] == "terraform"
 
 
+@pytest.mark.slow
 def test_it_outlives_a_restart_of_the_warden(jailed):
     w = jailed.warden
     create(w, "tools", "id")
@@ -123,6 +124,7 @@ def test_a_container_gets_what_its_labels_ask_for(engine, jailed):
     assert not (w.state / "jails" / "labelled").exists() and records(w, "deleted")[-1]["container_id"] == c.id
 
 
+@pytest.mark.slow
 def test_containers_that_were_there_before_and_went_meanwhile(jailed):
     w = jailed.warden
     stays = jailed(*ASKS, "clawrden.cmds=id", name="stays", mount="stays")
@@ -138,6 +140,7 @@ def test_containers_that_were_there_before_and_went_meanwhile(jailed):
     assert stays.run("id").returncode == 0
 
 
+@pytest.mark.slow
 def test_an_engine_that_was_away_is_asked_what_went(engine, jailed):
     w = jailed.warden
     jailed(*ASKS, "clawrden.cmds=id", name="away", mount="away")
@@ -204,6 +207,7 @@ def test_what_the_policy_refuses_does_not_run_by_any_path(hardened):
     assert [d["decision"] for d in w.decisions() if d["command"] == "uname"] == ["deny"] * 5
 
 
+@pytest.mark.slow
 def test_nothing_is_covered_twice(hardened):
     w = hardened.warden
     c = hardened()
@@ -258,6 +262,7 @@ def test_root_inside_cannot_undo_it(hardened):
     assert len(w.decisions()) == before + 4
 
 
+@pytest.mark.slow
 def test_the_directory_that_holds_it_does_not_give_it_free(hardened):
     c = hardened(user="0")
     c.exec("sh", "-c", "mv /usr/bin /usr/nib; true", check=False)
@@ -293,6 +298,7 @@ def test_a_mount_of_the_engines_own_over_the_tool_has_no_window(jailed):
     assert b"uid=1000" in done.stdout and len(w.decisions()) == 1, (done, w.log())
 
 
+@pytest.mark.slow
 def test_where_the_engine_starts_commands_nothing_is_covered(engine, make_warden):
     w = make_warden(RULES, mirror="docker")
     c = Container(engine, None, "-v", f"{w.socket.parent}:/run/clawrden:ro", *HARD)
