@@ -40,8 +40,10 @@ static bool find_ours(const char *name, glob_t *ret)
     const char *home = getenv("HOME");
     const char *const patterns[] = {"%s/%s", "%s/run/*/%s", "%s/.local/state/clawrden/%s",
                                     "%s/.local/state/clawrden/run/*/%s"};
+    const char *door = getenv("CLAWRDEN_SOCKET");
+    _cleanup_free_ char *beside = path_dirname(door ? door : ATTACK_DOOR);
     const char *const bases[] = {state, "/var/lib/clawrden", home ? home : "/",
-                                 pw ? pw->pw_dir : "/"};
+                                 pw ? pw->pw_dir : "/", beside};
     memset(ret, 0, sizeof(*ret));
     for (size_t i = 0; i < ARRAY_LEN(bases); i++)
         for (size_t k = 0; k < ARRAY_LEN(patterns); k++) {
@@ -431,7 +433,10 @@ const struct attack_row attack_ways[] = {
     {"others", "files of processes outside, through /proc", see_others, false},
     {"TIOCSTI", "keys into the person's terminal", push_key, false},
     {"terminals", "writing to the person's terminal", other_terminals, true},
-    {"startup", "files that run later, outside", write_startup, false},
+    {.name = "startup",
+     .what = "files that run later, outside",
+     .run = write_startup,
+     .not_entry = true},
     {"remount", "taking the walls off", remount_root, false},
     {"disk", "the disk below the walls", open_disk, false},
     {"cgroup", "leaving for another cgroup", leave_cgroup, false},

@@ -183,7 +183,7 @@ bool attack_copy(struct attack_try *t, const char *from, const char *to)
 
 struct score {
     bool json;
-    const char *mode; /* "namespaces", "landlock" */
+    const char *mode; /* "namespaces", "landlock", "entry point" */
     bool debuggers;   /* the tree was started with --allow-debuggers */
     unsigned refused, holes, absent, unproved, unpromised;
     struct json_writer *w;
@@ -225,7 +225,8 @@ static void wait_for_try(pid_t pid, struct attack_try *t)
 static void count(struct score *s, const struct attack_row *row, const struct attack_trial *trial)
 {
     enum attack_result r = (enum attack_result)trial->result;
-    bool promised = (!row->namespaces_only || str_eq(s->mode, "namespaces")) &&
+    bool promised = (!row->namespaces_only || !str_eq(s->mode, "landlock")) &&
+                    (!row->not_entry || !str_eq(s->mode, "entry point")) &&
                     (!row->not_debuggers || !s->debuggers);
     const char *words = result_words[r];
     if (r == ATTACK_REFUSED && !trial->reached)
@@ -314,9 +315,22 @@ static const char *find_twin(const struct attack_canary *c)
 
 /* ---- inside ---- */
 
+/* A container: the gate is process 1, and a door is in sight, which `clawrden run` shows nobody. */
+static bool entry_point_here(void)
+{
+    _cleanup_buf_ struct buf comm = BUF_INIT(64);
+    struct err err;
+    struct stat st;
+    return fd_read_file("/proc/1/comm", 64, &comm, &err) == 0 &&
+           str_eq(buf_str(&comm), "clawrden-gate\n") && stat(ATTACK_DOOR, &st) == 0 &&
+           S_ISSOCK(st.st_mode);
+}
+
 static const char *mode_here(void)
 {
     struct statvfs v;
+    if (entry_point_here())
+        return "entry point";
     return statvfs("/", &v) == 0 && (v.f_flag & ST_RDONLY) ? "namespaces" : "landlock";
 }
 

@@ -46,11 +46,15 @@ struct attack_try {
     struct attack_trial *trial;
 };
 
+/* Where a prisoner finds its warden. */
+#define ATTACK_DOOR "/var/run/clawrden/warden.sock"
+
 struct attack_row {
     const char *name, *what; /* "path-dots", "by a path with dots" */
     void (*run)(struct attack_try *t);
     bool namespaces_only; /* Landlock alone does not promise it */
     bool not_debuggers;   /* --allow-debuggers does not promise it */
+    bool not_entry;       /* a container's entry point does not: its files are its own */
 };
 
 /* One list a file; each ends with a row without a name. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The modes are kept by a process of its own as well (the keeper): when we are killed it sees our
- * end of a pipe close and puts them back. */
+ * end of a pipe close and puts them back, unless somebody has changed them since: a shell that had
+ * its turn first reads its next line with modes of its own. */
 #include "cli/run-screen.h"
 
 #include <errno.h>
@@ -26,8 +27,8 @@ struct flow {
 };
 
 struct run_screen {
-    int real, other; /* owned; -1 none */
-    struct termios modes;
+    int real, other;                 /* owned; -1 none */
+    struct termios modes, raw_modes; /* as they were, as we make them */
     struct flow in, out;
     bool raw, paused;
     pid_t keeper;
@@ -41,20 +42,27 @@ int run_screen_fd(const struct run_screen *s)
 
 /* ---- the keeper ---- */
 
-static _Noreturn void keep(int pipe_end, int real, const struct termios *modes)
+static bool same_modes(const struct termios *a, const struct termios *b)
+{
+    return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
+           a->c_lflag == b->c_lflag;
+}
+
+static _Noreturn void keep(const struct run_screen *s, int pipe_end)
 {
     char byte;
+    struct termios now;
     sigset_t all;
     (void)setpgid(0, 0); /* what ends our group does not end it */
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, NULL); /* TTOU too: it writes from the background */
-    int high = fcntl(pipe_end, F_DUPFD_CLOEXEC, 8), terminal = fcntl(real, F_DUPFD_CLOEXEC, 8);
+    int high = fcntl(pipe_end, F_DUPFD_CLOEXEC, 8), terminal = fcntl(s->real, F_DUPFD_CLOEXEC, 8);
     (void)dup2(high, 0);
     (void)dup2(terminal, 1);
     (void)syscall(SYS_close_range, 2, ~0U, 0);
     /* A byte means that we left as we should and have put the modes back ourselves. */
-    if (read(0, &byte, 1) == 0)
-        (void)tcsetattr(1, TCSADRAIN, modes);
+    if (read(0, &byte, 1) == 0 && tcgetattr(1, &now) == 0 && same_modes(&now, &s->raw_modes))
+        (void)tcsetattr(1, TCSADRAIN, &s->modes);
     _exit(0);
 }
 
@@ -66,7 +74,7 @@ static int start_keeper(struct run_screen *s, struct err *err)
     s->keeper = fork();
     if (s->keeper == 0) {
         close(ends[1]);
-        keep(ends[0], s->real, &s->modes);
+        keep(s, ends[0]);
     }
     close(ends[0]);
     s->keeper_pipe = ends[1];
@@ -92,11 +100,9 @@ static bool in_foreground(const struct run_screen *s)
 
 static void make_raw(struct run_screen *s)
 {
-    struct termios raw = s->modes;
     if (!in_foreground(s))
         return; /* a job in the background leaves the terminal alone */
-    cfmakeraw(&raw);
-    if (tcsetattr(s->real, TCSADRAIN, &raw) == 0)
+    if (tcsetattr(s->real, TCSADRAIN, &s->raw_modes) == 0)
         s->raw = true;
 }
 
@@ -127,6 +133,8 @@ struct run_screen *run_screen_new(bool std_at[3])
         s->real = fcntl(found, F_DUPFD_CLOEXEC, 3);
     if (s->real < 0 || tcgetattr(s->real, &s->modes) < 0)
         return run_screen_free(s);
+    s->raw_modes = s->modes;
+    cfmakeraw(&s->raw_modes);
     return s;
 }
 

@@ -150,10 +150,10 @@ class Run:
 
 
 class Terminal:
-    """`clawrden run` on a terminal of its own, as under a person's hands."""
+    """`clawrden run`, or `args`, on a terminal of its own, as under a person's hands."""
 
-    def __init__(self, run, *argv, options=None, env=None):
-        args = run.args(argv, dict(options or {}))
+    def __init__(self, run, *argv, options=None, env=None, args=None):
+        args = args or run.args(argv, dict(options or {}))
         self.out = b""
         self.seen = 0
         self.master, slave = pty.openpty()
@@ -197,6 +197,18 @@ class Terminal:
     def close(self):
         os.close(self.master)
         os.close(self.slave)
+
+
+def child(pid, name, fits=lambda p: True):
+    """One of its living children; None: there is none (any more)."""
+    for p in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            status = dict(line.split(":\t", 1) for line in (p / "status").read_text().splitlines() if ":\t" in line)
+            if int(status["PPid"]) == pid and status["Name"] == name and not status["State"].startswith("Z") and fits(p):
+                return int(p.name)
+        except OSError:
+            continue
+    return None
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """clawrden run: an agent on this machine, governed, seen from outside and from inside."""
+import contextlib
+import ctypes
 import json
 import os
 import pathlib
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +20,7 @@ import time
 import pytest
 
 from conftest import AGENT_UID, BIN, needs_root, wait_for
-from runs import POLICY, any_run, make_run, make_terminal  # noqa: F401: fixtures
+from runs import POLICY, any_run, child, make_run, make_terminal  # noqa: F401: fixtures
 
 TRY = 'try() { if ( : >"$1" ) 2>/dev/null; then echo "wrote $1"; else echo "refused $1"; fi; }; '
 
@@ -441,21 +444,11 @@ def test_when_run_is_killed_nothing_is_left(any_run):
     wait_for(lambda: any_run.cli("status").returncode == 3, 20, "its warden has ended")
 
 
-def child_of(pid, name):
-    for p in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if name in (p / "comm").read_text() and f"PPid:\t{pid}\n" in (p / "status").read_text():
-                return int(p.name)
-        except OSError:
-            continue
-    return None
-
-
 @pytest.mark.parametrize("who", ["clawrden-warden", "clawrden-gate"])
 def test_when_a_part_is_killed_the_tree_ends(any_run, who):
     p = any_run.popen("sh", "-c", "echo ready; (setsid sleep 300 &); while :; do date >last; sleep 0.1; done")
     assert p.stdout.readline() == b"ready\n"
-    os.kill(wait_for(lambda: child_of(p.pid, who[:15]), 10), signal.SIGKILL)
+    os.kill(wait_for(lambda: child(p.pid, who[:15]), 10), signal.SIGKILL)
     code = p.wait(30)
     assert code == (125 if who == "clawrden-warden" else 128 + signal.SIGKILL), p.stderr.read()
     wait_for(lambda: not any_run.left(), 10, "the tree has ended")
@@ -472,6 +465,38 @@ def test_the_terminals_modes_come_back(any_run, make_terminal, signo):
     os.kill(t.pid(), signo)
     t.process.wait(20)
     wait_for(lambda: termios.tcgetattr(t.slave) == before, 5, "the modes are back")
+
+
+@contextlib.contextmanager
+def held(pid):
+    """Traced and stopped: SIGSTOP would be undone, as the kernel continues what is left of an orphaned group."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    for request in (0x4206, 0x4207):  # PTRACE_SEIZE, PTRACE_INTERRUPT
+        assert ptrace(request, pid, None, None) == 0, os.strerror(ctypes.get_errno())
+    os.waitpid(pid, 0x40000000)  # __WALL
+    yield
+    assert ptrace(17, pid, None, None) == 0  # PTRACE_DETACH
+
+
+@needs_root
+def test_modes_that_a_shell_has_made_its_own_stay(any_run, make_terminal):
+    """A shell that reads its next line before the keeper of the modes has its turn is not taken out of its line editor."""
+    command = shlex.join(any_run.args(["sh", "-c", "echo rea''dy; exec sleep 300"], {}))
+    t = make_terminal(any_run, env={"PS1": "prompt> "}, args=["/bin/bash", "--norc", "--noprofile", "-i"])
+    t.expect(b"prompt> ")
+    before = termios.tcgetattr(t.slave)
+    t.type(command.encode() + b"\r")
+    t.expect(b"ready")
+    pid = child(t.pid(), "clawrden")
+    keeper = wait_for(lambda: child(pid, "clawrden", lambda p: os.listdir(p / "fd") == ["0", "1"]), 5, "no keeper")
+    wait_for(lambda: termios.tcgetattr(t.slave)[3] & termios.ISIG == 0, 5, "the modes have changed")
+    with held(keeper):
+        os.kill(pid, signal.SIGKILL)
+        t.expect(b"prompt> ")
+        wait_for(lambda: termios.tcgetattr(t.slave) == before, 5, "the shell edits its line")
+    wait_for(lambda: not os.path.exists(f"/proc/{keeper}"), 10, "the keeper has ended")
+    assert termios.tcgetattr(t.slave) == before
 
 
 # ---- weaker hosts ----
