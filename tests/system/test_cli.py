@@ -527,6 +527,23 @@ def test_on_a_terminal_kill_asks(warden):
         assert p.wait(10) == -15
 
 
+@pytest.mark.parametrize("args, asks", [(["pause", "--all"], "pause?"), (["panic"], "pause everything?"), (["resume", "--all"], "let go on?")])
+def test_on_a_terminal_the_kill_switch_asks(warden, args, asks):
+    resume = args[0] == "resume"
+    if resume:
+        warden.cli("panic", "--yes", check=True)
+    for answer, status, changed in (("n", 1, False), ("y", 0, True)):
+        t = terminal(warden, *args)
+        t.wait_for(f"{asks} [y/N]")
+        assert "everything: every governed container" in t.seen
+        t.send(answer + "\n")
+        assert t.end() == status
+        paused = json.loads(warden.cli("status", "--json", check=True).stdout)["paused"] != []
+        assert paused == (resume != changed)
+    done = warden.cli(*args)  # elsewhere nobody can be asked
+    assert done.returncode == 2 and "needs --yes" in done.stderr, done
+
+
 def history(w, *args):
     return json.loads(w.cli("history", "--json", *args, check=True).stdout)
 
