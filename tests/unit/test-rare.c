@@ -84,8 +84,8 @@ static void put_row(struct fixture *f, struct ingest *g, unsigned n)
 static void make_rows(struct fixture *f, const char *path)
 {
     struct err err = {""};
-    struct sqlite3 *db;
-    struct ingest *g;
+    struct sqlite3 *db = NULL;
+    struct ingest *g = NULL;
     if (db_open(path, &db, &err) < 0 || ingest_new(db, &g, &err) < 0)
         fail_msg("%s", err.text);
     for (unsigned n = 0; n < ROWS; n++) { /* in several segments of the index */
