@@ -54,7 +54,7 @@ export function makeCard(group, answer) {
   const act = may("approver") ? h("div", {class: "act"}, comment, h("div", {class: "pair"}, deny, approve)) : h("p", {class: "help"}, "Answering needs the role approver.");
   const title = h("h2", {class: "sr"}, "Request: ", name(r.command));
   card.element = h("li", {class: "card" + (danger ? " dangerous" : ""), tabindex: "-1"}, title,
-    h("div", {class: "card-top"}, count, danger ? h("span", {class: "tag bad"}, `Careful: ${danger}`) : null, h("span", {class: "grow"}), age, due),
+    h("div", {class: "card-top"}, count, danger ? h("span", {class: "tag bad"}, `Careful: ${danger}`) : null, age, due),
     bar, h("div", {class: "cmd-box", tabindex: "0", role: "region", "aria-label": "The command"}, line(r)), facts(r), said, h("div", {class: "foot"}, act, end), details(r));
   const total = group[0].due === null ? 0 : group[0].due - group[0].since;
   let out = false; // another's answer is under way

@@ -22,6 +22,7 @@ function label(code) {
 export function visible(v) {
   const bytes = bytesOf(v);
   if (bytes) return [...bytes].map((b) => b > 0x20 && b < 0x7f ? String.fromCharCode(b) : h("span", {class: "ch"}, "\\x" + b.toString(16).padStart(2, "0")));
+  if (!ODD.test(v)) return [v];
   const out = [];
   let run = "", odd = "";
   const flush = () => {

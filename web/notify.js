@@ -4,7 +4,7 @@ import {on, waiting, waitingCount} from "./state.js";
 import {plainText} from "./command.js";
 
 const KEY = "clawrden-notify";
-let page = "Queue", known = null;
+let page = "Queue";
 
 export function title(name) {
   page = name;
@@ -27,20 +27,13 @@ export async function want(yes) {
 }
 
 export function start() {
-  on((kinds) => {
+  on((kinds, came) => {
     if (!kinds.has("queue")) return;
     draw();
-    const now = new Set();
-    let news = null, count = 0;
-    for (const [id, w] of waiting) {
-      if (w.over) continue;
-      now.add(id);
-      if (known && !known.has(id)) { news = w.r; count++; }
-    }
-    known = now;
-    if (!news || !document.hidden || !wanted()) return;
+    const open = came.filter((r) => waiting.has(r.id) && !waiting.get(r.id).over);
+    if (!open.length || !document.hidden || !wanted()) return;
     // What is asked may be secret, and a lock screen is public: the command's name only.
-    const n = new Notification(count > 1 ? `${count} requests wait` : `${plainText(news.command)} waits for you`, {tag: "clawrden", icon: "/assets/icon.svg"});
+    const n = new Notification(open.length > 1 ? `${open.length} requests wait` : `${plainText(open[0].command)} waits for you`, {tag: "clawrden", icon: "/assets/icon.svg"});
     n.onclick = () => { focus(); location.hash = "#/queue"; n.close(); };
   });
 }

@@ -2,12 +2,13 @@
 // What was: filters that live in the address, pages, export, and each request's whole story.
 import {get, query} from "./api.js";
 import {line, name} from "./command.js";
-import {fill, h, text} from "./dom.js";
+import {fill, h} from "./dom.js";
 import {empty, head, loading, refused} from "./states.js";
 import {story} from "./story.js";
 import {clock, short} from "./time.js";
 
-const PAGE = 100;
+const PAGE = 50;
+const KEPT = 200; // rows in the page at a time, however many are asked for
 const DECISIONS = ["allow", "deny", "ask-approved", "ask-denied", "ask-expired", "withdrawn", "limited", "error", "interrupted"];
 const FIELDS = [["text", "Words in the command", "push origin"], ["command", "Command", "git"], ["decision", "Decision", null], ["container", "Container", ""], ["rule", "Rule", ""], ["approver", "Approver", ""], ["uid", "Uid", ""],
   ["exit_code", "Exit code", ""], ["signal", "Signal", ""], ["arg", "An argument is", ""], ["since", "Since", "2026-01-31T08:15:00Z"], ["until", "Until", "2026-01-31T18:00:00Z"], ["id", "Request", ""]];
@@ -25,7 +26,8 @@ export function open(main, params) {
   const values = Object.fromEntries(FIELDS.map(([k]) => [k, params.get(k) || ""]));
   const body = h("tbody");
   const note = h("div", null, loading());
-  const more = h("button", {class: "btn wide", hidden: true}, "Show older");
+  const more = h("button", {class: "btn", hidden: true}, "Show older");
+  const newest = h("button", {class: "btn", hidden: true, onclick: () => { start(); scrollTo(0, 0); }}, "Back to the newest");
   const table = h("div", {class: "scroll", hidden: true, tabindex: "0", role: "region", "aria-label": "History"}, h("table", null,
     h("thead", null, h("tr", null, ["When", "Command", "Where", "Decision", "By", "End", "Ran"].map((t, i) => h("th", {scope: "col", class: i === 6 ? "num" : "tight"}, t)))), body));
   let next = null, turn = 0;
@@ -43,7 +45,7 @@ export function open(main, params) {
     else location.hash = `#/history${q}`;
   });
   const exports = ["csv", "json", "jsonl"].map((f) => h("a", {class: "btn linkbtn", href: `/api/history/export${query({...values, format: f})}`, download: `clawrden-history.${f}`}, f.toUpperCase()));
-  fill(main, head("History", "Every decision and every end, as the audit log has them.", h("span", {class: "help"}, "Export"), exports), form, note, table, more);
+  fill(main, head("History", "Every decision and every end, as the audit log has them.", h("span", {class: "help"}, "Export"), exports), form, note, table, h("div", {class: "row pager"}, newest, more));
 
   function row(r) {
     const button = h("button", {class: "btn quiet when", "aria-expanded": "false", title: "the whole story"}, clock(r.time));
@@ -52,7 +54,7 @@ export function open(main, params) {
     let told = null;
     button.addEventListener("click", () => {
       if (told) told.remove();
-      told = told ? null : h("tr", {class: "story"}, h("td", {colspan: "7"}, story(r)));
+      told = told ? null : h("tr", {class: "story"}, h("td", {colspan: "7"}, story(r.id)));
       if (told) tr.after(told);
       button.setAttribute("aria-expanded", String(!!told));
     });
@@ -66,7 +68,12 @@ export function open(main, params) {
       const said = await get(`/api/history${query({...values, limit: PAGE, cursor})}`);
       if (mine !== turn) return;
       if (!cursor) fill(body);
+      if (!cursor) newest.hidden = true;
       body.append(...said.history.map(row));
+      while (body.childElementCount > KEPT) {
+        body.firstChild.remove();
+        newest.hidden = false;
+      }
       next = said.next;
       fill(note, body.childElementCount ? null : empty("Nothing fits", "No decision on record fits these filters."));
       table.hidden = !body.childElementCount;
@@ -79,7 +86,6 @@ export function open(main, params) {
   }
   const start = () => page(null);
   more.addEventListener("click", () => page(next));
-  text(more, "Show older");
   start();
   return () => { turn++; };
 }

@@ -6,15 +6,17 @@ import {fill, h, keyed, text} from "./dom.js";
 import {plainText} from "./command.js";
 import * as keys from "./keys.js";
 import * as notify from "./notify.js";
-import {clearOver, link, load, may, on, waiting, waitingCount} from "./state.js";
+import {changed, clearOver, link, load, may, on, waiting, waitingCount} from "./state.js";
 import {empty, head, loading, refused} from "./states.js";
 import {everyTick} from "./time.js";
 import {failed, toast} from "./toast.js";
 
-const STEP = 40; // cards drawn at a time
+const WINDOW = 20; // cards in the page at a time, however many wait
+const AT_ONCE = 4; // cards made between two frames, or a finger would wait for them
+const OPTIONS = 100;
 const SEEN_MS = 400; // what came into a card a blink ago was not read
 
-const groupKey = (r) => r.digest ? [r.digest, r.uid, r.container, r.rule, r.trust].join("\u0001") : r.id;
+const groupKey = (r) => r.digest ? [r.digest, r.uid, plainText(r.container), plainText(r.rule), r.trust].join("\u0001") : r.id;
 
 function groups(filter) {
   const found = new Map();
@@ -24,8 +26,8 @@ function groups(filter) {
     if (filter.container && (plainText(w.r.container) || "the host") !== filter.container) continue;
     if (filter.rule && (plainText(w.r.rule) || "no rule") !== filter.rule) continue;
     // What is over stays with those it was shown with, and never takes in what comes later.
-    const key = groupKey(w.r) + (w.over ? "\u0001" + w.over.kind : "");
-    if (w.over && !w.shownAt) continue; // never seen: nothing to say
+    w.key = w.key || groupKey(w.r);
+    const key = w.over ? `${w.key}\u0001${w.over.kind}` : w.key;
     const g = found.get(key);
     if (g) g.push(w);
     else found.set(key, [w]);
@@ -36,19 +38,22 @@ function groups(filter) {
 export function open(main, params) {
   const filter = {command: params.get("command") || "", container: params.get("container") || "", rule: params.get("rule") || ""};
   const list = h("ol", {class: "cards", "aria-label": "Requests that wait"});
-  const more = h("button", {class: "btn wide", hidden: true});
+  const more = h("button", {class: "btn", hidden: true});
+  const first = h("button", {class: "btn", hidden: true});
+  const place = h("span", {class: "help", role: "status"});
   const none = h("div");
   const tidy = h("button", {class: "btn quiet", hidden: true, onclick: clearOver});
   const bar = h("div", {class: "filters", role: "group", "aria-label": "Filters"});
   const cards = new Map();
-  let limit = STEP;
+  let next = "";
+  let from = ""; // the id that the window begins at: what ends or comes before it moves nothing
 
   const selects = Object.fromEntries(Object.keys(filter).map((name) => {
     const s = h("select", {"aria-label": `Filter by ${name}`, onchange: () => {
       filter[name] = s.value;
       const q = new URLSearchParams(Object.entries(filter).filter(([, v]) => v)).toString();
       history.replaceState(null, "", `#/queue${q ? "?" + q : ""}`);
-      limit = STEP;
+      from = "";
       draw();
     }});
     return [name, s];
@@ -60,13 +65,13 @@ export function open(main, params) {
     text(bell, notify.wanted() ? "Notifications on" : "Notify me");
   }}, notify.wanted() ? "Notifications on" : "Notify me");
   const help = h("button", {class: "btn quiet keys-help", onclick: keys.showHelp}, "Shortcuts ", h("kbd", null, "?"));
-  fill(main, head("Queue", may("approver") ? "What agents want to run and the policy leaves to you." : "What agents want to run. Your role may look, not answer.", tidy, bell, help), bar, none, list, more);
+  fill(main, head("Queue", may("approver") ? "What agents want to run and the policy leaves to you." : "What agents want to run. Your role may look, not answer.", tidy, bell, help), bar, none, list, h("div", {class: "row pager"}, first, more, place));
 
   function options(select, name, values) {
-    const wanted = ["", ...new Set(filter[name] ? [...values, filter[name]] : values)].sort();
+    const wanted = ["", ...[...new Set(filter[name] ? [filter[name], ...values] : values)].slice(0, OPTIONS).sort()];
     if (select.dataset.options === wanted.join("\u0001")) return;
     select.dataset.options = wanted.join("\u0001");
-    fill(select, wanted.map((v) => h("option", {value: v}, v ? v : `Every ${name}`)));
+    fill(select, wanted.map((v) => h("option", {value: v}, v || `${name[0].toUpperCase()}${name.slice(1)}`)));
     select.value = filter[name];
   }
 
@@ -100,25 +105,33 @@ export function open(main, params) {
     options(selects.rule, "rule", open.map((w) => plainText(w.r.rule) || "no rule"));
     const found = groups(filter);
     // A card keeps its place when what it shows is over: its key is that of its first request, and of what an answer is bound to.
-    const rows = [...found.values()].slice(0, limit).map((g) => [`${g[0].r.id} ${g[0].r.digest || ""}`, g]);
-    keyed(list, rows.map(([key, g]) => [key, () => {
+    const all = [...found.values()];
+    const at = Math.max(0, from ? all.findIndex((g) => g[0].r.id >= from) : 0);
+    const rows = all.slice(at, at + WINDOW).map((g) => [`${g[0].r.id} ${g[0].r.digest || ""}`, g]);
+    let budget = AT_ONCE;
+    const drawn = rows.filter(([key]) => cards.has(key) || budget-- > 0);
+    if (drawn.length < rows.length) changed("queue");
+    keyed(list, drawn.map(([key, g]) => [key, () => {
       const card = makeCard(g, answer);
       cards.set(key, card);
       return card.element;
     }]));
     const there = new Set(rows.map(([key]) => key));
     for (const key of cards.keys()) if (!there.has(key)) cards.delete(key);
-    for (const [key, g] of rows) {
+    for (const [key, g] of drawn) {
       cards.get(key).update(g);
       if (!document.hidden) for (const w of g) w.shownAt = w.shownAt || start;
     }
-    const left = found.size - rows.length;
+    const left = all.length - at - rows.length;
+    next = left > 0 ? all[at + WINDOW][0].r.id : "";
     more.hidden = left <= 0;
-    text(more, `Show more (${left} further)`);
+    text(more, `Next ${Math.min(WINDOW, left)}`);
+    first.hidden = at === 0;
+    text(first, "Back to the oldest");
+    text(place, left > 0 || at > 0 ? `${at + 1} to ${at + rows.length} of ${all.length}` : "");
     const over = waiting.size - open.length;
     tidy.hidden = over === 0;
     text(tidy, `Clear ${over} finished`);
-    bar.hidden = open.length === 0 && !filter.command && !filter.container && !filter.rule;
     if (rows.length) fill(none);
     else if (link.error) fill(none, refused(link.error, load));
     else if (!link.loaded) fill(none, loading());
@@ -126,7 +139,14 @@ export function open(main, params) {
     else fill(none, empty("Nothing waits", "New requests appear here by themselves. What the policy allows or denies does not come here: see History."));
   }
 
-  more.addEventListener("click", () => { limit += STEP; draw(); });
+  function turn(to) {
+    from = to;
+    draw();
+    (list.firstChild || main).focus({preventScroll: true});
+    scrollTo(0, 0);
+  }
+  more.addEventListener("click", () => turn(next));
+  first.addEventListener("click", () => turn(""));
   const off = on((kinds) => { if (kinds.has("queue") || kinds.has("link")) draw(); });
   const stop = everyTick(() => { for (const c of cards.values()) c.tick(); });
   const unbind = keys.bind(list, cards);

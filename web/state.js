@@ -9,38 +9,45 @@ export const may = (role) => ROLES.indexOf(me.role) >= ROLES.indexOf(role);
 // id -> {r: the request, due: ms of performance.now() or null, since, shownAt, over: null or {kind, words, at}}
 export const waiting = new Map();
 export const running = new Map(); // id -> {r, startedAt: Date ms}
+const gone = new Set(); // ids of `waiting` that are over, the oldest end first
 export const link = {state: "connecting", loaded: false, error: null};
 
 const listeners = new Set();
 const told = new Set();
-let scheduled = false;
+let scheduled = false, news = [], notBefore = 0;
 
 export function on(fn) {
   listeners.add(fn);
   return () => listeners.delete(fn);
 }
 
-// Many events between two frames are one drawing.
+// Many events between two frames are one drawing; what takes long to draw is drawn less often, so that half of the time
+// is left for fingers. Listeners are told what has changed, and of the requests that the feed brought since the last time.
 export function changed(kind) {
   told.add(kind);
   if (scheduled) return;
   scheduled = true;
   const run = () => {
-    if (!scheduled) return;
+    const begin = performance.now();
     scheduled = false;
-    const kinds = new Set(told);
+    const kinds = new Set(told), came = news;
     told.clear();
-    for (const fn of listeners) fn(kinds);
+    news = [];
+    for (const fn of listeners) fn(kinds, came);
+    notBefore = 2 * performance.now() - begin;
   };
+  const wait = Math.min(100, notBefore - performance.now());
   if (document.hidden) setTimeout(run, 50);
+  else if (wait > 16) setTimeout(() => requestAnimationFrame(run), wait);
   else requestAnimationFrame(run);
 }
 
-export const waitingCount = () => {
-  let n = 0;
-  for (const w of waiting.values()) if (!w.over) n++;
-  return n;
-};
+export const waitingCount = () => waiting.size - gone.size;
+
+function put(id, w) {
+  gone.delete(id);
+  waiting.set(id, w);
+}
 
 function entry(r) {
   const now = performance.now();
@@ -72,12 +79,18 @@ function over(id, how) {
   const w = waiting.get(id);
   if (!w || w.over) return;
   w.over = {...how, at: performance.now()};
-  const gone = [...waiting.values()].filter((x) => x.over);
-  for (let i = 0; i < gone.length - OVER_KEPT; i++) waiting.delete(gone[i].r.id);
+  gone.add(id);
+  // What was never shown has nothing to say.
+  const first = w.shownAt ? gone.values().next().value : id;
+  if (!w.shownAt || gone.size > OVER_KEPT) {
+    gone.delete(first);
+    waiting.delete(first);
+  }
 }
 
 export function clearOver() {
-  for (const [id, w] of waiting) if (w.over) waiting.delete(id);
+  for (const id of gone) waiting.delete(id);
+  gone.clear();
   changed("queue");
 }
 
@@ -101,7 +114,8 @@ function apply(e) {
   if (e.event === "queued") {
     const old = waiting.get(r.id);
     // Judged again, with another digest, is another thing to look at.
-    if (!old || old.over || old.r.digest !== r.digest) waiting.set(r.id, entry(r));
+    if (!old || old.over || old.r.digest !== r.digest) put(r.id, entry(r));
+    if (!old) news.push(r);
     return changed("queue");
   }
   over(r.id, endWords(e));
@@ -133,7 +147,7 @@ export async function load() {
       const old = waiting.get(r.id);
       const fresh = entry(r);
       if (old && !old.over && old.r.digest === r.digest) fresh.shownAt = old.shownAt;
-      waiting.set(r.id, fresh);
+      put(r.id, fresh);
     }
     for (const id of waiting.keys()) if (!there.has(id)) over(id, {kind: "withdrawn", words: "Waits no more: it ended while this page was not connected"});
     running.clear();
@@ -142,7 +156,10 @@ export async function load() {
     link.loaded = true;
     arrivals = null;
     for (const e of late) {
-      if (e.event === "queued" && waiting.has(e.request.id)) waiting.get(e.request.id).over = null;
+      if (e.event === "queued" && waiting.has(e.request.id)) {
+        waiting.get(e.request.id).over = null;
+        gone.delete(e.request.id);
+      }
       apply(e);
     }
   } catch (e) {

@@ -67,6 +67,7 @@ class Tab:
             const page = await context.newPage();
             page.setDefaultTimeout(20000);
             page.wrong = [];
+            await page.addInitScript(() => addEventListener("securitypolicyviolation", (e) => console.error("Content Security Policy:", e.violatedDirective, e.blockedURI, e.sample)));
             page.on("console", (m) => { if (/Content Security Policy|Refused to/i.test(m.text()) || (m.type() === "error" && !/Failed to load resource|WebSocket connection/.test(m.text()))) page.wrong.push(m.text()); });
             page.on("pageerror", (e) => page.wrong.push(String(e.stack || e)));
             page.on("request", (r) => { if (!/^(https?:\\/\\/(127\\.0\\.0\\.1|localhost)[:/]|data:|blob:)/.test(r.url())) page.wrong.push("asked for " + r.url()); });
