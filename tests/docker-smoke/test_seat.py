@@ -14,7 +14,10 @@ from test_mirror import compare, facts
 
 
 def children(pid):
-    return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    try:
+        return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:  # a worker that went meanwhile
+        return []
 
 
 def seats(w):
@@ -39,14 +42,26 @@ def turns(pid):
     return int(pathlib.Path(f"/proc/{pid}/status").read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
 
 
+def stands_in(pid, c):
+    try:
+        return c.id in pathlib.Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
+
+
 def seat(w, c):
     """One that is there, behind as many commands as it takes: none is made while its cgroup may have something left in it."""
-    return wait_for(lambda: c.run("true").returncode == 0 and [p for p in seats(w) if c.id in pathlib.Path(f"/proc/{p}/cgroup").read_text()], 20)[0]
+    return wait_for(lambda: c.run("true").returncode == 0 and [p for p in seats(w) if stands_in(p, c)], 20)[0]
 
 
 def in_cgroup(c):
-    return sorted(set().union(*[{int(p) for p in f.read_text().split()}
-                                for f in pathlib.Path("/sys/fs/cgroup").glob(f"**/*{c.id}*/**/cgroup.procs")]))
+    found = set()
+    for f in pathlib.Path("/sys/fs/cgroup").glob(f"**/*{c.id}*/**/cgroup.procs"):
+        try:
+            found |= {int(p) for p in f.read_text().split()}
+        except OSError:  # a command's own, given up
+            pass
+    return sorted(found)
 
 
 @pytest.mark.parametrize("user", ["1000", "0"])
@@ -215,12 +230,19 @@ def test_it_goes_with_the_helper(make_warden, make_container):
     assert list(pathlib.Path("/sys/fs/cgroup").glob(f"**/*{c.id}*/clawrden-{helper}-*")) == []
 
 
-def sleeper(w, c):
-    """A command that runs in there, from a seat or not: its shim, its pid, its worker's."""
+def runs(pid, program):
+    """Does this process run that program, and is not about to be gone?"""
+    try:
+        return state(pid) not in "ZX" and os.readlink(f"/proc/{pid}/exe").endswith("/" + program)
+    except OSError:
+        return False
+
+
+def sleeper(c):
+    """A command that runs in there: its shim, its pid, its worker's."""
     before = in_cgroup(c)
     p = c.popen("sleep", "1000")
-    own = wait_for(lambda: [x for x in in_cgroup(c) if x not in before and os.path.exists(f"/proc/{x}") and
-                            pathlib.Path(f"/proc/{x}/comm").read_text() == "sleep\n" and os.readlink(f"/proc/{x}/exe").endswith("/sleep")], 20)[0]
+    own = wait_for(lambda: [x for x in in_cgroup(c) if x not in before and runs(x, "sleep")], 20)[0]
     return p, own, int(pathlib.Path(f"/proc/{own}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
@@ -228,19 +250,19 @@ def test_what_dies_under_a_command_does_not_let_go_of_it(warden, make_container)
     c = make_container()
     # the seat that it was started from: the command goes on and can still be killed
     seat(warden, c)
-    p, own, worker = sleeper(warden, c)
+    p, own, worker = sleeper(c)
     assert worker in children(children(warden.pid)[0])
     for s in seats(warden):
         os.kill(s, signal.SIGKILL)
     wait_for(lambda: not seats(warden), 20)
-    assert p.poll() is None and state(own) == "S"
+    assert p.poll() is None and runs(own, "sleep")
     warden.cli("kill", "--yes", "--signal", "KILL", warden.decisions()[-1]["id"], check=True)
-    assert p.wait(20) == 137 and not os.path.exists(f"/proc/{own}")
+    assert p.wait(20) == 137 and not runs(own, "sleep")
     # the worker: seat and command die with it, and nothing is left
     seat(warden, c)
-    p, own, worker = sleeper(warden, c)
+    p, own, worker = sleeper(c)
     os.kill(worker, signal.SIGKILL)
     assert p.wait(20) == 125
-    wait_for(lambda: not os.path.exists(f"/proc/{own}") or state(own) in "ZX", 20)
+    wait_for(lambda: not runs(own, "sleep"), 20)
     assert c.run("true").returncode == 0
     assert seat(warden, c)
