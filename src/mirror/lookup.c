@@ -491,6 +491,31 @@ static void come_back(const struct worker *w, bool inside)
         worker_leave();
 }
 
+/* Whether one of the trusted directories has something mounted over the name that is looked for. */
+static bool is_covered(void)
+{
+    char path[WAY_PATH_MAX];
+    const char *dir = l.ask.search.packed, *name = base_name(l.ask.name);
+    for (uint32_t i = 0; i < l.ask.search.count; i++, dir = helper_next(dir)) {
+        struct phrase w = PHRASE(path);
+        path[0] = 0;
+        phrase_add(&w, dir);
+        phrase_add(&w, "/");
+        phrase_add(&w, name);
+        if (cover_is_mount(AT_FDCWD, path))
+            return true;
+    }
+    return false;
+}
+
+/* With all rights still, in the container's files. The engine would find the shim and not what it
+ * covers. */
+static void open_below(void)
+{
+    if (l.initfd >= 0 && l.below < 0 && !(l.ask.flags & HELPER_BY_ENGINE) && is_covered())
+        l.below = cover_open_below();
+}
+
 /* false: something was refused to the guise, and the answer is void. */
 static bool look_in_guise(const struct worker *w, const uint32_t *groups)
 {
@@ -499,8 +524,12 @@ static bool look_in_guise(const struct worker *w, const uint32_t *groups)
     uint64_t caps = inside                ? l.subject.effective & l.subject.bounding
                     : l.ask.peer.uid == 0 ? ~UINT64_C(0)
                                           : 0;
-    if ((inside && inside_enter_files(&l.inside, w->proc) < 0) ||
-        (w->root && !guise_take(&l.ask.peer, groups, caps))) {
+    if (inside && inside_enter_files(&l.inside, w->proc) < 0) {
+        come_back(w, inside);
+        return false;
+    }
+    open_below();
+    if (w->root && !guise_take(&l.ask.peer, groups, caps)) {
         come_back(w, inside);
         return false;
     }
@@ -533,23 +562,6 @@ static bool drop_caps(void)
     return syscall(SYS_capset, &head, data) == 0;
 }
 
-/* Whether one of the trusted directories has something mounted over the name that is looked for. */
-static bool is_covered(void)
-{
-    char path[WAY_PATH_MAX];
-    const char *dir = l.ask.search.packed, *name = base_name(l.ask.name);
-    for (uint32_t i = 0; i < l.ask.search.count; i++, dir = helper_next(dir)) {
-        struct phrase w = PHRASE(path);
-        path[0] = 0;
-        phrase_add(&w, dir);
-        phrase_add(&w, "/");
-        phrase_add(&w, name);
-        if (cover_is_mount(AT_FDCWD, path))
-            return true;
-    }
-    return false;
-}
-
 _Noreturn static void child(const struct worker *w, const uint32_t *groups)
 {
     const struct helper_peer *p = &l.ask.peer;
@@ -557,9 +569,7 @@ _Noreturn static void child(const struct worker *w, const uint32_t *groups)
     if (inside &&
         (inside_enter_files(&l.inside, w->proc) < 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0))
         _exit(1);
-    /* The engine would find the shim and not what it covers. */
-    if (inside && !(l.ask.flags & HELPER_BY_ENGINE) && is_covered())
-        l.below = cover_open_below();
+    open_below();
     if (syscall(SYS_setgroups, p->groups_count, groups) < 0 ||
         syscall(SYS_setresgid, p->gid, p->gid, p->gid) < 0 ||
         syscall(SYS_setresuid, p->uid, p->uid, p->uid) < 0 || (inside && !drop_caps()))
@@ -572,13 +582,14 @@ _Noreturn static void child(const struct worker *w, const uint32_t *groups)
 
 static void look_as_child(const struct worker *w, const uint32_t *groups)
 {
-    int status;
+    int status, below = l.below; /* the child's own is in its table alone */
     l.complete = false;
     long pid = clone_vfork(-1);
     if (pid == 0)
         child(w, groups);
     if (pid > 0)
         (void)waitpid((pid_t)pid, &status, 0);
+    l.below = below;
     if (!l.complete)
         refuse(pid < 0 ? (int)-pid : EIO, "the lookup broke off");
 }
@@ -691,6 +702,8 @@ void lookup_run(struct worker *w, struct packet *p)
     }
     if (l.cwd_fd >= 0 && !(l.ask.flags & HELPER_PEER_V1))
         close(l.cwd_fd);
+    if (l.below >= 0)
+        close(l.below);
     inside_close(&l.inside);
     size_t n = helper_resolved_encode(&l.answer, out, sizeof(out));
     if (n == 0 || n > sizeof(out)) {
