@@ -184,11 +184,14 @@ def test_a_tree_goes_on_when_its_warden_is_gone(make_warden):
     p = gate_case.popen(w, "bash", "-c", "echo $$ >up; while :; do :; done", cwd=w.work, uid=AGENT_UID)
     wait_for(lambda: (w.work / "up").exists() and (w.work / "up").read_text(), 30, "it runs")
     pid = int((w.work / "up").read_text())
-    w.cli("pause", "--yes", "--all", check=True)
-    assert not ticks(pid, 0.3)
-    w.kill()
-    wait_for(lambda: ticks(pid, 0.2), 10, "nobody else would let it go on")
-    p.kill()
+    try:
+        w.cli("pause", "--yes", "--all", check=True)
+        assert not ticks(pid, 0.3)
+        w.kill()
+        wait_for(lambda: ticks(pid, 0.2), 10, "nobody else would let it go on")
+    finally:
+        p.kill()
+        os.kill(pid, signal.SIGKILL)  # what was let go outlives its gate
 
 
 def test_a_stopped_tree_is_not_woken_by_who_started_it(make_run):
