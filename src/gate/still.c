@@ -78,8 +78,15 @@ static bool stop(const struct exec *e, pid_t pid, char state)
         let_rest(pid, e);
     if (state == 'T' || state == 'Z' || state == 'X' || finders_is(pid) || is_scoped(pid))
         return false;
-    /* What is traced stands in an exec: it stops when it is let go. */
-    return kill(pid, SIGSTOP) == 0 && state != 't';
+    struct procfs_status st;
+    if (kill(pid, SIGSTOP) < 0)
+        return false;
+    /* What is traced stands in an exec, and what sleeps uninterruptibly in the kernel (behind a
+     * child by vfork that was stopped first): with the signal pending neither gets out of there. */
+    if (state == 't' || state == 'D')
+        return procfs_status(pid, &st) == 0 && !(st.pending & 1ull << (SIGSTOP - 1)) &&
+               st.state != 'T' && st.state != 't';
+    return true;
 }
 
 static bool stop_all(const struct exec *e)
