@@ -41,6 +41,23 @@ static unsigned write_mem(pid_t pid, int by_call)
     return done;
 }
 
+/* Until it is stopped as the new program: what it is called with was shown by then. Changed
+ * earlier, the word is judged as "evil" and refused, as it should be. */
+static void wait_held(pid_t pid)
+{
+    char path[64], line[512];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    for (;;) {
+        FILE *f = fopen(path, "re");
+        char *name_end = f && fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+        if (f)
+            fclose(f);
+        if (!name_end || name_end[2] == 't' || name_end[2] == 'Z')
+            return;
+        usleep(1000);
+    }
+}
+
 int main(int argc, char **argv)
 {
     unsigned rounds = attack_rounds(argc, argv), written = 0;
@@ -55,7 +72,7 @@ int main(int argc, char **argv)
             execv(argv[2], args);
             _exit(errno == EACCES ? 126 : 99);
         }
-        usleep(30000);
+        wait_held(pid);
         memcpy(word, "evil", 5);
         if (i % 3 > 0)
             written += write_mem(pid, i % 3 == 2);
