@@ -42,23 +42,36 @@ def turns(pid):
     return int(pathlib.Path(f"/proc/{pid}/status").read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
 
 
-def stands_in(pid, c):
+def stands_in(pid, name):
     try:
-        return c.id in pathlib.Path(f"/proc/{pid}/cgroup").read_text()
+        return name in pathlib.Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
+
+
+def runs(pid, program):
+    """Does this process run that program, and is not about to be gone?"""
+    try:
+        return state(pid) not in "ZX" and os.readlink(f"/proc/{pid}/exe").endswith("/" + program)
     except OSError:
         return False
 
 
 def seat(w, c):
     """One that is there, behind as many commands as it takes: none is made while its cgroup may have something left in it."""
-    return wait_for(lambda: c.run("true").returncode == 0 and [p for p in seats(w) if stands_in(p, c)], 20)[0]
+    return wait_for(lambda: c.run("true").returncode == 0 and [p for p in seats(w) if stands_in(p, c.id)], 20)[0]
+
+
+def cgroups_of(name):
+    """All directories whose path has that in it. glob() fails when one of somebody else's goes meanwhile."""
+    return [pathlib.Path(top) for top, _, _ in os.walk("/sys/fs/cgroup") if name in top]
 
 
 def in_cgroup(c):
     found = set()
-    for f in pathlib.Path("/sys/fs/cgroup").glob(f"**/*{c.id}*/**/cgroup.procs"):
+    for d in cgroups_of(c.id):
         try:
-            found |= {int(p) for p in f.read_text().split()}
+            found |= {int(p) for p in (d / "cgroup.procs").read_text().split()}
         except OSError:  # a command's own, given up
             pass
     return sorted(found)
@@ -138,11 +151,13 @@ def test_one_that_is_killed_stopped_or_moved_is_replaced(warden, make_container)
 
 def test_what_a_command_leaves_behind_is_not_the_next_ones(warden, make_container):
     c = make_container()
-    s = seat(warden, c)
+    seat(warden, c)
     before = in_cgroup(c)
     assert c.run("sh", "-c", "/usr/bin/sleep 1000 >/dev/null 2>&1 &").returncode == 0
-    left = wait_for(lambda: [p for p in in_cgroup(c) if p not in before and pathlib.Path(f"/proc/{p}/comm").read_text() == "sleep\n"], 20)[0]
-    wait_for(lambda: s not in seats(warden), 20)
+    left = wait_for(lambda: [p for p in in_cgroup(c) if p not in before and runs(p, "sleep")], 20)[0]
+    # the seat in its cgroup is given up; there may be others
+    own = pathlib.Path(f"/proc/{left}/cgroup").read_text().splitlines()[-1].removeprefix("0::")
+    wait_for(lambda: not [p for p in seats(warden) if stands_in(p, own)], 20)
     n = len(warden.decisions())
     p = c.popen("sleep", "1000")
     wait_for(lambda: len(warden.decisions()) > n, 20)
@@ -195,7 +210,7 @@ def test_a_pause_holds_it_and_removal_does_not_wait_for_it(engine, warden, make_
         engine.docker("rm", "-f", c.id)
         ended.append(time.monotonic() - begun)
         wait_for(lambda: not set(mine) & set(seats(warden)), 20)
-        wait_for(lambda: not list(pathlib.Path("/sys/fs/cgroup").glob(f"**/*{c.id}*")), 20)
+        wait_for(lambda: not cgroups_of(c.id), 20)
         c = make_container()
     assert max(ended) < 20, ended
 
@@ -227,15 +242,7 @@ def test_it_goes_with_the_helper(make_warden, make_container):
     assert s in seats(w) and [p for p in in_cgroup(c) if state(p) in "ZX"] == []
     w.stop()
     wait_for(lambda: not os.path.exists(f"/proc/{s}"), 20)
-    assert list(pathlib.Path("/sys/fs/cgroup").glob(f"**/*{c.id}*/clawrden-{helper}-*")) == []
-
-
-def runs(pid, program):
-    """Does this process run that program, and is not about to be gone?"""
-    try:
-        return state(pid) not in "ZX" and os.readlink(f"/proc/{pid}/exe").endswith("/" + program)
-    except OSError:
-        return False
+    assert [d for d in cgroups_of(c.id) if f"/clawrden-{helper}-" in str(d)] == []
 
 
 def sleeper(c):
