@@ -124,11 +124,12 @@ export function open(main, params) {
     }
     const left = all.length - at - rows.length;
     next = left > 0 ? all[at + WINDOW][0].r.id : "";
-    more.hidden = left <= 0;
+    const whole = drawn.length === rows.length; // or the pager would be pushed down by each card
+    more.hidden = left <= 0 || !whole;
     text(more, `Next ${Math.min(WINDOW, left)}`);
-    first.hidden = at === 0;
+    first.hidden = at === 0 || !whole;
     text(first, "Back to the oldest");
-    text(place, left > 0 || at > 0 ? `${at + 1} to ${at + rows.length} of ${all.length}` : "");
+    text(place, whole && (left > 0 || at > 0) ? `${at + 1} to ${at + rows.length} of ${all.length}` : "");
     const over = waiting.size - open.length;
     tidy.hidden = over === 0;
     text(tidy, `Clear ${over} finished`);
