@@ -5,7 +5,7 @@ import {typed} from "./act.js";
 import {name, plainText} from "./command.js";
 import {fill, h} from "./dom.js";
 import {may, on} from "./state.js";
-import {empty, head, loading, refused} from "./states.js";
+import {head, loading, refused} from "./states.js";
 import {clock} from "./time.js";
 import {failed, toast} from "./toast.js";
 
@@ -64,9 +64,9 @@ export function open(main) {
       fill(all, switches({all: true}, "everything", !!everything));
       list.sort((a, b) => (a.container === null) - (b.container === null) || plainText(a.container).localeCompare(plainText(b.container)));
       fill(box, everything ? h("p", {class: "panel"}, h("b", null, "Everything is paused"), " by ", name(everything.by), everything.reason ? [": ", name(everything.reason)] : "", everything.until ? `; goes on at ${clock(everything.until)}` : "") : null,
-        list.length < 2 ? empty("No prisoner yet", "A container appears here when a warden's socket is mounted into it, or a session when it is started with clawrden run.") : null,
         h("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "Prisoners"}, h("table", null, h("thead", null, h("tr", null, ["Prisoner", "State", "Waiting", "Running", "Allowed", "Denied"].map((t, i) => h("th", {scope: "col", class: i > 1 ? "num" : ""}, t)), h("th", {scope: "col"}, h("span", {class: "sr"}, "Act")))),
-          h("tbody", null, list.map((c) => row(c, status.paused))))));
+          h("tbody", null, list.map((c) => row(c, status.paused))))),
+        list.length < 2 ? h("p", {class: "help"}, "A container appears here when a warden's socket is mounted into it, or a session when it is started with clawrden run.") : null);
     } catch (e) {
       if (!gone) fill(box, refused(e, load));
       delete box.dataset.last;
