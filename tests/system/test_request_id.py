@@ -40,6 +40,7 @@ def test_every_class_of_refusal_has_an_id(warden):
         "long target": (400, lambda: get(warden, "/" + "x" * 17000)),
         "type": (415, lambda: post(warden, "/api/kill", b"{}", headers=["Content-Type: text/plain"])),
         "expect": (417, lambda: Answer(raw(warden, b"POST /api/kill HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\n\r\n"))),
+        "large headers": (400, lambda: get(warden, "/api/status", headers=[f"X-{i}: {'x' * 1000}" for i in range(40)])),
         "host": (421, lambda: get(warden, "/api/status", token=warden.token, headers=["Host: evil.example"])),
         "policy": (422, lambda: (warden.set_policy("nonsense: 1\n"), post(warden, "/api/policy/reload"))[1]),
         "no WebSocket": (426, lambda: get(warden, "/api/ws")),
@@ -69,6 +70,16 @@ def test_what_does_not_arrive_in_time_and_what_is_open_at_the_end_has_an_id(ward
         late = Answer(s.recv(65536))  # behind the 10 s of a head
         assert late.status == 408
         id_of(late)
+
+
+def test_what_fails_on_our_side_has_an_id(warden):
+    (warden.state / "accounts.json").unlink(missing_ok=True)
+    (warden.state / "accounts.json").mkdir()
+    a = post(warden, "/api/tokens", {"role": "viewer", "name": "never-saved"})
+    (warden.state / "accounts.json").rmdir()
+    assert a.status == 500 and a.json["error"]["code"] == "not_saved", a.body
+    id_of(a)
+    assert "only until the warden ends" in a.json["error"]["message"]
 
 
 def test_an_id_is_ours_not_the_callers(warden):
