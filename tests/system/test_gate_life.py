@@ -136,8 +136,8 @@ def test_without_its_warden_everything_is_refused_until_it_is_back(w, how):
     assert by_command(w, "true")[-1]["decision"] == "allow"
     assert any("the warden is gone: every program is refused" in e for e in errors)
     assert any("the warden is back" in e for e in errors)
-    p.kill()
-    p.wait()
+    p.terminate()  # which the agent gets: what was let go would outlive its gate
+    p.wait(10)
 
 
 def test_what_waits_when_the_warden_goes_is_refused_with_words(w):
