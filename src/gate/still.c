@@ -40,7 +40,8 @@ static const struct procfs_child *list(const struct exec *e, size_t *ret_count)
     return procfs_below(tracer_is_agent(e->tgid) ? getpid() : e->tgid, ret_count);
 }
 
-/* The nearest program at or above this process that was told to stand still, but not `but`. */
+/* The nearest program at or above this process that was told to stand still, but not `but`. The
+ * agent is above all, also above what lost its parent. */
 static const struct exec *frozen_above(pid_t pid, const struct exec *but)
 {
     struct procfs_status st;
@@ -51,6 +52,9 @@ static const struct exec *frozen_above(pid_t pid, const struct exec *but)
         if (procfs_status(pid, &st) < 0)
             break;
     }
+    for (const struct exec *x = execs_next(NULL); x; x = execs_next(x))
+        if (x->frozen && x != but && tracer_is_agent(x->tgid))
+            return x;
     return NULL;
 }
 

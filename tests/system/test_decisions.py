@@ -246,7 +246,7 @@ def test_the_page_about_records_names_every_member_and_no_other(warden):
     warden.run("rm", "x")
     warden.wait_ends()
     store = {"v", "seq", "prev", "hash"}
-    optional = {"argv0", "args_omitted", "signal", "reported_by", "above", "replaced", "remember", "scope", "debuggers"}
+    optional = {"argv0", "args_omitted", "signal", "reported_by", "above", "replaced", "remember", "scope", "debuggers", "looks"}
     for event in ("decision", "end"):
         table = page.split(f"## event `{event}`")[1].split("##")[0]
         rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
