@@ -269,7 +269,8 @@ def test_running_out_of_descriptors_turns_callers_away_and_ends(make_warden):
         conns.append(s)
     with wire.Conn(w.socket) as c:
         c.send(wire.v2_request("rm", "x"))
-        assert c.refusal()[0] == 126
+        code, words = c.refusal()
+        assert code == 126, words
     for s in conns:
         s.close()
 

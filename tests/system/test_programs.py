@@ -138,7 +138,7 @@ class Plain:
 # What is typed when what is seen; then the end. "$" is the prompt of a shell that has no other.
 DIALOGS = {
     "job control": (["bash", "--norc", "--noprofile", "-i"],
-                    [("$ ", "sleep 30\r"), (None, "\x1a"), ("Stopped", "jobs\r"), ("sleep 30", "bg; kill %1; wait\r"), ("Terminated", "fg\r"),
+                    [("$ ", "sleep 30\r"), (None, "\x1a"), ("Stopped", "jobs\r"), ("sleep 30", "bg; kill %1; wait %1; echo gone=$?\r"), ("gone=143", "fg\r"),
                      ("no such job", "sleep 30\r"), (None, "\x03"), ("$ ", "echo st=$?\r"), ("st=130", "exit 4\r")]),
     "less": (["less", "f"], [("line 1\r\n", "G"), ("line 200", "?line 77\r"), ("line 77", "!echo from less\r"), ("from less", "\r"), (None, "q")]),
     "vi": (["vi", "-i", "NONE", "f"], [("line 1", "ddoinserted\x1b"), (None, ":w\r"), ("written", ":!echo from vi\r"), ("from vi", "\r"), (None, ":wq\r")]),
