@@ -181,12 +181,25 @@ static void turn_away(struct room *m, int fd)
         disposer_put(m->disposer, fd);
 }
 
+/* No descriptor is left: who has waited longest without a request makes room for others. */
+static void make_room(struct room *m)
+{
+    metrics_count_error(warden_metrics(m->warden), METRICS_ERROR_LIMIT);
+    log_error(NULL, "no file descriptor is left (%u connections): turning callers away",
+              m->connections);
+    if (!list_empty(&m->half))
+        session_evict(list_item(m->half.next, struct session, in_state));
+}
+
 static void welcome(struct door *d, int fd)
 {
     struct room *m = &d->room;
     struct peer_creds who;
     struct err err;
-    if (peer_connected(fd, &who, &err) < 0) {
+    int r = peer_connected(fd, &who, &err);
+    if (r == -EMFILE || r == -ENFILE) /* the connection took the last one */
+        make_room(m);
+    if (r < 0) {
         metrics_count_error(warden_metrics(m->warden), METRICS_ERROR_IDENTITY);
         log_warn(NULL, "turned a caller away: %s", err.text);
         say_why(fd, err.text);
@@ -207,16 +220,12 @@ static void welcome(struct door *d, int fd)
     session_new(m, q, fd, &who);
 }
 
-/* No descriptor is left: the reserve lets one caller in to be turned away, so that the backlog does
- * not keep the loop awake, and the greediest makes room. */
+/* The reserve lets one caller in to be turned away, so that the backlog does not keep the loop
+ * awake. */
 static void accept_on_reserve(struct door *d)
 {
     struct room *m = &d->room;
-    metrics_count_error(warden_metrics(m->warden), METRICS_ERROR_LIMIT);
-    log_error(NULL, "no file descriptor is left (%u connections): turning callers away",
-              m->connections);
-    if (!list_empty(&m->half))
-        session_evict(list_item(m->half.next, struct session, in_state));
+    make_room(m);
     if (d->reserve < 0)
         return;
     close(d->reserve);

