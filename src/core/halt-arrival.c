@@ -24,12 +24,7 @@ void halt_arrived(struct warden *w, const char *key)
         x = holds_find(w->holds, HOLD_CONTAINER, key);
     if (!x || !w->config.jailer || being_lifted(w, x))
         return;
-    const struct halt_order o = {.scope = x->scope, .who = HALT_OURSELVES, .why = "it is paused"};
-    struct halt *h = halt_begin(w, HALT_PAUSE, &o, NULL, NULL);
-    hold_set(&h->key, x->key);
-    hold_set(&h->name, x->name);
-    h->report.already = true;
-    h->quiet = true;
+    struct halt *h = halt_begin_quiet(w, x);
     size_t i = halt_add_item(&h->report, key, x->scope == HOLD_CONTAINER ? x->name : key);
     halt_pause_add_frozen(holds_find(w->holds, x->scope, x->key), &h->report.items[i]);
     halt_keep(w);

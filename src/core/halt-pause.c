@@ -121,12 +121,7 @@ void halt_pause_for(struct halt *h, struct request *r)
 
 void halt_pause_late(struct warden *w, const struct hold *x, struct request *r)
 {
-    const struct halt_order o = {.scope = x->scope, .who = HALT_OURSELVES, .why = "it is paused"};
-    struct halt *h = halt_begin(w, HALT_PAUSE, &o, NULL, NULL);
-    hold_set(&h->key, x->key);
-    hold_set(&h->name, x->name);
-    h->report.already = true;
-    h->quiet = true;
+    struct halt *h = halt_begin_quiet(w, x);
     h->pending = 1;
     halt_pause_for(h, r);
     if (--h->pending == 0)

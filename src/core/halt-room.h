@@ -44,6 +44,8 @@ struct halt_call {
 
 struct halt *halt_begin(struct warden *w, enum halt_kind kind, const struct halt_order *o,
                         halt_done *done, void *arg);
+/* Of our own: somebody more comes under this pause. */
+struct halt *halt_begin_quiet(struct warden *w, const struct hold *x);
 /* Answers, and frees it. */
 void halt_finish(struct halt *h);
 void halt_fail(struct halt *h, int error); /* with h->report.err set */

@@ -38,6 +38,17 @@ struct halt *halt_begin(struct warden *w, enum halt_kind kind, const struct halt
     return h;
 }
 
+struct halt *halt_begin_quiet(struct warden *w, const struct hold *x)
+{
+    const struct halt_order o = {.scope = x->scope, .who = HALT_OURSELVES, .why = "it is paused"};
+    struct halt *h = halt_begin(w, HALT_PAUSE, &o, NULL, NULL);
+    hold_set(&h->key, x->key);
+    hold_set(&h->name, x->name);
+    h->report.already = true;
+    h->quiet = true;
+    return h;
+}
+
 static void discard(struct halt *h)
 {
     struct halt_report *p = &h->report;

@@ -12,7 +12,7 @@ import pytest
 
 import gate_case
 from conftest import AGENT_UID, needs_root, wait_for
-from runs import POLICY, Run
+from runs import POLICY, make_run  # noqa: F401: a fixture
 from test_gate import cgroups_here
 
 # Two busy shells below the agent, one of which has lost its parent, and a sleeper that its shell has stopped.
@@ -22,16 +22,6 @@ sh -c 'sh -c "echo \\$\\$ >two; while :; do :; done" & exit'
 sh -c 'echo $$ >three; kill -STOP $$; while :; do :; done' &
 touch ready; while :; do :; done
 """
-
-
-@pytest.fixture
-def make_run():
-    with contextlib.ExitStack() as stack:
-        def make(**kw):
-            r = Run(**kw)
-            stack.callback(r.close)
-            return r
-        yield make
 
 
 def states(r):
