@@ -62,8 +62,7 @@ static void print_table(const struct json *list)
                             *decision = show_text(o, "decision"), *end = end_text(o),
                             *uid = show_text(o, "uid"), *command = show_command(o);
         const char *const cells[] = {time, id, decision, end, uid, command};
-        for (size_t k = 0; k < ARRAY_LEN(cells); k++)
-            table_add(t, cells[k]);
+        table_add_row(t, cells);
     }
     table_print(t, stdout, table_terminal_width());
 }

@@ -5,9 +5,9 @@
 
 #include "base/str.h"
 #include "cli/cmd.h"
+#include "cli/listing.h"
 #include "cli/remote.h"
 #include "cli/show.h"
-#include "cli/table.h"
 #include "http/client.h"
 
 static void jails_path(struct buf *path, const char *name)
@@ -30,34 +30,25 @@ static char *jails_names(const struct json *o, const char *key)
     return buf_steal(&b);
 }
 
+static void add_row(struct table *t, const struct json *o)
+{
+    _cleanup_free_ char *name = show_text(o, "name"), *origin = show_text(o, "origin"),
+                        *mode = show_text(o, "mode"), *id = show_text(o, "container"),
+                        *containers = jails_names(o, "containers"),
+                        *words = jails_names(o, "commands");
+    if (strlen(id) > 12)
+        id[12] = '\0';
+    const char *who = id[0] ? id : containers[0] ? containers : "-";
+    const char *const cells[] = {name, origin, mode, who, words};
+    table_add_row(t, cells);
+}
+
 int cmd_jails_list(struct cli *c, const struct args *a)
 {
     static const char *const titles[] = {"NAME", "FROM", "MODE", "FOR", "COMMANDS", NULL};
-    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
-    const struct json *list;
-    int r = remote_get_list(c, "/api/jails", "jails", &answer, &list);
-    if (r != CLI_OK)
-        return r;
-    if (c->json) {
-        show_json_lines(list);
-        return CLI_OK;
-    }
-    _cleanup_(table_freep) struct table *t = table_new(titles);
-    for (size_t i = 0; i < json_count(list); i++) {
-        const struct json *o = json_at(list, i);
-        _cleanup_free_ char *name = show_text(o, "name"), *origin = show_text(o, "origin"),
-                            *mode = show_text(o, "mode"), *id = show_text(o, "container"),
-                            *containers = jails_names(o, "containers"),
-                            *words = jails_names(o, "commands");
-        if (strlen(id) > 12)
-            id[12] = '\0';
-        const char *who = id[0] ? id : containers[0] ? containers : "-";
-        const char *const cells[] = {name, origin, mode, who, words};
-        for (size_t k = 0; k < ARRAY_LEN(cells); k++)
-            table_add(t, cells[k]);
-    }
-    table_print(t, stdout, table_terminal_width());
-    return CLI_OK;
+    static const struct listing l = {
+        .path = "/api/jails", .member = "jails", .titles = titles, .add = add_row};
+    return listing_show(c, &l);
 }
 
 static void jails_show(const struct cli *c, const struct json *o)

@@ -27,8 +27,7 @@ static void print_table(const struct json *list)
                             *left = show_left(o, "deadline"), *uid = show_text(o, "uid"),
                             *rule = show_text(o, "rule"), *command = show_command(o);
         const char *const cells[] = {id, age, left, uid, rule, command};
-        for (size_t k = 0; k < ARRAY_LEN(cells); k++)
-            table_add(t, cells[k]);
+        table_add_row(t, cells);
     }
     table_print(t, stdout, table_terminal_width());
 }

@@ -35,8 +35,7 @@ int cmd_running(struct cli *c, const struct args *a)
                             *left = show_left(o, "deadline"), *uid = show_text(o, "uid"),
                             *pid = show_text(o, "command_pid"), *command = show_command(o);
         const char *const cells[] = {id, age, left, uid, pid, command};
-        for (size_t k = 0; k < ARRAY_LEN(cells); k++)
-            table_add(t, cells[k]);
+        table_add_row(t, cells);
     }
     table_print(t, stdout, table_terminal_width());
     query_print_more(a, list);

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "cli/cmd.h"
+#include "cli/listing.h"
 #include "cli/remote.h"
 #include "cli/show.h"
-#include "cli/table.h"
 #include "http/client.h"
 
 int cmd_link(struct cli *c, const struct args *a)
@@ -27,36 +27,26 @@ int cmd_link(struct cli *c, const struct args *a)
     return CLI_OK;
 }
 
+static void add_row(struct table *t, const struct json *o)
+{
+    _cleanup_free_ char *id = show_text(o, "id"), *who = show_text(o, "who"),
+                        *role = show_text(o, "role"), *by = show_text(o, "method"),
+                        *since = show_time(o, "created_at"), *used = show_age(o, "used_at"),
+                        *left = show_left(o, "expires_at"), *address = show_text(o, "address");
+    const char *const cells[] = {id, who, role, by, since, used, left, address};
+    table_add_row(t, cells);
+}
+
 int cmd_session_list(struct cli *c, const struct args *a)
 {
     static const char *const titles[] = {"ID",       "WHO",     "ROLE",    "BY", "SINCE",
                                          "LAST USE", "ENDS IN", "ADDRESS", NULL};
-    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
-    const struct json *list;
-    int r = remote_get_list(c, "/api/sessions", "sessions", &answer, &list);
-    if (r != CLI_OK)
-        return r;
-    if (c->json) {
-        show_json_lines(list);
-        return CLI_OK;
-    }
-    if (json_count(list) == 0) {
-        printf("nobody is logged in by a browser\n");
-        return CLI_OK;
-    }
-    _cleanup_(table_freep) struct table *t = table_new(titles);
-    for (size_t i = 0; i < json_count(list); i++) {
-        const struct json *o = json_at(list, i);
-        _cleanup_free_ char *id = show_text(o, "id"), *who = show_text(o, "who"),
-                            *role = show_text(o, "role"), *by = show_text(o, "method"),
-                            *since = show_time(o, "created_at"), *used = show_age(o, "used_at"),
-                            *left = show_left(o, "expires_at"), *address = show_text(o, "address");
-        const char *const cells[] = {id, who, role, by, since, used, left, address};
-        for (size_t k = 0; k < ARRAY_LEN(cells); k++)
-            table_add(t, cells[k]);
-    }
-    table_print(t, stdout, table_terminal_width());
-    return CLI_OK;
+    static const struct listing l = {.path = "/api/sessions",
+                                     .member = "sessions",
+                                     .titles = titles,
+                                     .add = add_row,
+                                     .empty = "nobody is logged in by a browser"};
+    return listing_show(c, &l);
 }
 
 int cmd_session_revoke(struct cli *c, const struct args *a)

@@ -76,8 +76,7 @@ static void story_print(const struct json *root)
                             *by = show_text(o, "by"), *more = story_more(o),
                             *words = show_text(o, "words");
         const char *const cells[] = {time, event, by, more, words};
-        for (size_t k = 0; k < ARRAY_LEN(cells); k++)
-            table_add(t, cells[k]);
+        table_add_row(t, cells);
     }
     table_print(t, stdout, table_terminal_width());
 }

@@ -6,9 +6,9 @@
 #include "base/str.h"
 #include "cli/cmd.h"
 #include "cli/ids.h"
+#include "cli/listing.h"
 #include "cli/remote.h"
 #include "cli/show.h"
-#include "cli/table.h"
 #include "http/client.h"
 
 int cmd_token_create(struct cli *c, const struct args *a)
@@ -44,33 +44,24 @@ int cmd_token_create(struct cli *c, const struct args *a)
     return CLI_OK;
 }
 
+static void add_row(struct table *t, const struct json *o)
+{
+    _cleanup_free_ char *id = show_text(o, "id"), *role = show_text(o, "role"),
+                        *made = show_time(o, "created_at"), *by = show_text(o, "by"),
+                        *left = show_left(o, "expires_at"), *used = show_age(o, "used_at"),
+                        *name = show_text(o, "name");
+    const char *const cells[] = {
+        id, role, made, by[0] ? by : "-", left[0] ? left : "never", used[0] ? used : "-", name};
+    table_add_row(t, cells);
+}
+
 int cmd_token_list(struct cli *c, const struct args *a)
 {
     static const char *const titles[] = {"ID",         "ROLE", "MADE", "BY",
                                          "EXPIRES IN", "USED", "NAME", NULL};
-    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
-    const struct json *list;
-    int r = remote_get_list(c, "/api/tokens", "tokens", &answer, &list);
-    if (r != CLI_OK)
-        return r;
-    if (c->json) {
-        show_json_lines(list);
-        return CLI_OK;
-    }
-    _cleanup_(table_freep) struct table *t = table_new(titles);
-    for (size_t i = 0; i < json_count(list); i++) {
-        const struct json *o = json_at(list, i);
-        _cleanup_free_ char *id = show_text(o, "id"), *role = show_text(o, "role"),
-                            *made = show_time(o, "created_at"), *by = show_text(o, "by"),
-                            *left = show_left(o, "expires_at"), *used = show_age(o, "used_at"),
-                            *name = show_text(o, "name");
-        const char *const cells[] = {
-            id, role, made, by[0] ? by : "-", left[0] ? left : "never", used[0] ? used : "-", name};
-        for (size_t k = 0; k < ARRAY_LEN(cells); k++)
-            table_add(t, cells[k]);
-    }
-    table_print(t, stdout, table_terminal_width());
-    return CLI_OK;
+    static const struct listing l = {
+        .path = "/api/tokens", .member = "tokens", .titles = titles, .add = add_row};
+    return listing_show(c, &l);
 }
 
 /* By its whole id or by its name, which must be of one token only. */

@@ -6,10 +6,10 @@
 
 #include "base/str.h"
 #include "cli/cmd.h"
+#include "cli/listing.h"
 #include "cli/remote.h"
 #include "cli/secret.h"
 #include "cli/show.h"
-#include "cli/table.h"
 #include "http/client.h"
 
 static int send_user(struct cli *c, const char *path, const char *name, const char *role,
@@ -103,28 +103,18 @@ int cmd_user_delete(struct cli *c, const struct args *a)
     return CLI_OK;
 }
 
+static void add_row(struct table *t, const struct json *o)
+{
+    _cleanup_free_ char *name = show_text(o, "name"), *role = show_text(o, "role"),
+                        *since = show_time(o, "created_at"), *changed = show_time(o, "changed_at");
+    const char *const cells[] = {name, role, since, changed};
+    table_add_row(t, cells);
+}
+
 int cmd_user_list(struct cli *c, const struct args *a)
 {
     static const char *const titles[] = {"NAME", "ROLE", "SINCE", "CHANGED", NULL};
-    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
-    const struct json *list;
-    int r = remote_get_list(c, "/api/users", "users", &answer, &list);
-    if (r != CLI_OK)
-        return r;
-    if (c->json) {
-        show_json_lines(list);
-        return CLI_OK;
-    }
-    _cleanup_(table_freep) struct table *t = table_new(titles);
-    for (size_t i = 0; i < json_count(list); i++) {
-        const struct json *o = json_at(list, i);
-        _cleanup_free_ char *name = show_text(o, "name"), *role = show_text(o, "role"),
-                            *since = show_time(o, "created_at"),
-                            *changed = show_time(o, "changed_at");
-        const char *const cells[] = {name, role, since, changed};
-        for (size_t k = 0; k < ARRAY_LEN(cells); k++)
-            table_add(t, cells[k]);
-    }
-    table_print(t, stdout, table_terminal_width());
-    return CLI_OK;
+    static const struct listing l = {
+        .path = "/api/users", .member = "users", .titles = titles, .add = add_row};
+    return listing_show(c, &l);
 }

@@ -56,6 +56,12 @@ void table_add(struct table *t, const char *cell)
     t->cells[t->count++] = mem_strdup(cell);
 }
 
+void table_add_row(struct table *t, const char *const *cells)
+{
+    for (size_t i = 0; i < t->columns; i++)
+        table_add(t, cells[i]);
+}
+
 /* ---- widths ---- */
 
 /* wcwidth(3) asks the locale; the bytes here are UTF-8 whatever the person's locale is. */

@@ -18,6 +18,8 @@ CLEANUP_DEFINE(struct table, table_free)
 
 /* Fills the next cell of the current row; copies. A full row begins the next. */
 void table_add(struct table *t, const char *cell);
+/* A whole row: as many cells as there are titles. */
+void table_add_row(struct table *t, const char *const *cells);
 /* `width` 0: no wrapping (not a terminal). */
 void table_print(const struct table *t, FILE *out, size_t width);
 
