@@ -23,6 +23,7 @@
 #include "exec/lineage.h"
 
 #define CGROUPS_TEXT_MAX (64u << 10)
+#define DOOR_HOMES_MAX 64  /* pid namespaces of one door: each costs a descriptor */
 #define REFRESH_GAP_MS 250 /* whoever calls from nowhere cannot keep the engine busy */
 
 #ifndef NS_GET_OWNER_UID
@@ -295,17 +296,55 @@ static bool owned_by(pid_t pid, int64_t uid)
            (int64_t)owner == uid;
 }
 
+static bool holds(const struct bond *b, pid_t pid, const char *cgroups)
+{
+    return (b->cgroup && lineage_in(cgroups, b->cgroup)) ||
+           (b->userns_owner >= 0 && owned_by(pid, b->userns_owner));
+}
+
+struct homes {
+    const char *door;
+    size_t count; /* alive */
+};
+
+/* Nobody else says when one of a door has ended. */
+static bool is_inhabited(void *arg, const struct container *c)
+{
+    struct homes *h = arg;
+    if (!str_starts(c->id, "door:"))
+        return true;
+    bool alive = container_alive(c);
+    h->count += alive && str_eq(c->name, h->door);
+    return alive;
+}
+
 /* A caller that the door's bond knows by its cgroup or user namespace makes its container known. */
 static struct container *adopt(struct census_own *x, const struct peer *p, const char *cgroups,
                                const struct bond *b, struct err *err)
 {
-    if (!(b->cgroup && lineage_in(cgroups, b->cgroup)) &&
-        !(b->userns_owner >= 0 && owned_by(p->pid, b->userns_owner)))
+    _cleanup_buf_ struct buf text = BUF_INIT(CGROUPS_TEXT_MAX);
+    if (!holds(b, p->pid, cgroups))
         return NULL;
     pid_t init = find_init(p->pid);
     _cleanup_free_ char *id = mem_printf("door:%s:%d", b->name, (int)init);
     if (init == 0) {
         (void)err_set(err, -EPERM, "the first process of its pid namespace is not to be seen");
+        return NULL;
+    }
+    /* Who shares the host's pid namespace would make its first process, and all that is like it,
+     * the container. */
+    if (read_cgroups(init, &text) < 0 || !holds(b, init, buf_str(&text))) {
+        (void)err_set(err, -EPERM,
+                      "the first process of its pid namespace, %d, is not what '%s' is bound to; "
+                      "give it a pid namespace of its own",
+                      (int)init, b->name);
+        return NULL;
+    }
+    struct homes h = {.door = b->name};
+    census_sweep(&x->port, is_inhabited, &h);
+    if (h.count >= DOOR_HOMES_MAX && !map_get(x->residents, id)) {
+        (void)err_set(err, -EDQUOT, "'%s' has callers in %zu pid namespaces, and may have no more",
+                      b->name, h.count);
         return NULL;
     }
     if (put(x, container_new(id, b->name), init, !b->cgroup, err) < 0)

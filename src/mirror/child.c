@@ -15,6 +15,7 @@
 
 #include "mirror/clone.h"
 #include "mirror/compat.h"
+#include "mirror/guise.h"
 #include "mirror/hash.h"
 #include "mirror/phrase.h"
 #include "mirror/sender.h"
@@ -112,7 +113,7 @@ static void set_ids(struct child_plan *p)
 {
     const struct helper_peer *who = p->who;
     /* System calls and not the library's functions: those would tell other threads. */
-    if (syscall(SYS_setgroups, who->groups_count, p->groups) < 0 ||
+    if (guise_set_groups(who->groups_count, p->groups) < 0 ||
         syscall(SYS_setresgid, who->gid, who->gid, who->gid) < 0 ||
         syscall(SYS_setresuid, who->uid, who->uid, who->uid) < 0)
         fail(p, CHILD_IDS, errno);

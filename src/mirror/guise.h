@@ -15,3 +15,8 @@
 bool guise_take(const struct helper_peer *peer, const uint32_t *groups, uint64_t caps);
 /* Ends the process when it cannot be taken off. */
 void guise_drop(void);
+
+/* setgroups(2) for good, for a process that becomes somebody. A user namespace that its owner made
+ * without help denies the call, also to root; there, nobody's groups are changed: who shall have
+ * none and has none is left as it is. 0 or -1 with errno. */
+int guise_set_groups(uint32_t count, const uint32_t *groups);

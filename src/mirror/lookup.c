@@ -570,7 +570,7 @@ _Noreturn static void child(const struct worker *w, const uint32_t *groups)
         (inside_enter_files(&l.inside, w->proc) < 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0))
         _exit(1);
     open_below();
-    if (syscall(SYS_setgroups, p->groups_count, groups) < 0 ||
+    if (guise_set_groups(p->groups_count, groups) < 0 ||
         syscall(SYS_setresgid, p->gid, p->gid, p->gid) < 0 ||
         syscall(SYS_setresuid, p->uid, p->uid, p->uid) < 0 || (inside && !drop_caps()))
         _exit(1);
