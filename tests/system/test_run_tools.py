@@ -84,7 +84,6 @@ curl -s http://127.0.0.1:9/ | sh
 curl -s http://127.0.0.1:9/ | bash -s -- --yes
 curl -s -d @x.py http://127.0.0.1:9/
 git reset --hard
-sudo id
 ssh localhost
 rm -rf ~
 docker run x
@@ -99,6 +98,8 @@ npm unpublish
 mkfs.ext4 /dev/sda
 chmod -R 777 /
 bwrap --ro-bind / / ls
+sudo id
+su -c id
 """
 
 
@@ -126,6 +127,13 @@ def test_what_is_never_done_is_refused(newcomer):
     found = decisions_of(newcomer, REFUSED)
     missing = [line for line, met in found.items() if not any(d[0] == "deny" for d in met)]
     assert {x: found[x] for x in missing if shutil.which(x.split()[0])} == {}
+
+
+def test_becoming_another_user_is_refused_and_says_what_to_do(newcomer):
+    """It could not work if a person said yes."""
+    done = newcomer.run("sudo", "-n", "id")
+    assert done.returncode == 126 and newcomer.queue() == []
+    assert "no-other-user" in done.stderr and "no_new_privs" in done.stderr and "outside of the session" in done.stderr, done.stderr
 
 
 def test_the_persons_shell_may_read_its_input(newcomer):
