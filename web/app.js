@@ -8,9 +8,8 @@ import {changed, heard, link, me, on, waitingCount} from "./state.js";
 import {loading} from "./states.js";
 import {failed} from "./toast.js";
 
-const PAGES = [
-  ["queue", "Queue"], ["live", "Live"], ["history", "History"], ["prisoners", "Prisoners"], ["policy", "Policy"], ["health", "Health"], ["access", "Access"],
-];
+const PAGES = [["queue", "Queue"], ["live", "Live"], ["history", "History"], ["prisoners", "Prisoners"], ["policy", "Policy"], ["health", "Health"], ["access", "Access"]];
+const FIRST = 4; // on a phone the others are behind "More"
 
 let leave = null, shown = "", turn = 0;
 
@@ -30,6 +29,7 @@ async function show() {
   fill(main, loading());
   main.dataset.page = page;
   for (const a of byId("nav").querySelectorAll("a")) a.getAttribute("href") === `#/${page}` ? a.setAttribute("aria-current", "page") : a.removeAttribute("aria-current");
+  byId("nav-more").classList.toggle("here", PAGES.findIndex(([p]) => p === page) >= FIRST);
   notify.title(PAGES.find(([p]) => p === page)[1]);
   if (shown && shown !== page) main.focus({preventScroll: true});
   shown = page;
@@ -38,7 +38,22 @@ async function show() {
 
 function navigation() {
   const badge = h("span", {class: "badge", id: "nav-badge", hidden: true});
-  fill(byId("nav"), PAGES.map(([p, name]) => h("a", {href: `#/${p}`}, h("span", null, name), p === "queue" ? badge : null)));
+  const links = PAGES.map(([p, name]) => h("a", {href: `#/${p}`}, h("span", null, name), p === "queue" ? badge : null));
+  const rest = h("div", {id: "nav-rest"}, links.slice(FIRST));
+  const more = h("button", {id: "nav-more", "aria-expanded": "false", "aria-controls": "nav-rest"}, "More");
+  const open = (yes) => {
+    rest.classList.toggle("open", yes);
+    more.setAttribute("aria-expanded", String(yes));
+  };
+  more.addEventListener("click", () => open(!rest.classList.contains("open")));
+  addEventListener("hashchange", () => open(false));
+  document.addEventListener("click", (e) => { if (!byId("nav").contains(e.target)) open(false); });
+  byId("nav").addEventListener("keydown", (e) => {
+    if (e.key !== "Escape" || !rest.classList.contains("open")) return;
+    open(false);
+    more.focus();
+  });
+  fill(byId("nav"), links.slice(0, FIRST), rest, more);
   on((kinds) => {
     if (!kinds.has("queue")) return;
     const n = waitingCount();

@@ -2,7 +2,7 @@
 // The queue by keyboard: j and k walk, a approves, d denies, c writes a comment, ? says so.
 import {h} from "./dom.js";
 
-const KEYS = [["j / k", "next, previous request"], ["a", "approve (twice where care is needed)"], ["d", "deny"], ["c", "write a comment; Esc leaves it"], ["o", "open or close the details"], ["?", "this list"]];
+const KEYS = [["j / k", "next, previous request"], ["a", "approve (twice where care is needed)"], ["d", "deny"], ["c", "write a comment; Esc leaves it"], ["s", "show all of a long command"], ["o", "open or close the details"], ["?", "this list"]];
 
 export function showHelp() {
   if (document.querySelector("dialog[open]")) return;
@@ -41,6 +41,7 @@ export function bind(list, cards) {
     if (!card || e.repeat) return;
     if (e.key === "a") card.approve();
     else if (e.key === "d") card.deny();
+    else if (e.key === "s") card.all();
     else if (e.key === "o") { const d = card.element.querySelector("details"); d.open = !d.open; }
     else if (e.key === "c") e.preventDefault(), card.comment();
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The number that waits in the title, on the app's icon, and a notification when the page is not looked at.
 import {on, waiting, waitingCount} from "./state.js";
-import {plainText} from "./command.js";
+import {spelled} from "./command.js";
 
 const KEY = "clawrden-notify";
 let page = "Queue";
@@ -33,7 +33,7 @@ export function start() {
     const open = came.filter((r) => waiting.has(r.id) && !waiting.get(r.id).over);
     if (!open.length || !document.hidden || !wanted()) return;
     // What is asked may be secret, and a lock screen is public: the command's name only.
-    const n = new Notification(open.length > 1 ? `${open.length} requests wait` : `${plainText(open[0].command)} waits for you`, {tag: "clawrden", icon: "/assets/icon.svg"});
+    const n = new Notification(open.length > 1 ? `${open.length} requests wait` : `${spelled(open[0].command)} waits for you`, {tag: "clawrden", icon: "/assets/icon.svg"});
     n.onclick = () => { focus(); location.hash = "#/queue"; n.close(); };
   });
 }

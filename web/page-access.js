@@ -6,14 +6,17 @@ import {name} from "./command.js";
 import {fill, h} from "./dom.js";
 import {me} from "./state.js";
 import {head, loading, refused} from "./states.js";
+import {makeTable} from "./table.js";
 import {clock} from "./time.js";
 import {failed, toast} from "./toast.js";
 
 const ROLES = [["viewer", "looks"], ["approver", "and answers"], ["operator", "and kills and pauses"], ["admin", "and governs access and policy"]];
 const roleField = () => h("label", {class: "field"}, "Role", h("select", {name: "role"}, ROLES.map(([r, what]) => h("option", {value: r}, `${r}: ${what}`))));
 
-function table(label, columns, rows) {
-  return h("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": label}, h("table", null, h("thead", null, h("tr", null, columns.map((c) => h("th", {scope: "col"}, c || h("span", {class: "sr"}, "Act"))))), h("tbody", null, rows)));
+function table(label, columns, list, cells) {
+  const t = makeTable(label, columns, true);
+  t.body.append(...list.map((x) => t.row(...cells(x))));
+  return t.element;
 }
 
 function remove(words, path, again) {
@@ -57,8 +60,8 @@ export function open(main) {
         fill(made, h("h2", null, "The new token"), h("p", {class: "help"}, "Copy it now: it is not shown again."), h("code", {class: "cmd"}, t.token));
         load();
       }),
-      table("Tokens", ["Name", "Role", "Made", "Expires", "Last used", ""], list.map((t) => h("tr", null, h("th", {scope: "row"}, name(t.name || t.id)), h("td", null, t.role), h("td", null, clock(t.created_at), t.by ? [" by ", name(t.by)] : ""), h("td", null, t.expires_at ? clock(t.expires_at) : "never"), h("td", null, t.used_at ? clock(t.used_at) : "–"),
-        h("td", {class: "num"}, t.fixed ? h("span", {class: "help"}, "the host's own") : remove("Revoke", `/api/tokens/${encodeURIComponent(t.id)}`, load))))));
+      table("Tokens", [["Name"], ["Role"], ["Made"], ["Expires", "tight"], ["Last used", "tight"], ["", "num"]], list, (t) => [name(t.name || t.id), t.role, [clock(t.created_at), t.by ? [" by ", name(t.by)] : ""], t.expires_at ? clock(t.expires_at) : "never", t.used_at ? clock(t.used_at) : "–",
+        t.fixed ? h("span", {class: "help"}, "the host's own") : remove("Revoke", `/api/tokens/${encodeURIComponent(t.id)}`, load)]));
   }
 
   function users(list) {
@@ -67,13 +70,13 @@ export function open(main) {
         await post("/api/users", given);
         load();
       }),
-      list.length ? table("People", ["Name", "Role", "Since", ""], list.map((u) => h("tr", null, h("th", {scope: "row"}, name(u.name)), h("td", null, u.role), h("td", null, clock(u.created_at)), h("td", {class: "num"}, remove("Remove", `/api/users/${encodeURIComponent(u.name)}`, load))))) : h("p", {class: "help"}, "Nobody yet."));
+      list.length ? table("People", [["Name"], ["Role"], ["Since", "tight"], ["", "num"]], list, (u) => [name(u.name), u.role, clock(u.created_at), remove("Remove", `/api/users/${encodeURIComponent(u.name)}`, load)]) : h("p", {class: "help"}, "Nobody yet."));
   }
 
   function sessions(list) {
     return h("section", {class: "panel", "aria-label": "Sessions"}, h("h2", null, "Sessions"), h("p", {class: "help"}, "Browsers that are logged in."),
-      table("Sessions", ["Who", "Role", "By", "From", "Last seen", "Ends", ""], list.map((s) => h("tr", null, h("th", {scope: "row"}, name(s.who), s.current ? h("span", {class: "tag ok"}, "this one") : null), h("td", null, s.role), h("td", null, s.method), h("td", null, name(s.address), h("div", {class: "help"}, name(s.agent))), h("td", {class: "tight"}, clock(s.used_at)), h("td", {class: "tight"}, clock(s.expires_at)),
-        h("td", {class: "num"}, remove("End", `/api/sessions/${encodeURIComponent(s.id)}`, load))))));
+      table("Sessions", [["Who"], ["Role"], ["By"], ["From"], ["Last seen", "tight"], ["Ends", "tight"], ["", "num"]], list, (s) => [[name(s.who), s.current ? [" ", h("span", {class: "tag ok"}, "this one")] : null], s.role, s.method, [name(s.address), h("div", {class: "help"}, name(s.agent))], clock(s.used_at), clock(s.expires_at),
+        remove("End", `/api/sessions/${encodeURIComponent(s.id)}`, load)]));
   }
 
   async function load() {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What was: filters that live in the address, pages, export, and each request's whole story.
 import {get, query} from "./api.js";
-import {line, name} from "./command.js";
+import {line, name, ROW} from "./command.js";
 import {fill, h} from "./dom.js";
 import {empty, head, loading, refused} from "./states.js";
 import {story} from "./story.js";
+import {makeTable} from "./table.js";
 import {clock, short} from "./time.js";
 
 const PAGE = 50;
@@ -24,12 +25,11 @@ function outcome(r) {
 
 export function open(main, params) {
   const values = Object.fromEntries(FIELDS.map(([k]) => [k, params.get(k) || ""]));
-  const body = h("tbody");
+  const {element: table, body, row: cells} = makeTable("History", [["When", "tight"], ["Command"], ["Where"], ["Decision", "tight"], ["By"], ["End", "tight"], ["Ran", "num tight"]]);
+  table.hidden = true;
   const note = h("div", null, loading());
   const more = h("button", {class: "btn", hidden: true}, "Show older");
   const newest = h("button", {class: "btn", hidden: true, onclick: () => { start(); scrollTo(0, 0); }}, "Back to the newest");
-  const table = h("div", {class: "scroll", hidden: true, tabindex: "0", role: "region", "aria-label": "History"}, h("table", null,
-    h("thead", null, h("tr", null, ["When", "Command", "Where", "Decision", "By", "End", "Ran"].map((t, i) => h("th", {scope: "col", class: i === 6 ? "num" : "tight"}, t)))), body));
   let next = null, turn = 0;
 
   const fields = FIELDS.map(([key, label, hint]) => h("label", {class: "field"}, label, key === "decision"
@@ -49,12 +49,12 @@ export function open(main, params) {
 
   function row(r) {
     const button = h("button", {class: "btn quiet when", "aria-expanded": "false", title: "the whole story"}, clock(r.time));
-    const tr = h("tr", null, h("td", {class: "tight"}, button), h("td", null, line(r)), h("td", null, r.container ? h("span", {class: "tag"}, name(r.container)) : "the host"),
-      h("td", {class: "tight"}, h("span", {class: `tag ${toneOf(r.decision)}`}, r.decision)), h("td", null, r.approver ? name(r.approver) : r.rule ? name(r.rule) : ""), h("td", {class: "tight"}, outcome(r)), h("td", {class: "num tight"}, short(r.duration_ms)));
+    const tr = cells(button, line(r, ROW), r.container ? h("span", {class: "tag"}, name(r.container)) : "the host", h("span", {class: `tag ${toneOf(r.decision)}`}, r.decision),
+      r.approver ? name(r.approver) : r.rule ? name(r.rule) : "", outcome(r), short(r.duration_ms));
     let told = null;
     button.addEventListener("click", () => {
       if (told) told.remove();
-      told = told ? null : h("tr", {class: "story"}, h("td", {colspan: "7"}, story(r.id)));
+      told = told ? null : h("tr", {class: "story", role: "row"}, h("td", {colspan: "7", role: "cell"}, story(r.id)));
       if (told) tr.after(told);
       button.setAttribute("aria-expanded", String(!!told));
     });

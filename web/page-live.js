@@ -2,10 +2,11 @@
 // What runs now, for how long, and the way to end it.
 import {post} from "./api.js";
 import {twice} from "./act.js";
-import {line, name} from "./command.js";
+import {line, name, ROW} from "./command.js";
 import {fill, h, keyed, text} from "./dom.js";
 import {link, load, may, on, running} from "./state.js";
 import {empty, head, loading, refused} from "./states.js";
+import {makeTable} from "./table.js";
 import {everyTick, span} from "./time.js";
 import {failed, toast} from "./toast.js";
 
@@ -21,20 +22,17 @@ async function kill(r) {
 }
 
 export function open(main) {
-  const body = h("tbody", {class: "rows"});
+  const {element: table, body, row: cells} = makeTable("Running commands", [["Command"], ["Where"], ["Allowed by"], ["Runs for", "num tight"], ["", "num"]]);
   const note = h("div");
   const rest = h("p", {class: "help"});
-  const table = h("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "Running commands"}, h("table", null,
-    h("thead", null, h("tr", null, h("th", {scope: "col"}, "Command"), h("th", {scope: "col"}, "Where"), h("th", {scope: "col"}, "Allowed by"), h("th", {scope: "col", class: "num"}, "Runs for"), h("th", {scope: "col"}, h("span", {class: "sr"}, "Act")))), body));
   fill(main, head("Live", "Commands that run at this moment. Ending one sends TERM, and KILL after a grace."), note, table, rest);
   const clocks = new Map();
 
   function row(r) {
-    const time = h("td", {class: "num tight"});
+    const time = h("span");
     clocks.set(r.id, time);
-    const end = may("operator") ? twice(h("button", {class: "btn danger"}, "Kill"), "Kill: sure?", () => kill(r)) : null;
-    return h("tr", null, h("td", null, line(r)), h("td", null, r.container ? h("span", {class: "tag"}, name(r.container)) : "the host", h("div", {class: "help"}, h("code", null, name(r.cwd)))),
-      h("td", null, r.approver ? name(r.approver) : r.rule ? ["rule ", name(r.rule)] : ""), time, h("td", {class: "num"}, end));
+    return cells(line(r, ROW), [r.container ? h("span", {class: "tag"}, name(r.container)) : "the host", h("div", {class: "help"}, h("code", null, name(r.cwd)))],
+      r.approver ? name(r.approver) : r.rule ? ["rule ", name(r.rule)] : "", time, may("operator") ? twice(h("button", {class: "btn danger"}, "Kill"), "Kill: sure?", () => kill(r)) : null);
   }
 
   function tick() {

@@ -6,6 +6,7 @@ import {name, plainText} from "./command.js";
 import {fill, h} from "./dom.js";
 import {may, on} from "./state.js";
 import {head, loading, refused} from "./states.js";
+import {makeTable} from "./table.js";
 import {clock} from "./time.js";
 import {failed, toast} from "./toast.js";
 
@@ -37,16 +38,15 @@ function switches(target, label, paused) {
     h("button", {class: "btn danger", onclick: () => order("kill", target, label)}, "Kill"));
 }
 
-function row(c, pauses) {
+function row(t, c, pauses) {
   const host = c.container === null;
   const other = plainText(c.container) === "(other)";
   const pause = pauses.find((p) => p.scope === "container" && (p.id === c.id || p.container === c.container));
   const target = {container: c.id && !c.id.startsWith("door:") ? c.id : plainText(c.container)};
-  return h("tr", null, h("th", {scope: "row"}, host ? "the host" : name(c.container), c.id ? h("div", {class: "help mono"}, c.id.slice(0, 24)) : null),
-    h("td", null, c.paused ? h("span", {class: "tag warn"}, "paused") : h("span", {class: "tag ok"}, "active"), pause ? h("div", {class: "help"}, "by ", name(pause.by), pause.reason ? [": ", name(pause.reason)] : "", pause.until ? `; goes on at ${clock(pause.until)}` : "") : null),
-    h("td", {class: "num"}, c.waiting ? h("a", {href: `#/queue?container=${encodeURIComponent(host ? "the host" : plainText(c.container))}`}, String(c.waiting)) : "0"), h("td", {class: "num"}, String(c.running + c.starting)),
-    h("td", {class: "num"}, String(sum(c.decided, ["allow", "ask-approved"]))), h("td", {class: "num"}, String(sum(c.decided, ["deny", "ask-denied", "ask-expired", "limited"]))),
-    h("td", null, host || other ? null : switches(target, plainText(c.container), c.paused)));
+  return t.row([host ? "the host" : name(c.container), c.id ? h("div", {class: "help mono"}, c.id.slice(0, 24)) : null],
+    [c.paused ? h("span", {class: "tag warn"}, "paused") : h("span", {class: "tag ok"}, "active"), pause ? h("div", {class: "help"}, "by ", name(pause.by), pause.reason ? [": ", name(pause.reason)] : "", pause.until ? `; goes on at ${clock(pause.until)}` : "") : null],
+    c.waiting ? h("a", {href: `#/queue?container=${encodeURIComponent(host ? "the host" : plainText(c.container))}`}, String(c.waiting)) : "0", String(c.running + c.starting),
+    String(sum(c.decided, ["allow", "ask-approved"])), String(sum(c.decided, ["deny", "ask-denied", "ask-expired", "limited"])), host || other ? null : switches(target, plainText(c.container), c.paused));
 }
 
 export function open(main) {
@@ -63,9 +63,10 @@ export function open(main) {
       const everything = status.paused.find((p) => p.scope === "all");
       fill(all, switches({all: true}, "everything", !!everything));
       list.sort((a, b) => (a.container === null) - (b.container === null) || plainText(a.container).localeCompare(plainText(b.container)));
+      const t = makeTable("Prisoners", [["Prisoner"], ["State"], ["Waiting", "num"], ["Running", "num"], ["Allowed", "num"], ["Denied", "num"], [""]], true);
+      t.body.append(...list.map((c) => row(t, c, status.paused)));
       fill(box, everything ? h("p", {class: "panel"}, h("b", null, "Everything is paused"), " by ", name(everything.by), everything.reason ? [": ", name(everything.reason)] : "", everything.until ? `; goes on at ${clock(everything.until)}` : "") : null,
-        h("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "Prisoners"}, h("table", null, h("thead", null, h("tr", null, ["Prisoner", "State", "Waiting", "Running", "Allowed", "Denied"].map((t, i) => h("th", {scope: "col", class: i > 1 ? "num" : ""}, t)), h("th", {scope: "col"}, h("span", {class: "sr"}, "Act")))),
-          h("tbody", null, list.map((c) => row(c, status.paused))))),
+        t.element,
         list.length < 2 ? h("p", {class: "help"}, "A container appears here when a warden's socket is mounted into it, or a session when it is started with clawrden run.") : null);
     } catch (e) {
       if (!gone) fill(box, refused(e, load));

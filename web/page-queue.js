@@ -3,7 +3,7 @@
 import {post} from "./api.js";
 import {makeCard} from "./card.js";
 import {fill, h, keyed, text} from "./dom.js";
-import {plainText} from "./command.js";
+import {plainText, spelled} from "./command.js";
 import * as keys from "./keys.js";
 import * as notify from "./notify.js";
 import {changed, clearOver, link, load, may, on, waiting, waitingCount} from "./state.js";
@@ -71,15 +71,16 @@ export function open(main, params) {
     const wanted = ["", ...[...new Set(filter[name] ? [filter[name], ...values] : values)].slice(0, OPTIONS).sort()];
     if (select.dataset.options === wanted.join("\u0001")) return;
     select.dataset.options = wanted.join("\u0001");
-    fill(select, wanted.map((v) => h("option", {value: v}, v || `${name[0].toUpperCase()}${name.slice(1)}`)));
+    fill(select, wanted.map((v) => h("option", {value: v}, v ? spelled(v) : `${name[0].toUpperCase()}${name.slice(1)}`)));
     select.value = filter[name];
   }
 
   async function answer(card, what, comment) {
     const now = performance.now();
     const seen = card.group.filter((w) => !w.over && w.shownAt && now - w.shownAt > SEEN_MS);
+    if (what === "approve" && !card.whole) return card.say("Not all of this command is shown: press “Show all” and read it first.");
     // Without a digest the warden would take the answer for whatever waits under that id.
-    if (what === "approve" && seen.some((w) => !w.r.digest || w.r.shortened)) return toast("Not all of this command is here: look at it with clawrden queue ID, and answer there.", "bad");
+    if (what === "approve" && seen.some((w) => !w.r.digest)) return toast("The warden has not said what an answer would be bound to.", "bad");
     if (!seen.length) return toast("This has only just arrived: look once more.", "info");
     card.busy(true);
     let refusedBy = null;

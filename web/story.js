@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One request from its first moment to its end, in order, as /api/history/{id} tells it; it may still wait or run.
 import {get} from "./api.js";
-import {line, name} from "./command.js";
+import {ALL, line, name, ROW} from "./command.js";
 import {fill, h} from "./dom.js";
 import {loading, refused} from "./states.js";
 import {clock, short} from "./time.js";
@@ -30,7 +30,8 @@ const step = (e) => h("li", {class: toneOf(e)}, h("time", {datetime: e.time, tit
 function tell(s) {
   const r = s.request || s.live || {};
   const program = r.executable && typeof r.executable === "object" && r.executable.path ? r.executable.path : r.executable;
-  return [s.live ? h("p", {class: "help"}, "Now: ", h("b", null, s.state)) : null, h("ol", {class: "timeline", "aria-label": "The story of this request"}, s.timeline.map(step)), s.request ? null : line(r),
+  return [s.live ? h("p", {class: "help"}, "Now: ", h("b", null, s.state)) : null, h("ol", {class: "timeline", "aria-label": "The story of this request"}, s.timeline.map(step)), s.request && line(r, ROW).whole ? null : line(r, ALL), // the row above has it else
+   
     h("p", {class: "help"}, "Request ", h("code", null, s.id), r.uid === undefined ? "" : ` · uid ${r.uid}, pid ${r.pid}`, " · in ", h("code", null, name(r.cwd ?? "a directory not found out")), program ? [" · program ", h("code", null, name(program))] : "", s.shortened ? " · long values are shortened here" : "")];
 }
 

@@ -24,6 +24,10 @@ SMALL = """return await page.evaluate(() => [...document.querySelectorAll('butto
     .filter((e) => { const b = e.getBoundingClientRect(); return b.height < 44 || b.width < 44; }).map((e) => e.outerHTML.slice(0, 120)));"""
 
 
+CUT = """return await page.evaluate(() => [...document.querySelectorAll('#nav > a, #nav > button, .tag, td, th')].filter((e) => e.checkVisibility()).map((e) => [e.textContent, e.getBoundingClientRect()])
+    .filter(([, b]) => b.left < 0 || b.right > innerWidth).map(([t]) => t));"""
+
+
 def test_no_width_overflows_and_fingers_find_everything(warden, make_tab):
     warden.run("ls", "/")
     warden.run("rm", "x" * 400)
@@ -36,10 +40,36 @@ def test_no_width_overflows_and_fingers_find_everything(warden, make_tab):
         for width in (3840, 768, 360):
             tab.js("await page.setViewportSize({width: args.w, height: 900});", w=width)
             assert tab.js("return await page.evaluate(() => document.documentElement.scrollWidth);") <= width, (width, page)
+        assert tab.js(CUT) == [], page
         assert tab.js(SMALL) == [], page
     for p in ps:
         p.kill()
         p.wait()
+
+
+def test_the_other_pages_are_behind_more_on_a_phone(warden, make_tab):
+    tab = make_tab(viewport={"width": 360, "height": 740}, hasTouch=True, isMobile=True).login(warden)
+    assert not tab.js("return await page.locator('#nav a', {hasText: 'Access'}).isVisible();")
+    tab.js("await page.locator('#nav-more').tap(); await page.locator('#nav a', {hasText: 'Access'}).tap(); await page.locator('main[data-page=access]').waitFor();")
+    assert tab.js("return await page.locator('#nav-more').getAttribute('aria-expanded');") == "false"
+    tab.js("await page.locator('#nav-more').focus(); await page.keyboard.press('Enter'); await page.locator('#nav a', {hasText: 'Health'}).waitFor(); await page.keyboard.press('Escape'); await page.locator('#nav a', {hasText: 'Health'}).waitFor({state: 'hidden'});")
+    assert tab.js("return await page.evaluate(() => document.activeElement.id);") == "nav-more"
+
+
+MOVING = """return await page.evaluate(async () => {
+    (await import('/assets/toast.js')).toast('a word');
+    return [...document.querySelectorAll('*')].map((e) => getComputedStyle(e)).filter((s) => s.animationName !== 'none' || s.transitionDuration.split(', ').some((d) => d !== '0s') || s.scrollBehavior === 'smooth').length; });"""
+
+
+def test_nothing_moves_for_whom_motion_is_too_much(warden, make_tab):
+    p = ask(warden)
+    for motion, moves in (("no-preference", True), ("reduce", False)):
+        tab = make_tab(reducedMotion=motion).login(warden)
+        for page in PAGES:
+            go(tab, warden, page)
+            assert (tab.js(MOVING) > 0) == moves, page
+    p.kill()
+    p.wait()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
