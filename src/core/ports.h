@@ -65,6 +65,19 @@ struct resolver {
     void (*cancel)(struct resolver *x, struct request *r);
 };
 
+/* Makes a container what its jail asks for, before the agent of its gate starts. */
+/* `below`: a socket, the callee's from now on, that says of each cover what lies below
+ * (wire/gatewire: COVERS), or negative: it could not be, and `words` say why. */
+typedef void fitter_done(void *arg, int below, const char *words);
+struct fitter {
+    /* 0: nothing is to be done. -EINPROGRESS: `done` follows, once and later. Other negative: it
+     * cannot be, with words. */
+    int (*fit)(struct fitter *x, struct container *c, fitter_done *done, void *arg,
+               struct err *err);
+    /* Whoever waits with this `arg` is gone. */
+    void (*forget)(struct fitter *x, void *arg);
+};
+
 /* Of commands under a gate, which stay in their own process. */
 #define EXECUTOR_INPLACE "inplace"
 /* Under a gate, what runs elsewhere: the program becomes the shim, which asks for it. */

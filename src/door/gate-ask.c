@@ -57,7 +57,10 @@ static const char *name_of(const char *execfn)
 static const char *called_as(const struct gate_ask *a)
 {
     const char *arg = a->m.argv.packed;
-    if (a->facts.script_arg == 0 || a->facts.script_arg >= a->m.argv.count)
+    /* A covered link to a script was called by a name that its interpreter does not see. */
+    bool by_name =
+        a->facts.names.count > 0 && str_eq(a->facts.names.packed, str_basename(a->m.execfn));
+    if (a->facts.script_arg == 0 || by_name || a->facts.script_arg >= a->m.argv.count)
         return a->m.execfn;
     for (uint32_t i = 0; i < a->facts.script_arg; i++)
         arg = pack_next(arg);

@@ -46,6 +46,14 @@ void gate_door_post(struct gate *g, enum gatewire_type type, const void *body, s
     arm(g);
 }
 
+void gate_door_flush(struct gate *g)
+{
+    if (gate_link_flush(&g->wire) < 0)
+        gate_door_lose(g, "the gate does not read what it is told");
+    else
+        arm(g);
+}
+
 void gate_door_deny(struct gate *g, uint64_t job, int code, const char *text)
 {
     const struct gatewire_deny m = {.job = job, .code = (uint32_t)code, .text = text};
@@ -128,7 +136,8 @@ static void tick(uv_timer_t *t)
         return;
     }
     if (!g->settled) {
-        gate_says_again(g);
+        if (!g->fitting)
+            gate_says_again(g);
         return;
     }
     gate_door_welcome(g); /* after a reload */
@@ -173,6 +182,8 @@ void gate_door_lose(struct gate *g, const char *why)
     g->closed = true;
     if (g->census)
         g->census->forget(g->census, g);
+    if (g->fitting && d->fitter)
+        d->fitter->forget(d->fitter, g);
     if (why)
         log_warn(NULL, "gate of pid %d: lost: %s", (int)g->pid, why);
     list_remove(&g->link);
@@ -301,6 +312,21 @@ struct executor *gate_door_redirect(struct gate_door *d, const char *shim)
     free(d->shim);
     d->shim = mem_strdup(shim);
     return &d->redirect;
+}
+
+void gate_door_set_fitter(struct gate_door *d, struct fitter *f)
+{
+    d->fitter = f;
+}
+
+void gate_door_refit(struct gate_door *d, const char *container)
+{
+    list_foreach(it, &d->gates)
+    {
+        struct gate *g = list_item(it, struct gate, link);
+        if (g->settled && !g->fitting && g->in && str_eq(g->in->id, container))
+            gate_says_refit(g);
+    }
 }
 
 bool gate_door_governs(const struct gate_door *d, pid_t pid)

@@ -25,6 +25,11 @@ struct executor *gate_door_inplace(struct gate_door *d);
 /* `shim`: absolute path in the trees of the gates; copied. */
 struct executor *gate_door_redirect(struct gate_door *d, const char *shim);
 
+/* Borrowed: no agent starts in a container before it is done there. */
+void gate_door_set_fitter(struct gate_door *d, struct fitter *f);
+/* What is covered in the container of this id has changed. */
+void gate_door_refit(struct gate_door *d, const char *container);
+
 /* `fd`, a connected stream socket that was inherited, is the one gate from now on: others are
  * refused. Owned by the door. Negative with words: it is no such socket. */
 int gate_door_inherit(struct gate_door *d, int fd, struct err *err) MUST_CHECK;

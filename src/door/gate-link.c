@@ -20,6 +20,7 @@ void gate_link_init(struct gate_link *l, int fd, struct disposer *d)
     *l = (struct gate_link){.fd = fd,
                             .who = {.pidfd = -1},
                             .disposer = d,
+                            .out_fd = -1,
                             .in = BUF_INIT(GATEWIRE_HEAD_SIZE + GATEWIRE_BODY_MAX + CHUNK),
                             .out = BUF_INIT(OUT_MAX)};
 }
@@ -29,6 +30,8 @@ void gate_link_done(struct gate_link *l)
     for (size_t i = 0; i < l->fds_count; i++)
         disposer_put(l->disposer, l->fds[i]);
     l->fds_count = 0;
+    if (l->out_fd >= 0)
+        disposer_put(l->disposer, TAKE_FD(l->out_fd));
     if (l->fd >= 0)
         disposer_put(l->disposer, TAKE_FD(l->fd)); /* something may lie in it */
     peer_creds_done(&l->who);
@@ -141,10 +144,49 @@ int gate_link_put(struct gate_link *l, enum gatewire_type type, const void *body
     return buf_append(&l->out, body, n);
 }
 
+int gate_link_put_fd(struct gate_link *l, enum gatewire_type type, int fd)
+{
+    if (l->out_fd >= 0) {
+        disposer_put(l->disposer, fd);
+        return -EBUSY;
+    }
+    l->out_fd = fd;
+    l->out_fd_at = l->out.len;
+    return gate_link_put(l, type, NULL, 0);
+}
+
+/* The descriptor goes with its own message's first byte. */
+static ssize_t send_some(struct gate_link *l)
+{
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {.space = {0}};
+    bool with = l->out_fd >= 0 && l->out_fd_at == 0;
+    struct iovec iov = {.iov_base = l->out.data,
+                        .iov_len = l->out_fd >= 0 && !with ? l->out_fd_at : l->out.len};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (with) {
+        m.msg_control = &control;
+        m.msg_controllen = sizeof(control);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &l->out_fd, sizeof(int));
+    }
+    ssize_t n = sendmsg(l->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0 && with)
+        disposer_put(l->disposer, TAKE_FD(l->out_fd));
+    else if (n > 0 && l->out_fd >= 0)
+        l->out_fd_at -= (size_t)n;
+    return n;
+}
+
 int gate_link_flush(struct gate_link *l)
 {
     while (l->out.len > 0) {
-        ssize_t n = send(l->fd, l->out.data, l->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = send_some(l);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

@@ -23,6 +23,8 @@ struct gate_link {
     struct buf in, out;
     int fds[GATE_LINK_FDS_MAX]; /* owned; received, in order */
     size_t fds_count;
+    int out_fd;       /* owned; to be sent, -1 none */
+    size_t out_fd_at; /* with that byte of `out` */
 };
 
 void gate_link_init(struct gate_link *l, int fd, struct disposer *d);
@@ -38,5 +40,8 @@ int gate_link_take_fd(struct gate_link *l);
 
 /* Puts a message into `out`; -EMSGSIZE: so much was never read that the gate is lost. */
 int gate_link_put(struct gate_link *l, enum gatewire_type type, const void *body, size_t n);
+/* The same without a body, and with `fd`, which it owns. -EBUSY: the one before was not read yet.
+ */
+int gate_link_put_fd(struct gate_link *l, enum gatewire_type type, int fd) MUST_CHECK;
 /* Sends what it can. 0, also when some is left. */
 int gate_link_flush(struct gate_link *l) MUST_CHECK;

@@ -28,6 +28,7 @@ struct gate_door {
     struct executor inplace, redirect;
     char *
         shim; /* owned: what redirect puts in a program's place; absolute, in the tree's own root */
+    struct fitter *fitter; /* borrowed; NULL: containers stay as they are */
     struct disposer *disposer;
     struct list gates;
     size_t count;
@@ -46,6 +47,7 @@ struct gate {
     int polled;  /* the events that are waited for */
     int handles; /* not closed yet */
     bool greeted, closed, magic;
+    bool fitting;          /* its container is being made what its jail asks for */
     uint64_t settle_until; /* loop ms: to find out of which container it is */
     bool settled;          /* it is known of which container it is: it was welcomed */
     uint32_t flags;
@@ -81,6 +83,8 @@ struct gate_command {
 
 /* `n` is what an encoder returned. Loses the gate when that is not possible. */
 void gate_door_post(struct gate *g, enum gatewire_type type, const void *body, size_t n);
+/* Sends what was put into its link. */
+void gate_door_flush(struct gate *g);
 void gate_door_deny(struct gate *g, uint64_t job, int code, const char *text);
 /* The policy's search path, when the gate does not know it yet. */
 void gate_door_welcome(struct gate *g);
@@ -118,6 +122,8 @@ extern const struct resolver gate_command_resolver;
 
 /* One message. May lose the gate. */
 void gate_says(struct gate *g, const struct gatewire_head *h, const uint8_t *body);
+/* Tells it what lies below the covers of its container, which may have changed. */
+void gate_says_refit(struct gate *g);
 /* Looks again of which container it is. */
 void gate_says_again(struct gate *g);
 /* Counts it, and loses the gate. */

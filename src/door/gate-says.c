@@ -28,13 +28,70 @@ void gate_says_refused(struct gate *g, const char *words)
 
 static void container_told(void *arg);
 
+static void settle(struct gate *g)
+{
+    g->settled = true;
+    log_info(
+        NULL,
+        "gate of pid %d uid %u%s%s: all programs of its tree are judged; a time limit ends %s%s",
+        (int)g->pid, (unsigned)g->wire.who.uid, g->container ? " in container " : "",
+        g->container ? g->container : "",
+        g->flags & GATEWIRE_SCOPE_CGROUP ? "a cgroup"
+                                         : "a process tree, as far as ancestry can be seen",
+        g->flags & GATEWIRE_DEBUGGERS ? "; debuggers may change what was allowed once it runs"
+                                      : "");
+    gate_door_welcome(g);
+}
+
+/* The first time the agent waits for it; later it goes on without what is newly covered. */
+static void fitted(void *arg, int below, const char *words)
+{
+    struct gate *g = arg;
+    g->fitting = false;
+    if (below < 0 && !g->settled) {
+        gate_says_refused(g, words);
+        return;
+    }
+    if (below < 0)
+        log_error(NULL, "gate of pid %d: its covers cannot be looked at: %s", (int)g->pid, words);
+    else if (gate_link_put_fd(&g->wire, GATEWIRE_COVERS, below) < 0)
+        gate_door_lose(g, "the gate does not read what it is told");
+    else if (g->settled)
+        gate_door_flush(g);
+    if (!g->settled && !g->closed)
+        settle(g);
+}
+
+/* -EINPROGRESS: it will be; 0: nothing is covered there. */
+static int fit(struct gate *g, struct err *err)
+{
+    struct gate_door *d = g->door;
+    int r = d->fitter && g->in ? d->fitter->fit(d->fitter, g->in, fitted, g, err) : 0;
+    g->fitting = r == -EINPROGRESS;
+    if (r != -EINPROGRESS || (g->flags & GATEWIRE_TAKES_COVERS))
+        return r;
+    d->fitter->forget(d->fitter, g);
+    g->fitting = false;
+    return err_set(err, -EPROTO,
+                   "tools are covered here (mode hardened), which its gate is too old for: put the "
+                   "clawrden-gate of this version into the image");
+}
+
+void gate_says_refit(struct gate *g)
+{
+    struct err err = {""};
+    if (fit(g, &err) < 0 && !g->fitting)
+        log_error(NULL, "gate of pid %d: its covers cannot be looked at: %s", (int)g->pid,
+                  err.text);
+}
+
 /* Of which container it is, and so its tree; the agent starts once that is known. An entry point
  * runs a moment before its engine says that the container does. */
 static void find_container(struct gate *g, void (*told)(void *arg))
 {
     struct peer p = {.pid = g->pid, .pidfd = g->wire.who.pidfd, .uid = g->wire.who.uid};
     struct err err = {""};
-    if (g->settled || g->closed)
+    if (g->settled || g->fitting || g->closed)
         return; /* it was asked twice */
     int r = g->census ? g->census->find(g->census, &p, g->bond, told, g, &err) : 0;
     if (r == -EINPROGRESS)
@@ -49,17 +106,11 @@ static void find_container(struct gate *g, void (*told)(void *arg))
     }
     g->in = p.in;
     g->container = p.container;
-    g->settled = true;
-    log_info(
-        NULL,
-        "gate of pid %d uid %u%s%s: all programs of its tree are judged; a time limit ends %s%s",
-        (int)g->pid, (unsigned)g->wire.who.uid, g->container ? " in container " : "",
-        g->container ? g->container : "",
-        g->flags & GATEWIRE_SCOPE_CGROUP ? "a cgroup"
-                                         : "a process tree, as far as ancestry can be seen",
-        g->flags & GATEWIRE_DEBUGGERS ? "; debuggers may change what was allowed once it runs"
-                                      : "");
-    gate_door_welcome(g);
+    r = fit(g, &err);
+    if (r == 0)
+        settle(g);
+    else if (r != -EINPROGRESS)
+        gate_says_refused(g, err.text);
 }
 
 static void container_told(void *arg)

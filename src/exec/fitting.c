@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #define SEARCH_MAX 64
 
@@ -25,12 +26,30 @@ struct fitting {
 
 struct order {
     struct list link;
-    uint64_t job;
+    uint64_t job;        /* 0: it waits for another of the same container */
+    struct container *c; /* owned reference */
+    uint8_t *body;       /* owned, until it is sent */
+    size_t body_size;
+    int shim, below; /* owned, until it is sent; below -1: none */
     fitting_done *done;
     void *arg;
-    pid_t init;
-    char container[CONTAINER_KEY_SIZE];
 };
+
+static void order_sent(struct order *o)
+{
+    if (o->shim >= 0)
+        close(TAKE_FD(o->shim));
+    if (o->below >= 0)
+        close(TAKE_FD(o->below));
+    free(TAKE_PTR(o->body));
+}
+
+static void order_free(struct order *o)
+{
+    order_sent(o);
+    container_unref(o->c);
+    free(o);
+}
 
 /* Field 22 of /proc/PID/stat, behind the name, which may have anything in it. */
 static uint64_t age_of(pid_t pid)
@@ -52,12 +71,44 @@ static uint64_t age_of(pid_t pid)
     return ticks && ns > start ? ns - start : 0;
 }
 
-static void end(struct order *o, int result, const struct helper_resolved *m, const char *words)
+static void send_next(struct fitting *f, const struct container *c);
+
+static void end(struct fitting *f, struct order *o, int result, const struct helper_resolved *m,
+                const char *words)
 {
     list_remove(&o->link);
-    o->done(o->arg, o->container, result, m ? m->names.packed : "", m ? m->names.count : 0, words,
-            result == 0 ? age_of(o->init) : 0);
-    free(o);
+    send_next(f, o->c);
+    o->done(o->arg, o->c->id, result, m ? m->names.packed : "", m ? m->names.count : 0, words,
+            result == 0 ? age_of(o->c->init) : 0);
+    order_free(o);
+}
+
+static int send_order(struct fitting *f, struct order *o, struct err *err)
+{
+    const int fds[] = {o->c->initfd, o->c->initfd, o->shim, o->below};
+    o->job = mirror_job(f->mirror);
+    int r = mirror_send(f->mirror, HELPER_RESOLVE, o->job, o->body, o->body_size, fds,
+                        o->below >= 0 ? 4 : 3, err);
+    order_sent(o);
+    return r;
+}
+
+/* Two at once would both find a tool uncovered. */
+static void send_next(struct fitting *f, const struct container *c)
+{
+    list_foreach(it, &f->orders)
+    {
+        struct order *o = list_item(it, struct order, link);
+        struct err err = {""};
+        if (!str_eq(o->c->id, c->id))
+            continue;
+        if (o->job == 0) {
+            int r = send_order(f, o, &err);
+            if (r < 0)
+                end(f, o, r, NULL, err.text);
+        }
+        return;
+    }
 }
 
 static bool on_message(void *arg, const struct helper_head *h, const uint8_t *body)
@@ -74,9 +125,9 @@ static bool on_message(void *arg, const struct helper_head *h, const uint8_t *bo
     if (h->type != HELPER_RESOLVED || !o)
         return false;
     if (helper_resolved_decode(body, h->len, &m) < 0)
-        end(o, -EBADMSG, NULL, "the helper's answer makes no sense");
+        end(f, o, -EBADMSG, NULL, "the helper's answer makes no sense");
     else
-        end(o, -(int)m.error, &m, m.words);
+        end(f, o, -(int)m.error, &m, m.words);
     return true;
 }
 
@@ -85,38 +136,45 @@ static void on_lost(void *arg, const char *words)
     struct fitting *f = arg;
     while (!list_empty(&f->orders))
         // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): list_remove() took out what is freed
-        end(list_item(f->orders.next, struct order, link), -EIO, NULL, words);
+        end(f, list_item(f->orders.next, struct order, link), -EIO, NULL, words);
 }
 
-int fitting_cover(struct fitting *f, const struct container *c, const char *const *search,
-                  const char *const *commands, size_t count, const char *shim, fitting_done *done,
-                  void *arg, struct err *err)
+static bool is_busy(const struct fitting *f, const struct container *c)
+{
+    list_foreach(
+        it, &f->orders) if (str_eq(list_item(it, struct order, link)->c->id, c->id)) return true;
+    return false;
+}
+
+int fitting_cover(struct fitting *f, struct container *c, const char *const *search,
+                  const char *const *commands, size_t count, const char *shim, int below,
+                  fitting_done *done, void *arg, struct err *err)
 {
     struct helper_resolve m = {.init = (uint32_t)c->init,
                                .peer = {.pid = (uint32_t)c->init},
-                               .flags = HELPER_COVER,
+                               .flags = HELPER_COVER | (below >= 0 ? HELPER_BELOW : 0),
                                .name = "cover",
                                .cwd = "",
                                .search = {.list = search},
                                .args = {.list = commands, .count = (uint32_t)count}};
+    struct order *o = mem_new(struct order);
+    *o =
+        (struct order){.c = container_ref(c), .shim = -1, .below = below, .done = done, .arg = arg};
     while (m.search.count < SEARCH_MAX && search[m.search.count])
         m.search.count++;
-    if (count > HELPER_ARGS_MAX)
-        return err_set(err, -E2BIG, "more than %u tools", HELPER_ARGS_MAX);
-    _cleanup_close_ int fd = open(shim, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(err, -errno, "'%s'", shim);
-    size_t n = helper_resolve_encode(&m, NULL, 0);
-    _cleanup_free_ uint8_t *body = mem_zalloc(n ? n : 1);
-    (void)helper_resolve_encode(&m, body, n);
-    struct order *o = mem_new(struct order);
-    *o = (struct order){.job = mirror_job(f->mirror), .done = done, .arg = arg, .init = c->init};
-    (void)snprintf(o->container, sizeof(o->container), "%s", c->id);
-    const int fds[] = {c->initfd, c->initfd, fd};
-    int r = n ? mirror_send(f->mirror, HELPER_RESOLVE, o->job, body, n, fds, 3, err)
-              : err_set(err, -E2BIG, "the names are too long");
+    int r =
+        count > HELPER_ARGS_MAX ? err_set(err, -E2BIG, "more than %u tools", HELPER_ARGS_MAX) : 0;
+    if (r == 0 && (o->shim = open(shim, O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0)
+        r = err_errno(err, -errno, "'%s'", shim);
+    o->body_size = helper_resolve_encode(&m, NULL, 0);
+    o->body = mem_zalloc(o->body_size ? o->body_size : 1);
+    (void)helper_resolve_encode(&m, o->body, o->body_size);
+    if (r == 0 && !o->body_size)
+        r = err_set(err, -E2BIG, "the names are too long");
+    if (r == 0 && !is_busy(f, c))
+        r = send_order(f, o, err);
     if (r < 0) {
-        free(o);
+        order_free(o);
         return r;
     }
     list_append(&f->orders, &o->link);
@@ -138,7 +196,7 @@ void fitting_forget(struct fitting *f)
     list_foreach(it, &f->orders)
     {
         list_remove(it);
-        free(list_item(it, struct order, link));
+        order_free(list_item(it, struct order, link));
     }
 }
 

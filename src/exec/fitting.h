@@ -23,7 +23,8 @@ void fitting_forget(struct fitting *f);
 typedef void fitting_done(void *arg, const char *container, int result, const char *paths,
                           size_t count, const char *words, uint64_t window);
 
-/* `shim` is the path of a file; all copied. `done` once, later. */
-int fitting_cover(struct fitting *f, const struct container *c, const char *const *search,
-                  const char *const *commands, size_t count, const char *shim, fitting_done *done,
-                  void *arg, struct err *err) MUST_CHECK;
+/* `shim` is the path of a file; all copied. `below`: for HELPER_BELOW, owned; -1 none. One order
+ * for a container is carried out after the other. `done` once, later. */
+int fitting_cover(struct fitting *f, struct container *c, const char *const *search,
+                  const char *const *commands, size_t count, const char *shim, int below,
+                  fitting_done *done, void *arg, struct err *err) MUST_CHECK;

@@ -19,6 +19,7 @@
 
 #include "gate/agent.h"
 #include "gate/clock.h"
+#include "gate/covers.h"
 #include "gate/facts.h"
 #include "gate/finders.h"
 #include "gate/options.h"
@@ -346,7 +347,9 @@ static pid_t prepare(const struct options *o, int *ret_sock)
     listener = agent_listener(*ret_sock, &wall);
     if (o->walled)
         facts_walled(o->walled);
-    int r = finders_init();
+    int r = covers_init();
+    if (r == 0)
+        r = finders_init();
     if (r < 0)
         speak_cannot(r == -ENOTSUP ? "/proc is not the kernel's" : "cannot look at /proc", r);
     if (o->debuggers)
@@ -355,7 +358,7 @@ static pid_t prepare(const struct options *o, int *ret_sock)
     tracer_init(listener, agent);
     upstream_greet(wall | (getpid() == 1 ? GATEWIRE_TREE_PID1 : 0) |
                    (scope_is_there() ? GATEWIRE_SCOPE_CGROUP : 0) | GATEWIRE_FREEZES |
-                   (o->debuggers ? GATEWIRE_DEBUGGERS : 0));
+                   GATEWIRE_TAKES_COVERS | (o->debuggers ? GATEWIRE_DEBUGGERS : 0));
     forward_signals();
     open_loop();
     return agent;

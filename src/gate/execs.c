@@ -138,6 +138,11 @@ struct exec *execs_find_going(pid_t tgid)
     return find(tgid, EXEC_GOING);
 }
 
+struct exec *execs_find_passing(pid_t tgid)
+{
+    return find(tgid, EXEC_PASSING);
+}
+
 struct exec *execs_find_queued(pid_t tgid)
 {
     return find(tgid, EXEC_QUEUED);

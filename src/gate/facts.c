@@ -102,6 +102,20 @@ int facts_init(void)
     return 0;
 }
 
+uint64_t facts_mount(pid_t pid)
+{
+    struct compat_statx st;
+    char name[48];
+    struct phrase p = PHRASE(name);
+    name[0] = 0;
+    phrase_add_number(&p, (uint64_t)pid);
+    phrase_add(&p, "/exe");
+    /* Not by way_stat(), which would tell of what lies below it. */
+    return syscall(SYS_statx, proc, name, COMPAT_AT_STATX_DONT_SYNC, COMPAT_STATX_MNT_ID, &st) < 0
+               ? 0
+               : st.mnt_id;
+}
+
 static void proc_name(char out[48], const char *what)
 {
     struct phrase p = {.text = out, .size = 48};
@@ -519,6 +533,7 @@ static void name_by_script(const char *called, const char *name, const struct co
         return;
     memcpy(kept, l.names, before.size);
     l.f.names = (struct pack_strings){.packed = l.names};
+    put_name(base_name(called), script); /* through a covered link that is not what it reads */
     put_name(base_name(name), script);
     if (l.f.names.count > 0) {
         l.f.interpreter = l.f.path;

@@ -24,6 +24,9 @@ struct facts_ask {
  * not what it should be. */
 int facts_init(void);
 
+/* The mount that the program of `pid` was started through: its number, or 0. */
+uint64_t facts_mount(pid_t pid);
+
 /* Behind walls that were built so (`clawrden run`): the tree can write through no read-only mount
  * nor around it, so what lies there is trusted; and programs in `dirs` ("A:B", borrowed, may be
  * empty), the search path of whoever started all this, have their names when they are trusted. */

@@ -424,6 +424,21 @@ static const uint8_t redirect[] = {
     0xf4,
 };
 
+/* rdi dir, rsi name, rdx argv, r10 envp, r8 0, r12 words, r13 their length */
+static const uint8_t pass[] = {
+    0xb8, 0x42, 0x01, 0x00, 0x00, /* mov eax, 322 (execveat) */
+    0x0f, 0x05,                   /* syscall */
+    0xbf, 0x02, 0x00, 0x00, 0x00, /* mov edi, 2 */
+    0x4c, 0x89, 0xe6,             /* mov rsi, r12 */
+    0x4c, 0x89, 0xea,             /* mov rdx, r13 */
+    0xb8, 0x01, 0x00, 0x00, 0x00, /* mov eax, 1 (write) */
+    0x0f, 0x05,                   /* syscall */
+    0xbf, 0x7e, 0x00, 0x00, 0x00, /* mov edi, 126 */
+    0xb8, 0xe7, 0x00, 0x00, 0x00, /* mov eax, 231 (exit_group) */
+    0x0f, 0x05,                   /* syscall */
+    0xf4,
+};
+
 /* Runs `code` in the page of the entry point. orig_rax -1: this is no system call to restart. */
 static int divert(pid_t pid, const struct image *m, struct user_regs_struct *regs,
                   const uint8_t *code, size_t n)
@@ -454,6 +469,28 @@ int image_poison(pid_t pid, const struct image *m, const char *text, int code)
     regs.rdx = n;
     int r = write_mem(pid, m, regs.rsi, text, n);
     return r < 0 ? r : divert(pid, m, &regs, blob, sizeof(blob));
+}
+
+int image_pass(pid_t pid, const struct image *m, int dir, const char *name, const char *words)
+{
+    struct user_regs_struct regs;
+    size_t n = strlen(name) + 1, k = strlen(words);
+    uint64_t at = (m->stack - SCRATCH) & ~15ul;
+    if (n + k > SCRATCH / 2)
+        return -ENAMETOOLONG;
+    if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
+        return -errno;
+    int r = write_mem(pid, m, at, name, n);
+    if (r == 0)
+        r = write_mem(pid, m, at + n, words, k);
+    regs.rdi = (unsigned long long)(dir < 0 ? AT_FDCWD : dir);
+    regs.rsi = at;
+    regs.rdx = m->stack + 8;
+    regs.r10 = m->stack + 8ul * (m->argc + 2);
+    regs.r8 = 0;
+    regs.r12 = at + n;
+    regs.r13 = k;
+    return r < 0 ? r : divert(pid, m, &regs, pass, sizeof(pass));
 }
 
 int image_redirect(pid_t pid, const struct image *m, const char *shim, const char *command,

@@ -41,6 +41,11 @@ int image_scrub(pid_t pid, struct image *m, const struct pack_strings *names, ui
  * Negative errno: it must be killed. */
 int image_poison(pid_t pid, const struct image *m, const char *text, int code);
 
+/* Instead of its own first instruction it will execute `name` in the directory `dir`, a number that
+ * it is to have by then (-1: `name` is a path), with its own arguments and environment. When the
+ * kernel refuses, it says `words` and leaves with 126. */
+int image_pass(pid_t pid, const struct image *m, int dir, const char *name, const char *words);
+
 /* Instead of its own first instruction it will execute `shim` with the arguments `shim`, "--as",
  * `command` and its own argv without the first `skip`, and its environment. */
 int image_redirect(pid_t pid, const struct image *m, const char *shim, const char *command,

@@ -34,6 +34,7 @@ static size_t late_len;
 static uint64_t late_due;
 static uint8_t in[ROOM + 65536];
 static size_t in_len, in_at;
+static int in_fd = -1; /* that came last */
 
 int talk_connect(const char *path)
 {
@@ -84,6 +85,8 @@ void talk_close(void)
     if (sock >= 0)
         close(sock);
     sock = -1;
+    if (in_fd >= 0)
+        close(talk_take_fd());
     in_len = in_at = late_len = 0;
 }
 
@@ -246,7 +249,35 @@ int talk_flush(void)
     return 0;
 }
 
-/* Descriptors from the warden mean nothing: there is no room for one, so the kernel drops them. */
+int talk_take_fd(void)
+{
+    int fd = in_fd;
+    in_fd = -1;
+    return fd;
+}
+
+/* There is room for one descriptor; the kernel drops others. */
+static ssize_t receive(uint8_t *p, size_t n)
+{
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = {.iov_base = p, .iov_len = n};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof(control)};
+    ssize_t r = recvmsg(sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = r < 0 ? NULL : CMSG_FIRSTHDR(&m);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        if (in_fd >= 0)
+            close(in_fd);
+        memcpy(&in_fd, CMSG_DATA(c), sizeof(in_fd));
+    }
+    return r;
+}
+
 int talk_read(void)
 {
     if (in_at > 0) {
@@ -256,7 +287,7 @@ int talk_read(void)
     }
     if (sock < 0 || in_len == sizeof(in))
         return 0;
-    ssize_t n = recv(sock, in + in_len, sizeof(in) - in_len, MSG_DONTWAIT);
+    ssize_t n = receive(in + in_len, sizeof(in) - in_len);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     if (n == 0)

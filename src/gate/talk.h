@@ -40,6 +40,8 @@ int talk_flush(void); /* 0, or negative: the warden is gone */
 
 /* Reads what is there. 0, or negative: the warden is gone or talks nonsense. */
 int talk_read(void);
+/* The descriptor that came last, which is the caller's then; -1: none did. */
+int talk_take_fd(void);
 /* The next whole message; false when there is none. `*ret_body` until the next call. Negative heads
  * are reported by talk_read(). */
 bool talk_next(struct gatewire_head *ret, const uint8_t **ret_body);

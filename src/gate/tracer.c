@@ -7,12 +7,14 @@
 #include "gate/tracer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "gate/covers.h"
 #include "gate/execs.h"
 #include "gate/facts.h"
 #include "gate/finders.h"
@@ -25,6 +27,8 @@
 #include "mirror/phrase.h"
 
 #define OPTIONS (PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL)
+#define PASSES_MAX 8 /* covers on the way of one program */
+#define PASS_FDS_MAX 4096
 #define FACTS_MAX (2u << 20) /* 256 operands of 4 KiB, and what else there is */
 
 int (*tracer_watch)(int pidfd, uint64_t job);
@@ -108,18 +112,10 @@ static void note_obstacle(int error)
                    "of another user)");
 }
 
-/* The thread waits in its notification. */
-static void go(struct exec *e)
+/* Seized: the thread goes on with what it waits for in its notification. */
+static void let_load(struct exec *e)
 {
     uint64_t id = e->notif;
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr): ptrace(2) wants the number there */
-    if (ptrace(PTRACE_SEIZE, e->tid, NULL, (void *)OPTIONS) < 0) {
-        int error = errno;
-        if (error != ESRCH)
-            note_obstacle(error);
-        refuse_exec(e, EACCES);
-        return;
-    }
     execs_set(e, EXEC_GOING);
     /* Its number may have been used again before we seized it; then it is not continued. */
     bool same = ioctl(listener, UAPI_NOTIF_ID_VALID, &id) == 0;
@@ -128,6 +124,19 @@ static void go(struct exec *e)
         e->continued = true;
         execs_account.continued++;
     }
+}
+
+static void go(struct exec *e)
+{
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): ptrace(2) wants the number there */
+    if (ptrace(PTRACE_SEIZE, e->tid, NULL, (void *)OPTIONS) < 0) {
+        int error = errno;
+        if (error != ESRCH)
+            note_obstacle(error);
+        refuse_exec(e, EACCES);
+        return;
+    }
+    let_load(e);
 }
 
 static void go_on(pid_t tgid)
@@ -145,6 +154,24 @@ static pid_t process_of_thread(pid_t tid)
     return procfs_status(tid, &st) == 0 ? st.tgid : -1;
 }
 
+/* The directory of what lies below the cover is there for this one exec, in a process of one thread
+ * that nobody else has descriptors with. */
+static void pass_on(struct exec *e, uint64_t notif)
+{
+    int dir;
+    (void)covers_below(e->cover, &dir);
+    struct uapi_seccomp_notif_addfd a = {.id = notif,
+                                         .flags = UAPI_ADDFD_FLAG_SETFD,
+                                         .srcfd = (uint32_t)dir,
+                                         .newfd = (uint32_t)e->pass_fd,
+                                         .newfd_flags = O_CLOEXEC};
+    e->notif = notif;
+    if (e->pass_fd >= 0 && ioctl(listener, UAPI_NOTIF_ADDFD, &a) < 0)
+        (void)answer_notification(notif, -errno, 0); /* it says so and leaves */
+    else
+        let_load(e);
+}
+
 int tracer_notified(const char **ret_why)
 {
     struct uapi_seccomp_notif n;
@@ -154,6 +181,11 @@ int tracer_notified(const char **ret_why)
             return 0; /* it died before we looked */
         *ret_why = "the kernel does not report programs any more";
         return -errno;
+    }
+    struct exec *before = execs_find_passing((pid_t)n.pid);
+    if (before) {
+        pass_on(before, n.id);
+        return 0;
     }
     int pidfd = (int)syscall(UAPI_SYS_PIDFD_OPEN, (pid_t)n.pid, 0u);
     pid_t tgid = pidfd >= 0 ? (pid_t)n.pid : process_of_thread((pid_t)n.pid);
@@ -181,7 +213,7 @@ static bool find_here(struct exec *e, const char *status)
     static uint8_t body[FACTS_MAX];
     struct gatewire_facts f;
     const struct facts_ask a = {.pid = e->tgid,
-                                .execfn = e->image.execfn,
+                                .execfn = e->called ? e->called : e->image.execfn,
                                 .search = search,
                                 .operands = {.packed = e->operands ? e->operands : "",
                                              .size = e->operands_size,
@@ -199,7 +231,7 @@ static void give(struct exec *e)
 {
     const struct finders_job j = {.job = e->job,
                                   .pid = e->tgid,
-                                  .execfn = e->image.execfn,
+                                  .execfn = e->called ? e->called : e->image.execfn,
                                   .search = search,
                                   .operands = {.packed = e->operands ? e->operands : "",
                                                .size = e->operands_size,
@@ -248,6 +280,43 @@ static uint64_t find_above(pid_t pid)
     return 0;
 }
 
+static int free_number(pid_t pid)
+{
+    char path[64];
+    for (int fd = 3; fd < PASS_FDS_MAX; fd++) {
+        struct phrase p = PHRASE(path);
+        path[0] = 0;
+        phrase_add(&p, "/proc/");
+        phrase_add_number(&p, (uint64_t)pid);
+        phrase_add(&p, "/fd/");
+        phrase_add_number(&p, (uint64_t)fd);
+        if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+            return fd;
+    }
+    return -1;
+}
+
+/* Instead of the shim, what it covers starts: the image that we have is not judged, but the next.
+ */
+static void pass_cover(struct exec *e, int cover)
+{
+    static const char words[] = "clawrden: not run: what lies below its cover cannot be executed\n";
+    int dir;
+    const char *name = covers_below(cover, &dir);
+    e->cover = cover;
+    e->pass_fd = dir < 0 ? -1 : free_number(e->tgid);
+    if (!e->called)
+        e->called = covers_path(cover);
+    if (e->passed++ == PASSES_MAX || (dir >= 0 && e->pass_fd < 0) ||
+        image_pass(e->tgid, &e->image, e->pass_fd, name, words) < 0 ||
+        ptrace(PTRACE_CONT, e->tgid, NULL, NULL) < 0) {
+        verdict_doom(e);
+        return;
+    }
+    image_done(&e->image);
+    execs_set(e, EXEC_PASSING);
+}
+
 static void stopped_in_exec(struct exec *e)
 {
     static char status[PROCFS_STATUS_MAX];
@@ -262,9 +331,11 @@ static void stopped_in_exec(struct exec *e)
     replace_running(e);
     if (!e->above)
         e->above = find_above(st.ppid);
-    int r = image_read(tgid, &e->image);
+    int r = image_read(tgid, &e->image), cover = r < 0 ? -1 : covers_find(tgid);
     if (r < 0)
         verdict_ask_unread(e, r);
+    else if (cover >= 0)
+        pass_cover(e, cover);
     else if (!verdict_alone(e) && !find_here(e, alive ? status : NULL))
         give(e);
     go_on(tgid); /* threads that are gone with the old image answer ESRCH */
@@ -307,7 +378,7 @@ static int stopped(pid_t pid, int status, const char **ret_why)
     struct exec *e = execs_find_thread(pid);
     if (!e)
         return pid == agent ? 0 : -ECHILD; /* not traced: the agent itself stopped, see reap() */
-    if (e->state == EXEC_LEAVING)
+    if (e->state == EXEC_LEAVING || e->state == EXEC_PASSING)
         let_leave(e, event, WSTOPSIG(status));
     else if (e->state == EXEC_GOING)
         stopped_without_exec(e, event ? 0 : WSTOPSIG(status));

@@ -37,6 +37,12 @@ struct uapi_seccomp_notif_resp {
 #define UAPI_NOTIF_RECV _IOWR('!', 0, struct uapi_seccomp_notif)
 #define UAPI_NOTIF_SEND _IOWR('!', 1, struct uapi_seccomp_notif_resp)
 #define UAPI_NOTIF_ID_VALID _IOW('!', 2, uint64_t)
+struct uapi_seccomp_notif_addfd {
+    uint64_t id;
+    uint32_t flags, srcfd, newfd, newfd_flags;
+};
+#define UAPI_ADDFD_FLAG_SETFD 1u
+#define UAPI_NOTIF_ADDFD _IOW('!', 3, struct uapi_seccomp_notif_addfd)
 
 /* linux/filter.h, linux/bpf_common.h */
 struct uapi_bpf {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "gate/clock.h"
+#include "gate/covers.h"
 #include "gate/speak.h"
 #include "gate/talk.h"
 #include "gate/tracer.h"
@@ -186,12 +187,28 @@ static bool take_welcome(const struct gatewire_head *h, const uint8_t *body)
     return true;
 }
 
+/* Whether that was it. What it brings is looked for when it is used: what is missing then cannot
+ * start. */
+static bool take_covers(const struct gatewire_head *h, int *ret_error)
+{
+    int fd = h->type == GATEWIRE_COVERS ? talk_take_fd() : -1;
+    if (h->type != GATEWIRE_COVERS)
+        return false;
+    *ret_error = fd < 0 || h->len > 0 ? -EBADMSG : covers_take(fd);
+    return true;
+}
+
 /* True when the agent may start. Leaves when there is to be none. */
 static bool greeted(int read_error)
 {
     struct gatewire_head h;
     const uint8_t *body;
-    if (!talk_next(&h, &body)) {
+    int error = 0;
+    bool there;
+    while ((there = talk_next(&h, &body)) && take_covers(&h, &error))
+        if (error < 0)
+            speak_cannot("what lies below the covered tools cannot be had", error);
+    if (!there) {
         if (read_error < 0)
             speak_cannot("the warden hung up", 0);
         return false;
@@ -266,9 +283,13 @@ static int be_welcomed(const char **ret_why)
 {
     struct gatewire_head h;
     const uint8_t *body;
-    if (!talk_next(&h, &body))
+    int error = 0;
+    bool there;
+    while ((there = talk_next(&h, &body)) && take_covers(&h, &error) && error == 0)
+        ;
+    if (!there)
         return 0;
-    if (!take_welcome(&h, body)) {
+    if (error < 0 || !take_welcome(&h, body)) {
         if (h.type == GATEWIRE_REFUSED && !told_loss && !isatty(2))
             say_refusal(body, h.len);
         told_loss = true;
@@ -286,7 +307,9 @@ static int hear(const char **ret_why)
     const uint8_t *body;
     int r = 0;
     while (r == 0 && talk_next(&h, &body))
-        if (!take_welcome(&h, body))
+        if (take_covers(&h, &r))
+            *ret_why = "the warden said something of covers that makes no sense";
+        else if (!take_welcome(&h, body))
             r = verdict_answer(&h, body, ret_why);
     return r;
 }

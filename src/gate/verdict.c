@@ -121,7 +121,7 @@ static void ask(struct exec *e, const struct gatewire_facts *facts)
     static char parents[GATEWIRE_PARENTS_MAX * 128];
     struct gatewire_request m = {.job = e->job,
                                  .umask = e->umask,
-                                 .execfn = e->image.execfn,
+                                 .execfn = e->called ? e->called : e->image.execfn,
                                  .argv = e->image.argv,
                                  .env = e->image.env,
                                  .facts = *facts};

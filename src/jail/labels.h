@@ -20,7 +20,7 @@ struct labels {
     const char *commands[POLICY_JAIL_COMMANDS_MAX];
     size_t count;
     bool hardened;
-    char text[1024]; /* what `commands` point into */
+    char text[4097]; /* what `commands` point into */
 };
 
 /* 1: filled; 0: they ask for nothing; -EINVAL with words: they cannot be followed. */

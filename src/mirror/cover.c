@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,12 +17,13 @@
 #include "mirror/compat.h"
 #include "mirror/phrase.h"
 #include "mirror/script.h"
+#include "wire/gatewire.h"
 #include "wire/v2.h"
 
 static struct {
     const struct inside *in;
     const struct helper_resolve *ask;
-    int proc;
+    int proc, below;
     int tree[COVER_MAX]; /* detached, the shim each; of the worker's table and the child's */
     unsigned trees, used;
     char covered[COVER_MAX * 256], left[256];
@@ -128,6 +130,60 @@ static void cover_one(int root, uint64_t root_mount, const char *path)
     close(at);
 }
 
+static int send_below(const struct gatewire_cover *m, int dir)
+{
+    uint8_t body[GATEWIRE_COVER_SIZE_MAX];
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {.space = {0}};
+    struct iovec iov = {.iov_base = body, .iov_len = gatewire_cover_encode(m, body, sizeof(body))};
+    struct msghdr h = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof(control)};
+    struct cmsghdr *k = CMSG_FIRSTHDR(&h);
+    k->cmsg_level = SOL_SOCKET;
+    k->cmsg_type = SCM_RIGHTS;
+    k->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(k), &dir, sizeof(int));
+    return iov.iov_len && sendmsg(c.below, &h, MSG_DONTWAIT | MSG_NOSIGNAL) > 0 ? 0 : -1;
+}
+
+/* The gate goes by the number of the mount: what was executed through it is this cover and no
+ * other, by whatever path. */
+static int tell_one(int root, int tree, const char *path)
+{
+    char text[WAY_PATH_MAX];
+    struct compat_statx st;
+    const char *name = strrchr(path, '/') + 1;
+    size_t n = (size_t)(name - path);
+    int at = open_in(root, path, O_PATH | O_NOFOLLOW);
+    int r = at < 0 ? -1 : way_stat(at, "", AT_EMPTY_PATH, &st);
+    if (at >= 0)
+        close(at);
+    if (r < 0 || n >= sizeof(text))
+        return -1;
+    memcpy(text, path, n);
+    text[n] = 0;
+    int dir = open_in(tree, text, O_RDONLY | O_DIRECTORY);
+    if (dir < 0)
+        return -1;
+    const struct gatewire_cover m = {.mount = st.mnt_id, .path = path};
+    r = send_below(&m, dir);
+    close(dir);
+    return r;
+}
+
+static int tell_below(int root)
+{
+    int tree = cover_open_below(), r = tree < 0 ? -1 : 0;
+    const char *path = c.covered;
+    for (uint32_t i = 0; r == 0 && i < c.covered_count; i++, path = helper_next(path))
+        r = tell_one(root, tree, path);
+    return r;
+}
+
 _Noreturn static void cover_all(void)
 {
     struct compat_statx root;
@@ -151,6 +207,8 @@ _Noreturn static void cover_all(void)
             cover_one(fd, root.mnt_id, path);
         }
     }
+    if (c.below >= 0 && tell_below(fd) < 0)
+        _exit(1);
     c.error = 0;
     _exit(0);
 }
@@ -178,13 +236,14 @@ static void fail(struct helper_resolved *ret, int err, const char *words)
 }
 
 void cover_run(const struct worker *w, const struct inside *in, const struct helper_resolve *ask,
-               int shim, struct helper_resolved *ret)
+               int shim, int below, struct helper_resolved *ret)
 {
     int status;
     unsigned most = ask->args.count * 2 < COVER_MAX ? ask->args.count * 2 : COVER_MAX;
     c.in = in;
     c.ask = ask;
     c.proc = w->proc;
+    c.below = below;
     c.trees = c.used = 0;
     c.covered_len = c.covered_count = 0;
     c.left[0] = 0;

@@ -22,9 +22,10 @@ bool cover_is_mount(int dir, const char *path);
 
 /* The order: `shim` over each tool of `ask->args` that the directories of `ask->search` have, in
  * the container that `in` is. Fills error, words and names (the paths that are covered now) of
- * `ret`; what they point to is static. */
+ * `ret`; what they point to is static. `below` (-1: nobody asks) is told of each cover, for a gate
+ * in there: a struct gatewire_cover, and the directory as it is without covers. */
 void cover_run(const struct worker *w, const struct inside *in, const struct helper_resolve *ask,
-               int shim, struct helper_resolved *ret);
+               int shim, int below, struct helper_resolved *ret);
 
 /* In a child that has entered the container's files and still has all rights: the root mount
  * without what is mounted on it; -1 when it cannot be had. */

@@ -662,7 +662,7 @@ static void find(struct worker *w, int pidfd)
 }
 
 /* The caller is the container's init itself. */
-static void cover(struct worker *w, int shim)
+static void cover(struct worker *w, int shim, int below)
 {
     struct phrase why = PHRASE(l.words_text);
     struct subject s = {0};
@@ -674,7 +674,7 @@ static void cover(struct worker *w, int shim)
     if (r < 0)
         l.answer = (struct helper_resolved){.error = (uint32_t)-r, .words = l.words_text};
     else
-        cover_run(w, &l.inside, &l.ask, shim, &l.answer);
+        cover_run(w, &l.inside, &l.ask, shim, below, &l.answer);
 }
 
 void lookup_run(struct worker *w, struct packet *p)
@@ -687,6 +687,7 @@ void lookup_run(struct worker *w, struct packet *p)
     if (packet_map(p) < 0 || helper_resolve_decode(p->body, p->head.len, &l.ask) < 0) {
         refuse(EBADMSG, "the helper did not understand the warden");
     } else if (p->fds_count != 1u + (l.ask.init != 0) + !!(l.ask.flags & HELPER_COVER) +
+                                   !!(l.ask.flags & HELPER_BELOW) +
                                    !!(p->head.flags & HELPER_ATTACHED) ||
                ((l.ask.flags & HELPER_COVER) && (!l.ask.init || !w->root))) {
         refuse(EBADMSG, "the helper did not get what belongs to the message");
@@ -696,7 +697,7 @@ void lookup_run(struct worker *w, struct packet *p)
         l.caller = (struct way_caller){
             .peer = &l.ask.peer, .search = l.ask.search, .own_uid = (uint32_t)geteuid()};
         if (l.ask.flags & HELPER_COVER)
-            cover(w, p->fds[2]);
+            cover(w, p->fds[2], l.ask.flags & HELPER_BELOW ? p->fds[3] : -1);
         else
             find(w, p->fds[0]);
     }

@@ -35,6 +35,8 @@ static int failed(int err)
 
 bool (*way_may_touch)(uint64_t dev);
 bool way_barred;
+const char *(*way_below)(struct compat_statx *st);
+static const char *link_below; /* of the file that was looked at last; NULL: not covered */
 
 /* DONT_SYNC answers from what the kernel has, without asking whoever serves the file system. */
 int way_stat(int fd, const char *name, int flags, struct compat_statx *ret)
@@ -43,6 +45,7 @@ int way_stat(int fd, const char *name, int flags, struct compat_statx *ret)
                      COMPAT_STATX_BASIC | COMPAT_STATX_MNT_ID, ret);
     if (r < 0)
         return failed(errno);
+    link_below = way_below ? way_below(ret) : NULL;
     if (!way_may_touch || way_may_touch(way_dev(ret)))
         return 0;
     way_barred = true;
@@ -205,8 +208,8 @@ static void pop_name(struct way *w)
     slash[slash == w->real ? 1 : 0] = 0;
 }
 
-/* Puts the target of a link in front of the rest. */
-static int follow(struct state *s, const char *name)
+/* Puts the target of a link in front of the rest. `below`: where it leads when it is covered. */
+static int follow(struct state *s, const char *name, const char *below)
 {
     char target[WAY_PATH_MAX];
     struct statfs fs;
@@ -215,9 +218,13 @@ static int follow(struct state *s, const char *name)
     /* A link in /proc leads where its text does not say, and "self" would be us. */
     if (fstatfs(s->dir, &fs) < 0 || fs.f_type == COMPAT_PROC_MAGIC)
         return -ELOOP;
-    ssize_t n = readlinkat(s->dir, name, target, sizeof(target));
+    ssize_t n = below ? (ssize_t)strlen(below) : readlinkat(s->dir, name, target, sizeof(target));
     if (n <= 0)
         return n < 0 ? failed(errno) : -ENOENT;
+    if (n > (ssize_t)sizeof(target))
+        return -ENAMETOOLONG;
+    if (below)
+        memcpy(target, below, (size_t)n);
     size_t rest = strlen(s->rest);
     if ((size_t)n + 1 + rest + 1 > sizeof(s->rest))
         return -ENAMETOOLONG;
@@ -281,9 +288,10 @@ static int step(struct state *s, const char *name, bool may_miss, bool *ret_miss
     }
     struct compat_statx st;
     int r = way_stat(fd, "", AT_EMPTY_PATH, &st);
+    const char *below = link_below;
     if (r == 0 && (st.mode & S_IFMT) == S_IFLNK) {
         close(fd);
-        return follow(s, name);
+        return follow(s, name, below);
     }
     if (r < 0) {
         close(fd);

@@ -46,6 +46,10 @@ extern const char *way_own_fds;
  * asked anything else: where the answer is no, way_barred is set and the walk fails. */
 extern bool (*way_may_touch)(uint64_t dev);
 extern bool way_barred;
+/* NULL: nothing. Else asked of each file: when a shim is mounted over it, `st` becomes that of what
+ * lies below, and the answer is where that leads when it is a symlink, else ""; NULL: it is none.
+ */
+extern const char *(*way_below)(struct compat_statx *st);
 /* The next walk may be in another root directory. */
 void way_forget_root(void);
 int way_stat(int fd, const char *name, int flags, struct compat_statx *ret);

@@ -659,6 +659,12 @@ static void policy_changed(void *arg, const struct policy *p)
     jailside_set_policy(arg, p);
 }
 
+static void covers_changed(void *arg, const char *id)
+{
+    const struct daemon *d = arg;
+    gate_door_refit(d->gates, id);
+}
+
 static int open_jails(struct daemon *d, struct err *err)
 {
     _cleanup_free_ char *shim =
@@ -672,7 +678,9 @@ static int open_jails(struct daemon *d, struct err *err)
                                      .census = d->census,
                                      .fitting = native ? d->fitting : NULL,
                                      .no_fitting = "the helper cannot enter containers here, so no "
-                                                   "tool of theirs can be covered"};
+                                                   "tool of theirs can be covered",
+                                     .covered = covers_changed,
+                                     .arg = d};
     if (d->config->gate_fd[0]) {
         (void)err_set(&d->no_jails, 0, "this warden serves one gate");
         return 0;
@@ -683,6 +691,7 @@ static int open_jails(struct daemon *d, struct err *err)
     if (!d->jailside)
         return 0;
     reload_listen(d->reload, policy_changed, d->jailside);
+    gate_door_set_fitter(d->gates, jailside_fitter(d->jailside));
     d->jail_news = (struct census_listener){
         .arrived = jail_arrived, .removed = jail_removed, .returned = engine_returned, .arg = d};
     census_listen(d->census, &d->jail_news);
@@ -692,6 +701,7 @@ static int open_jails(struct daemon *d, struct err *err)
 static void close_jails(struct daemon *d)
 {
     census_unlisten(&d->jail_news);
+    gate_door_set_fitter(d->gates, NULL);
     fitting_forget(d->fitting);
     reload_listen(d->reload, NULL, NULL);
     d->jailside = jailside_free(d->jailside);

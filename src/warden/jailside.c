@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -20,7 +22,30 @@
 struct jailside {
     struct jailside_parts parts;
     struct roster *roster; /* owned */
+    struct fitter fitter;
+    struct list gates; /* of struct gate_fit */
 };
+
+/* A gate that waits until its container's tools are covered. */
+struct gate_fit {
+    struct list link;
+    struct jailside *jailside;
+    fitter_done *done; /* NULL: it has gone */
+    void *arg;
+    int below; /* owned: our end of what the helper tells */
+};
+
+static void gate_fit_free(struct gate_fit *g)
+{
+    list_remove(&g->link);
+    if (g->below >= 0)
+        close(g->below);
+    free(g);
+}
+
+static int fit_gate(struct fitter *x, struct container *c, fitter_done *done, void *arg,
+                    struct err *err);
+static void forget_gate(struct fitter *x, void *arg);
 
 int jailside_open(const struct jailside_parts *p, struct jailside **ret, struct err *err)
 {
@@ -30,6 +55,8 @@ int jailside_open(const struct jailside_parts *p, struct jailside **ret, struct 
     _cleanup_(jailside_freep) struct jailside *j = mem_new(struct jailside);
     *ret = NULL;
     j->parts = *p;
+    j->fitter = (struct fitter){.fit = fit_gate, .forget = forget_gate};
+    list_init(&j->gates);
     int r = roster_open(dir, book, p->shim, policy, &j->roster, err);
     if (r == -ENOENT && !p->shim && policy_jails_count(policy) == 0)
         return 0;
@@ -43,6 +70,8 @@ struct jailside *jailside_free(struct jailside *j)
 {
     if (!j)
         return NULL;
+    while (!list_empty(&j->gates))
+        gate_fit_free(list_item(j->gates.next, struct gate_fit, link));
     roster_free(j->roster);
     free(j);
     return NULL;
@@ -135,10 +164,9 @@ static void refuse(struct jailside *j, const struct container *c, const struct l
 
 /* The tools of it that the shim lies over now: nothing of what a container says, but paths in it.
  */
-static void covered(void *arg, const char *id, int result, const char *paths, size_t count,
-                    const char *words, uint64_t window)
+static void record(struct jailside *j, const char *id, int result, const char *paths, size_t count,
+                   const char *words, uint64_t window)
 {
-    struct jailside *j = arg;
     const char *list[COVERED_MAX];
     size_t n = 0;
     for (; n < count && n < COVERED_MAX; n++, paths += strlen(paths) + 1)
@@ -156,11 +184,35 @@ static void covered(void *arg, const char *id, int result, const char *paths, si
                                      .words = words[0] ? words : NULL,
                                      .window = window};
     access_jail_note(j->parts.warden, &note);
+}
+
+static void covered(void *arg, const char *id, int result, const char *paths, size_t count,
+                    const char *words, uint64_t window)
+{
+    struct jailside *j = arg;
+    record(j, id, result, paths, count, words, window);
     if (result < 0)
         log_error(NULL, "container %.12s: its tools are not covered: %s", id, words);
     else
-        log_info(NULL, "container %.12s: %zu tools covered, %llu ms after its start%s%s", id, n,
+        log_info(NULL, "container %.12s: %zu tools covered, %llu ms after its start%s%s", id, count,
                  (unsigned long long)(window / CLOCK_NS_PER_MS), words[0] ? "; not: " : "", words);
+    if (result == 0)
+        j->parts.covered(j->parts.arg, id);
+}
+
+/* Owns `below`. */
+static int cover(struct jailside *j, struct container *c, const struct roster_entry *e, int below,
+                 fitting_done *done, void *arg, struct err *err)
+{
+    _cleanup_free_ char *shim = mem_printf("%s/%s/%s", roster_dir(j->roster), e->name, SHELF_SHIM);
+    return fitting_cover(j->parts.fitting, c, policy_search_path(warden_policy(j->parts.warden)),
+                         (const char *const *)e->commands, e->commands_count, shim, below, done,
+                         arg, err);
+}
+
+static bool is_hardened(const struct roster_entry *e, const struct container *c)
+{
+    return e && e->hardened && c->initfd >= 0 && !str_starts(c->id, "door:");
 }
 
 /* Again and again, which changes nothing where it was done already. */
@@ -169,13 +221,9 @@ static void fit(void *arg, struct container *c)
     struct jailside *j = arg;
     struct err err = {""};
     const struct roster_entry *e = roster_for(j->roster, c);
-    if (!e || !e->hardened || c->initfd < 0 || str_starts(c->id, "door:"))
+    if (!is_hardened(e, c))
         return;
-    _cleanup_free_ char *shim = mem_printf("%s/%s/%s", roster_dir(j->roster), e->name, SHELF_SHIM);
-    int r = j->parts.fitting ? fitting_cover(j->parts.fitting, c,
-                                             policy_search_path(warden_policy(j->parts.warden)),
-                                             (const char *const *)e->commands, e->commands_count,
-                                             shim, covered, j, &err)
+    int r = j->parts.fitting ? cover(j, c, e, -1, covered, j, &err)
                              : err_set(&err, -ENOTSUP, "%s", j->parts.no_fitting);
     if (r < 0)
         covered(j, c->id, r, "", 0, err.text, 0);
@@ -201,16 +249,77 @@ static int adopt(struct jailside *j, const struct container *c, struct labels *l
     return r;
 }
 
+/* What its labels ask for. 0, also when they ask for nothing. */
+static int follow_labels(struct jailside *j, const struct container *c, struct labels *l,
+                         struct err *err)
+{
+    int r = labels_read(c, l, err);
+    return r > 0 ? adopt(j, c, l, err) : r;
+}
+
 void jailside_arrived(struct jailside *j, struct container *c)
 {
     struct labels l = {.name = NULL};
     struct err err;
-    int r = labels_read(c, &l, &err);
-    if (r > 0)
-        r = adopt(j, c, &l, &err);
-    if (r < 0)
+    if (follow_labels(j, c, &l, &err) < 0)
         refuse(j, c, &l, err.text);
     fit(j, c);
+}
+
+/* ---- gates ---- */
+
+/* No agent runs yet, so nothing can have started past the covers. */
+static void gate_covered(void *arg, const char *id, int result, const char *paths, size_t count,
+                         const char *words, uint64_t window)
+{
+    struct gate_fit *g = arg;
+    (void)window;
+    record(g->jailside, id, result, paths, count, words[0] ? words : "its gate waited for it", 0);
+    if (g->done && result < 0)
+        g->done(g->arg, result, words);
+    else if (g->done)
+        g->done(g->arg, TAKE_FD(g->below), "");
+    gate_fit_free(g);
+}
+
+static int fit_gate(struct fitter *x, struct container *c, fitter_done *done, void *arg,
+                    struct err *err)
+{
+    struct jailside *j = container_of(x, struct jailside, fitter);
+    struct labels l = {.name = NULL};
+    int pair[2], r = follow_labels(j, c, &l, err);
+    const struct roster_entry *e = roster_for(j->roster, c);
+    if (r < 0)
+        return err_prefix(err, r, "the jail that its container's labels ask for cannot be");
+    if (!is_hardened(e, c))
+        return 0;
+    if (!j->parts.fitting)
+        return err_set(err, -ENOTSUP, "%s", j->parts.no_fitting);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_errno(err, -errno, "no socket for its covers");
+    struct gate_fit *g = mem_new(struct gate_fit);
+    *g = (struct gate_fit){.jailside = j, .done = done, .arg = arg, .below = pair[0]};
+    list_append(&j->gates, &g->link);
+    r = cover(j, c, e, pair[1], gate_covered, g, err);
+    if (r < 0)
+        gate_fit_free(g);
+    return r < 0 ? err_prefix(err, r, "its container's tools are not covered") : -EINPROGRESS;
+}
+
+static void forget_gate(struct fitter *x, void *arg)
+{
+    struct jailside *j = container_of(x, struct jailside, fitter);
+    list_foreach(it, &j->gates)
+    {
+        struct gate_fit *g = list_item(it, struct gate_fit, link);
+        if (g->arg == arg)
+            g->done = NULL;
+    }
+}
+
+struct fitter *jailside_fitter(struct jailside *j)
+{
+    return &j->fitter;
 }
 
 void jailside_removed(struct jailside *j, const char *id)

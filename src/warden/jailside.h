@@ -20,6 +20,9 @@ struct jailside_parts { /* all borrowed for its life */
     const struct census *census; /* whom a change concerns */
     struct fitting *fitting;     /* NULL: tools of containers cannot be covered, for no_fitting */
     const char *no_fitting;
+    /* The covers of this container have changed. */
+    void (*covered)(void *arg, const char *id);
+    void *arg;
 };
 
 /* Without a shim there are no jails, which is an error only when the policy names some; *ret is
@@ -28,6 +31,9 @@ int jailside_open(const struct jailside_parts *p, struct jailside **ret,
                   struct err *err) MUST_CHECK;
 struct jailside *jailside_free(struct jailside *j);
 CLEANUP_DEFINE(struct jailside, jailside_free)
+
+/* For the door of gates; as long as `j`. */
+struct fitter *jailside_fitter(struct jailside *j);
 
 void jailside_set_policy(struct jailside *j, const struct policy *p);
 /* For struct api_deps. */

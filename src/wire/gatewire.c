@@ -96,6 +96,23 @@ int gatewire_welcome_decode(const uint8_t *in, size_t len, struct gatewire_welco
     return pack_get_done(&r);
 }
 
+size_t gatewire_cover_encode(const struct gatewire_cover *m, uint8_t *out, size_t size)
+{
+    struct pack_writer w = writer(out, size);
+    pack_put_u64(&w, m->mount);
+    pack_put_string(&w, m->path);
+    return pack_put_done(&w, GATEWIRE_COVER_SIZE_MAX);
+}
+
+int gatewire_cover_decode(const uint8_t *in, size_t len, struct gatewire_cover *ret)
+{
+    struct pack_reader r = reader(in, len);
+    ret->mount = pack_get_u64(&r);
+    ret->path = pack_get_string(&r, GATEWIRE_PATH_MAX - 1);
+    bad(&r, ret->path[0] != '/');
+    return pack_get_done(&r);
+}
+
 static void put_facts(struct pack_writer *w, const struct gatewire_facts *f)
 {
     pack_put_u32(w, f->error);

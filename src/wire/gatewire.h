@@ -10,6 +10,8 @@
  *   GATEWIRE_HELLO           ->
  *                            <-  GATEWIRE_WELCOME  the agent may start; again when the policy's
  *                                                  search path changes
+ *                            <-  GATEWIRE_COVERS   what lies below shims that are mounted over
+ *                                                  tools; before WELCOME, and when that changes
  *                            <-  GATEWIRE_REFUSED  no gate here: text, then the end
  * and for each new image, by its job:
  *   GATEWIRE_REQUEST + pidfd ->
@@ -67,6 +69,7 @@ enum gatewire_type {
     GATEWIRE_REDIRECT = 0x87,
     GATEWIRE_KILL = 0x88,
     GATEWIRE_FREEZE = 0x89,
+    GATEWIRE_COVERS = 0x8a,
 };
 
 struct gatewire_head {
@@ -85,7 +88,8 @@ int gatewire_head_decode(const uint8_t in[GATEWIRE_HEAD_SIZE], struct gatewire_h
 #define GATEWIRE_SCOPE_CGROUP 8u  /* what has a time limit gets a cgroup of its own */
 #define GATEWIRE_DEBUGGERS 16u    /* programs of the tree may trace each other */
 #define GATEWIRE_FREEZES 32u      /* the gate understands FREEZE */
-#define GATEWIRE_HELLO_ALL 63u
+#define GATEWIRE_TAKES_COVERS 64u /* the gate understands COVERS */
+#define GATEWIRE_HELLO_ALL 127u
 
 struct gatewire_hello {
     uint32_t version;
@@ -97,6 +101,14 @@ struct gatewire_welcome {
     uint32_t version;
     struct pack_strings search; /* the policy's trusted directories, absolute */
 };
+
+/* COVERS has no body, but a SOCK_SEQPACKET socket in which a message for each cover lies: this, and
+ * the directory of the tool as a descriptor, without the covers in it. Read to its end. */
+struct gatewire_cover {
+    uint64_t mount;   /* its number (statx(2)), by which a program that was started shows it */
+    const char *path; /* of the tool, absolute */
+};
+#define GATEWIRE_COVER_SIZE_MAX (8u + GATEWIRE_PATH_MAX)
 
 enum gatewire_trust { GATEWIRE_UNKNOWN, GATEWIRE_TRUSTED };
 
@@ -188,6 +200,8 @@ size_t gatewire_hello_encode(const struct gatewire_hello *m, uint8_t *out, size_
 int gatewire_hello_decode(const uint8_t *in, size_t len, struct gatewire_hello *ret);
 size_t gatewire_welcome_encode(const struct gatewire_welcome *m, uint8_t *out, size_t size);
 int gatewire_welcome_decode(const uint8_t *in, size_t len, struct gatewire_welcome *ret);
+size_t gatewire_cover_encode(const struct gatewire_cover *m, uint8_t *out, size_t size);
+int gatewire_cover_decode(const uint8_t *in, size_t len, struct gatewire_cover *ret);
 size_t gatewire_facts_encode(const struct gatewire_facts *m, uint8_t *out, size_t size);
 int gatewire_facts_decode(const uint8_t *in, size_t len, struct gatewire_facts *ret);
 size_t gatewire_request_encode(const struct gatewire_request *m, uint8_t *out, size_t size);

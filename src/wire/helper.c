@@ -217,9 +217,9 @@ int helper_resolve_decode(const uint8_t *in, size_t len, struct helper_resolve *
     get_strings(&r, 64, &m.search);
     get_strings(&r, HELPER_ARGS_MAX, &m.args);
     get_strings(&r, HELPER_PATHS_MAX, &m.paths);
-    if (!r.bad &&
-        (m.flags & ~(HELPER_PEER_V1 | HELPER_ARGS_CUT | HELPER_BY_ENGINE | HELPER_COVER) ||
-         !m.name[0]))
+    if (!r.bad && (m.flags & ~(HELPER_PEER_V1 | HELPER_ARGS_CUT | HELPER_BY_ENGINE | HELPER_COVER |
+                               HELPER_BELOW) ||
+                   ((m.flags & HELPER_BELOW) && !(m.flags & HELPER_COVER)) || !m.name[0]))
         r.bad = -EBADMSG;
     *ret = m;
     return get_done(&r);

@@ -93,6 +93,9 @@ uint32_t helper_group(const struct helper_peer *p, uint32_t i);
 /* Mount the shim, whose O_PATH descriptor comes behind init's, over the tools that `args` name. The
  * caller is init; answered by names, the paths that are covered, and words, what is not. */
 #define HELPER_COVER 8u
+/* With HELPER_COVER: behind the shim comes a SOCK_SEQPACKET socket, on which the helper says of
+ * each cover what lies below: GATEWIRE_COVERS in wire/gatewire. */
+#define HELPER_BELOW 16u
 
 struct helper_resolve {
     uint32_t init; /* of the container that the caller lives in; 0: it lives on this host */

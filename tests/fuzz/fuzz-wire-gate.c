@@ -52,6 +52,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case GATEWIRE_WELCOME:
         CHECK(welcome, data, size);
         break;
+    case GATEWIRE_COVERS:
+        CHECK(cover, data, size);
+        break;
     case GATEWIRE_LOOK:
         CHECK(look, data, size);
         break;

@@ -179,6 +179,41 @@ static void a_head_that_lies_is_refused(void **state)
     assert_int_equal(gate_link_peek(&f->link, &h, &body), -EBADMSG);
 }
 
+/* One message in front and one behind, so that it could go with the wrong one. */
+static void a_descriptor_goes_with_its_own_message(void **state)
+{
+    struct fixture *f = *state;
+    char bytes[64], space[CMSG_SPACE(sizeof(int))];
+    struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    int pair[2], got = -1;
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    assert_int_equal(gate_link_put(&f->link, GATEWIRE_WAITING, "abc", 3), 0);
+    assert_int_equal(gate_link_put_fd(&f->link, GATEWIRE_COVERS, pair[0]), 0);
+    assert_int_equal(gate_link_put(&f->link, GATEWIRE_WAITING, "d", 1), 0);
+    int second = fcntl(pair[1], F_DUPFD_CLOEXEC, 3);
+    assert_int_equal(gate_link_put_fd(&f->link, GATEWIRE_COVERS, second), -EBUSY);
+    assert_int_equal(gate_link_flush(&f->link), 0);
+    for (size_t len = 0; len < 3 * GATEWIRE_HEAD_SIZE + 4;) {
+        m.msg_control = space;
+        m.msg_controllen = sizeof(space);
+        ssize_t n = recvmsg(f->gate, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        assert_true(n > 0);
+        const struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        if (c) {
+            /* The kernel ends what it gives at once behind the bytes that came with it. */
+            size_t at = GATEWIRE_HEAD_SIZE + 3;
+            assert_true(len <= at && at < len + (size_t)n);
+            assert_int_equal((uint8_t)bytes[at - len], GATEWIRE_COVERS);
+            memcpy(&got, CMSG_DATA(c), sizeof(got));
+        }
+        len += (size_t)n;
+    }
+    assert_true(got >= 0);
+    close(got);
+    close(pair[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +228,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_gate_that_does_not_read_is_lost_in_the_end, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_head_that_lies_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_descriptor_goes_with_its_own_message, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,6 +212,10 @@ static void the_other_messages_are_read_as_written(void **state)
     n = gatewire_welcome_encode(&welcome, b, sizeof(b));
     assert_exact(gatewire_welcome_decode, struct gatewire_welcome, b, n);
 
+    const struct gatewire_cover cover = {.mount = 5, .path = "/usr/bin/git"};
+    n = gatewire_cover_encode(&cover, b, sizeof(b));
+    assert_exact(gatewire_cover_decode, struct gatewire_cover, b, n);
+
     const struct gatewire_found found = {.job = 5, .facts = facts()};
     n = gatewire_found_encode(&found, b, sizeof(b));
     assert_exact(gatewire_found_decode, struct gatewire_found, b, n);

@@ -26,6 +26,8 @@
 #define LABELS_MAX 64
 #define LABEL_KEY_MAX 128
 #define LABEL_VALUE_MAX 512
+#define LABEL_OWN "clawrden."
+#define LABEL_OWN_MAX 4097 /* one more than jail/labels reads, which has words for it */
 #define EVENTS                                                                                     \
     "/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22start%22%2C%"     \
     "22die"                                                                                        \
@@ -77,8 +79,14 @@ static void add_labels(struct container *c, const struct json *labels)
     while (json_is_object(labels) && json_next(labels, &iter, &key, &value)) {
         size_t n = 0;
         const char *text = json_string(value, &n);
+        /* Those that ask something of us are never left out for others. */
+        if (str_starts(key, LABEL_OWN) && strlen(key) <= LABEL_KEY_MAX && text) {
+            _cleanup_free_ char *own = mem_printf("%.*s", LABEL_OWN_MAX, text);
+            container_add_label(c, key, own);
+            continue;
+        }
         if (!text || strlen(text) != n || n > LABEL_VALUE_MAX || strlen(key) > LABEL_KEY_MAX ||
-            c->labels_count == LABELS_MAX) {
+            c->labels_count >= LABELS_MAX) {
             log_warn(NULL, "container %.12s: a label is too long or one too many: ignored", c->id);
             continue;
         }
