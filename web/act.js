@@ -34,7 +34,7 @@ export function twice(button, sure, act) {
 export function typed({title, words, word, action, fields = []}) {
   return new Promise((done) => {
     const input = word ? h("input", {id: "typed-word", autocomplete: "off", autocapitalize: "off", spellcheck: "false"}) : null;
-    const go = h("button", {class: "btn danger", disabled: !!word, value: "go"}, action);
+    const go = h("button", {class: word ? "btn danger" : "btn primary", disabled: !!word, value: "go"}, action);
     const form = h("form", {method: "dialog"}, h("h2", {id: "typed-title"}, title), h("p", null, words), fields,
       word ? [h("label", {for: "typed-word"}, "Type ", h("code", null, word), " to confirm"), input] : null,
       h("div", {class: "row end"}, h("button", {class: "btn", value: "no", formnovalidate: true, type: "submit"}, "Cancel"), go));

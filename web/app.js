@@ -8,7 +8,7 @@ import {changed, heard, link, me, on, waitingCount} from "./state.js";
 import {loading} from "./states.js";
 import {failed} from "./toast.js";
 
-const PAGES = [["queue", "Queue"], ["live", "Live"], ["history", "History"], ["prisoners", "Prisoners"], ["policy", "Policy"], ["health", "Health"], ["access", "Access"]];
+const PAGES = [["queue", "Queue"], ["live", "Live"], ["history", "History"], ["prisoners", "Prisoners"], ["jails", "Jails"], ["policy", "Policy"], ["health", "Health"], ["access", "Access"]];
 const FIRST = 4; // on a phone the others are behind "More"
 
 let leave = null, shown = "", turn = 0;

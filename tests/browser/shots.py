@@ -21,7 +21,7 @@ rules:
   - {name: keep-files, command: rm, action: deny, reason: "nothing is deleted here", instead: "move it to /tmp/trash"}
 """
 OUT = ROOT / "docs/web"
-PAGES = ["queue", "live", "history", "prisoners", "policy", "health", "access"]
+PAGES = ["queue", "live", "history", "prisoners", "jails", "policy", "health", "access"]
 
 
 def main():

@@ -5,7 +5,7 @@ import pytest
 from conftest_system import POLICY, wait_for
 from test_queue import ask, settle
 
-PAGES = ["queue", "live", "history", "prisoners", "policy", "health", "access"]
+PAGES = ["queue", "live", "history", "prisoners", "jails", "policy", "health", "access"]
 EVIL = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
 
 

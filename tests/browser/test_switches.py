@@ -84,7 +84,7 @@ def test_one_prisoner_is_paused_resumed_and_killed_behind_its_name(box, tab):
     tab.see("goes on at", "tbody tr:has-text('box')")
     assert [(x["scope"], x["container"]) for x in pauses(w)] == [("container", "box")]
     tab.js("await page.goto(args.url + '/#/queue'); await page.locator('.card', {hasText: 'paused: no deadline'}).waitFor();", url=w.api_url)
-    tab.js("await page.goto(args.url + '/#/prisoners'); await page.locator('tbody tr', {hasText: 'box'}).getByRole('button', {name: 'Resume'}).click(); await page.click('dialog .danger');", url=w.api_url)
+    tab.js("await page.goto(args.url + '/#/prisoners'); await page.locator('tbody tr', {hasText: 'box'}).getByRole('button', {name: 'Resume'}).click(); await page.click('dialog [value=go]');", url=w.api_url)
     tab.see("active", "tbody tr:has-text('box')")
     assert pauses(w) == []
     order(tab, "box", "Kill", "box")
@@ -115,7 +115,7 @@ def test_everything_is_paused_behind_a_typed_word(warden, tab):
     tab.see("a look", "main")
     (pause,) = pauses(warden)
     assert pause["scope"] == "all" and pause["reason"] == "a look" and pause["until"]
-    tab.js("await page.click('.page-head >> text=Resume'); await page.click('dialog .danger'); await page.locator('.page-head >> text=Pause').waitFor();")
+    tab.js("await page.click('.page-head >> text=Resume'); await page.click('dialog [value=go]'); await page.locator('.page-head >> text=Pause').waitFor();")
     assert pauses(warden) == []
 
 

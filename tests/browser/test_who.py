@@ -94,11 +94,11 @@ def test_whatever_the_warden_says_stays_text(make_warden, tab):
 
 def test_each_page_says_that_the_warden_is_not_heard_and_comes_back(warden, tab):
     tab.login(warden)
-    for page in ("history", "prisoners", "policy", "health", "access"):
-        tab.js("await page.route(/\\/api\\/(history|containers|policy|figures|tokens)/, (r) => r.abort());")
+    for page in ("history", "prisoners", "jails", "policy", "health", "access"):
+        tab.js("await page.route(/\\/api\\/(history|containers|jails|policy|figures|tokens)/, (r) => r.abort());")
         tab.js("await page.goto(args.url + '/#/' + args.page);", url=warden.api_url, page=page)
         tab.see("Offline", "main .state")
-        tab.js("await page.unroute(/\\/api\\/(history|containers|policy|figures|tokens)/); await page.click('text=Try again'); await page.locator('main .state', {hasText: 'Offline'}).waitFor({state: 'detached'});")
+        tab.js("await page.unroute(/\\/api\\/(history|containers|jails|policy|figures|tokens)/); await page.click('text=Try again'); await page.locator('main .state', {hasText: 'Offline'}).waitFor({state: 'detached'});")
 
 
 def test_a_notification_names_the_command_only(warden, tab):
