@@ -37,8 +37,9 @@ static void by_shell(struct attack_try *t)
 
 static void by_login_shell(struct attack_try *t)
 {
-    const char *const argv[] = {"/bin/bash",     "-lc",          "\"$0\" \"$1\"",
-                                t->canary->name, t->canary->arg, NULL};
+    const char *const argv[] = {
+        "/bin/bash",     "-lc",          "PATH=$PATH:/usr/sbin:/sbin; $0 $1",
+        t->canary->name, t->canary->arg, NULL};
     attack_command(t, argv, NULL);
 }
 
@@ -152,6 +153,16 @@ static void by_library_path(struct attack_try *t)
 
 /* ---- interpreters ---- */
 
+/* A policy may name a variable as one that passes: then env sees it too. */
+static bool passes_by_policy(struct attack_try *t, const char *variable)
+{
+    char out[ATTACK_OUT_MAX];
+    char *env[] = {(char *)variable, "PATH=/usr/bin:/bin", NULL};
+    const char *const argv[] = {"/usr/bin/env", NULL};
+    const struct attack_child c = {.argv = argv, .env = env};
+    return attack_run(t, &c, out) == 0 && strstr(out, variable);
+}
+
 /* A file that prints the prize, made to be read by a variable. */
 static void by_variable(struct attack_try *t, const char *variable, const char *file,
                         const char *text, const char *const *argv)
@@ -162,7 +173,9 @@ static void by_variable(struct attack_try *t, const char *variable, const char *
         return;
     const struct attack_child c = {.argv = argv, .env = env};
     int status = attack_run(t, &c, out);
-    if (strstr(out, "clawrden-canary"))
+    if (strstr(out, "clawrden-canary") && passes_by_policy(t, variable))
+        attack_say(t, ATTACK_ALLOWED, "the policy lets %s pass", variable);
+    else if (strstr(out, "clawrden-canary"))
         attack_say(t, ATTACK_HOLE, "%s was obeyed: %.100s", variable, out);
     else if (status == 0 || strstr(out, "clawrden: "))
         attack_say(t, ATTACK_REFUSED, "%s had no effect", variable);
@@ -263,17 +276,21 @@ static void by_swapped_operand(struct attack_try *t)
     char out[ATTACK_OUT_MAX];
     unsigned refused = 0;
     const char *const argv[] = {"/bin/sh", "./script", NULL};
+    const struct attack_child c = {.argv = argv};
     if (!attack_write(t, "evil.0", "echo clawrden-canary\n", 0755) ||
         !attack_write(t, "good.0", "exit 0\n", 0755) ||
         !attack_write(t, "script", "exit 0\n", 0755))
         return;
+    if (attack_run(t, &c, out) == 0) {
+        attack_say(t, ATTACK_ALLOWED, "the policy takes the agent's scripts for their interpreter");
+        return;
+    }
     pid_t pid = fork();
     if (pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         swap_scripts();
     }
     for (int i = 0; i < RACES; i++) {
-        const struct attack_child c = {.argv = argv};
         (void)attack_run(t, &c, out);
         if (strncmp(out, "clawrden-canary", 15) == 0)
             attack_say(t, ATTACK_HOLE, "a script that nobody judged ran at try %d", i + 1);

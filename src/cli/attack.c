@@ -185,14 +185,15 @@ struct score {
     bool json;
     const char *mode; /* "namespaces", "landlock", "entry point" */
     bool debuggers;   /* the tree was started with --allow-debuggers */
-    unsigned refused, holes, absent, unproved, unpromised;
+    unsigned refused, holes, absent, allowed, unproved, unpromised;
     struct json_writer *w;
 };
 
 static const char *const result_words[] = {[ATTACK_UNPROVED] = "UNPROVED",
                                            [ATTACK_REFUSED] = "refused",
                                            [ATTACK_HOLE] = "HOLE",
-                                           [ATTACK_ABSENT] = "absent"};
+                                           [ATTACK_ABSENT] = "absent",
+                                           [ATTACK_ALLOWED] = "allowed"};
 
 static void remove_tree(const char *dir)
 {
@@ -231,13 +232,14 @@ static void count(struct score *s, const struct attack_row *row, const struct at
     const char *words = result_words[r];
     if (r == ATTACK_REFUSED && !trial->reached)
         r = ATTACK_UNPROVED, words = "UNPROVED";
-    if (r != ATTACK_REFUSED && r != ATTACK_ABSENT && !promised) {
+    if ((r == ATTACK_HOLE || r == ATTACK_UNPROVED) && !promised) {
         s->unpromised++;
         words = "not promised";
     } else {
         s->refused += r == ATTACK_REFUSED;
         s->holes += r == ATTACK_HOLE;
         s->absent += r == ATTACK_ABSENT;
+        s->allowed += r == ATTACK_ALLOWED;
         s->unproved += r == ATTACK_UNPROVED;
     }
     if (!s->json) {
@@ -344,12 +346,25 @@ static int finish(struct score *s)
 {
     unsigned tried = s->refused + s->holes + s->unproved;
     if (!s->json)
-        printf(
-            "\n%s%s: %u of %u attempts refused, %u got through, %u proved nothing; %u not promised "
-            "here, %u not possible here\n",
-            s->mode, s->debuggers ? ", debuggers allowed" : "", s->refused, tried, s->holes,
-            s->unproved, s->unpromised, s->absent);
+        printf("\n%s%s: %u of %u attempts refused, %u got through, %u proved nothing; %u allowed "
+               "by the "
+               "policy, %u not promised here, %u not possible here\n",
+               s->mode, s->debuggers ? ", debuggers allowed" : "", s->refused, tried, s->holes,
+               s->unproved, s->allowed, s->unpromised, s->absent);
     return s->holes || s->unproved ? CLI_REFUSED : CLI_OK;
+}
+
+/* Where a person is asked about what the agent made, most attempts would wait for one. */
+static bool somebody_is_asked(struct attack_trial *trial)
+{
+    char out[ATTACK_OUT_MAX], copy[] = "./clawrden-attack";
+    const char *const argv[] = {copy, NULL};
+    const struct attack_child c = {.argv = argv};
+    struct attack_try t = {.dir = ".", .trial = trial};
+    memset(trial, 0, sizeof(*trial));
+    bool held = attack_copy(&t, "/bin/true", copy) && attack_run(&t, &c, out) == -1;
+    (void)unlink(copy);
+    return held;
 }
 
 static int attack_inside(bool json, const struct attack_canary *canary, struct attack_trial *trial)
@@ -359,6 +374,9 @@ static int attack_inside(bool json, const struct attack_canary *canary, struct a
     _cleanup_buf_ struct buf b = BUF_INIT(JSON_MAX);
     struct json_writer w = JSON_WRITER(&b);
     struct score s = {.json = json, .mode = mode_here(), .debuggers = debuggers_here(), .w = &w};
+    if (somebody_is_asked(trial))
+        return cli_fail(CLI_USAGE, "a person is asked about programs of the agent's own here, and "
+                                   "every attempt would wait: use a session with --ask none");
     json_object_begin(&w);
     json_field_string(&w, "mode", s.mode);
     json_field_bool(&w, "debuggers", s.debuggers);
@@ -373,6 +391,7 @@ static int attack_inside(bool json, const struct attack_canary *canary, struct a
     json_field_uint(&w, "unproved", s.unproved);
     json_field_uint(&w, "not_promised", s.unpromised);
     json_field_uint(&w, "absent", s.absent);
+    json_field_uint(&w, "allowed", s.allowed);
     json_object_end(&w);
     if (json)
         printf("%s\n", buf_str(&b));

@@ -21,7 +21,8 @@ enum attack_result {
     ATTACK_UNPROVED, /* it did not come to its point, or nothing tells what happened */
     ATTACK_REFUSED,
     ATTACK_HOLE,
-    ATTACK_ABSENT, /* what it needs is not on this host */
+    ATTACK_ABSENT,  /* what it needs is not on this host */
+    ATTACK_ALLOWED, /* the policy in force lets it pass, as something harmless showed */
 };
 
 #define ATTACK_SAID_MAX 240

@@ -12,8 +12,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "cli/agents.h"
-#include "cli/cli.h"
-#include "cli/contexts.h"
+#include "cli/run-hidden.h"
 #include "sandbox/aliases.h"
 #include "sandbox/gitdir.h"
 #include "sandbox/places.h"
@@ -35,20 +34,6 @@ static int add_named(struct plan *p, enum plan_kind kind, const char *option, co
             return err_set(err, -ENOENT, "--%s: there is no '%s'", option, path);
     }
     return 0;
-}
-
-static int hide_ours(struct plan *p, const struct run_view *v, struct err *err)
-{
-    static const char *const always[] = {"/var/lib/clawrden", "/var/log/clawrden", "/etc/clawrden"};
-    _cleanup_free_ char *state = cli_state_dir(), *config = cli_config_dir(),
-                        *contexts = contexts_dir();
-    const char *own[] = {state, config, contexts, v->session};
-    int r = 0;
-    for (size_t i = 0; i < ARRAY_LEN(always) && r >= 0; i++)
-        r = plan_add_real(p, PLAN_HIDDEN, always[i], err);
-    for (size_t i = 0; i < ARRAY_LEN(own) && r >= 0; i++)
-        r = plan_add_real(p, PLAN_HIDDEN, own[i], err);
-    return r < 0 ? r : 0;
 }
 
 /* Nobody may be governed by what he can change. */
@@ -95,7 +80,7 @@ int run_view_make(const struct run_view *v, struct plan *p, char **ret_agent, st
     if (r == 0)
         r = check_ours(p, v, err);
     if (r == 0)
-        r = hide_ours(p, v, err);
+        r = run_hidden_add(p, v->session, err);
     plan_drop_covered(p);
     return r;
 }
@@ -106,11 +91,22 @@ static bool can_write(const struct plan *p, const char *path)
     return plan_find(p, path, &kind) && kind != PLAN_SHOWN && kind != PLAN_FIXED;
 }
 
+/* Its real path is what is writable or not; the gate looks at each step of the way. */
+static void add_tools(const struct plan *p, const char *dir, struct buf *dirs)
+{
+    char real[PATH_MAX];
+    if (dir[0] != '/' || !realpath(dir, real) || can_write(p, real) || can_write(p, dir))
+        return;
+    (void)buf_append_str(dirs, dirs->len ? ":" : "");
+    (void)buf_append_str(dirs, dir);
+}
+
 char *run_view_tools(const struct plan *p, struct buf *notes)
 {
     _cleanup_free_ char *alias = NULL;
     _cleanup_buf_ struct buf dirs = BUF_INIT(65536);
     struct err err;
+    char self[PATH_MAX];
     int r = aliases_find(p, &alias, &err);
     if (r != 0) {
         (void)buf_append_str(notes, "clawrden: your own tools count as unknown programs: ");
@@ -120,14 +116,14 @@ char *run_view_tools(const struct plan *p, struct buf *notes)
     }
     for (const char *s = getenv("PATH"); s && *s;) {
         size_t n = strcspn(s, ":");
-        _cleanup_free_ char *given = mem_strndup(s, n);
-        char real[PATH_MAX];
+        _cleanup_free_ char *dir = mem_strndup(s, n);
         s += n + (s[n] == ':');
-        /* Its real path is what is writable or not; the gate looks at each step of the way. */
-        if (given[0] != '/' || !realpath(given, real) || can_write(p, real) || can_write(p, given))
-            continue;
-        (void)buf_append_str(&dirs, dirs.len ? ":" : "");
-        (void)buf_append_str(&dirs, given);
+        add_tools(p, dir, &dirs);
+    }
+    /* A link on PATH may lead to this program; it attacks the tree from inside (doctor). */
+    if (realpath("/proc/self/exe", self)) {
+        _cleanup_free_ char *dir = path_dirname(self);
+        add_tools(p, dir, &dirs);
     }
     return mem_strdup(dirs.failed ? "" : buf_str(&dirs));
 }

@@ -22,7 +22,7 @@ struct run_view {
 int run_view_make(const struct run_view *v, struct plan *p, char **ret_agent, struct buf *notes,
                   struct err *err) MUST_CHECK;
 
-/* The directories of our own PATH ("A:B", owned, may be empty) that the plan lets nobody write: the
- * person's tools. NULL: nothing read-only may be trusted, because it can be written by another way;
- * `notes` says which. */
+/* The directories of our own PATH and this program's ("A:B", owned, may be empty) that the plan
+ * lets nobody write: the person's tools. NULL: nothing read-only may be trusted, because it can be
+ * written by another way; `notes` says which. */
 char *run_view_tools(const struct plan *p, struct buf *notes);

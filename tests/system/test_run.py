@@ -256,6 +256,21 @@ def test_state_and_tokens_are_hidden(any_run):
     assert not set(done.stdout.decode().split()) - {f"{own}:", f"{any_run.state}:", "end"}, done.stdout
 
 
+def test_state_of_other_sessions_and_wardens_is_hidden(any_run, make_run):
+    """In their usual place though this one's is elsewhere, and wherever a session that runs has it."""
+    usual = any_run.home / ".local/state/clawrden"
+    usual.mkdir(parents=True)
+    (usual / "token").write_text("the-token-of-a-daemon")
+    any_run.own()
+    other = make_run(user=any_run.user)
+    p = other.popen("sleep", "60")
+    wait_for(lambda: other.sessions() and (other.sessions()[0] / "api.sock").exists() and other.decisions(), 20, "the other session runs")
+    session = other.sessions()[0]
+    done = any_run.sh(f"cat {usual}/token {session}/token {session}/audit.jsonl; ls -A {usual} {session}; echo end")
+    assert sorted(done.stdout.decode().split()) == sorted([f"{usual}:", f"{session}:", "end"]), done.stdout
+    p.terminate()
+
+
 def test_ways_out_are_hidden(any_run):
     """A socket on which somebody listens, keys, and the variables that lead there."""
     path = any_run.home / "engine.sock"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`clawrden run` as a newcomer meets it: the starter policy asks for nothing harmless, asks for what matters, and takes the
 person's own tools for what they are where nobody inside could have changed them."""
+import json
 import os
 import re
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import AGENT_UID, needs_root
+from conftest import AGENT_UID, BIN, needs_root
 from runs import any_run, make_run  # noqa: F401: fixtures
 
 
@@ -134,6 +135,31 @@ def test_becoming_another_user_is_refused_and_says_what_to_do(newcomer):
     done = newcomer.run("sudo", "-n", "id")
     assert done.returncode == 126 and newcomer.queue() == []
     assert "no-other-user" in done.stderr and "no_new_privs" in done.stderr and "outside of the session" in done.stderr, done.stderr
+
+
+def test_clawrden_itself_says_what_it_can_do_inside(newcomer):
+    done = newcomer.run(BIN / "clawrden", "doctor")
+    assert "this process stands under a gate already" in done.stdout.decode() and newcomer.queue() == []
+    done = newcomer.run(BIN / "clawrden", "run", "--ask", "none", "--", "true")
+    assert done.returncode == 125 and "no session can begin here" in done.stderr, done.stderr
+    done = newcomer.run(BIN / "clawrden", "approve", "1")
+    assert done.returncode == 3 and "no warden answers" in done.stderr, done.stderr
+
+
+def test_what_the_starter_lets_pass_is_no_hole(make_run):
+    r = starter(make_run, AGENT_UID if os.geteuid() == 0 else None)
+    done = r.run(BIN / "clawrden", "doctor", "--attack", "--json", options={"ask": "none"}, timeout=200)
+    report = json.loads(done.stdout)
+    other = {a["name"]: a for a in report["attempts"] if a["result"] not in ("refused", "absent")}
+    assert done.returncode == 0 and report["holes"] == 0 and report["refused"] >= 60, other
+    assert set(other) <= {"PYTHONPATH", "NODE_OPTIONS", "script-swap"} and report["allowed"] == len(other), other
+
+
+@pytest.mark.slow
+def test_no_attack_waits_for_a_person(make_run):
+    r = starter(make_run, AGENT_UID if os.geteuid() == 0 else None)
+    done = r.run(BIN / "clawrden", "doctor", "--attack")
+    assert done.returncode == 2 and "use a session with --ask none" in done.stderr, done.stderr
 
 
 def test_the_persons_shell_may_read_its_input(newcomer):
