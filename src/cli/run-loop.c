@@ -4,11 +4,17 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
+#define EARS_MS 2000 /* for a gate that has just been started to handle its signals */
+#define STATUS_MAX 16384
 #define GONE_MS 15000 /* for the tree to end once its warden is gone; then it is killed */
 
 static const int passed_on[] = {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT};
@@ -27,6 +33,33 @@ int run_loop_signals(void)
     return signalfd(-1, &s, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* The set of a line of /proc/PID/status. */
+static unsigned long long set_of(const char *status, const char *key)
+{
+    const char *line = strstr(status, key);
+    return line ? strtoull(line + strlen(key), NULL, 16) : 0;
+}
+
+static bool would_be_heard(pid_t pid, int signo)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(STATUS_MAX);
+    struct err err;
+    char path[32];
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    if (fd_read_file(path, STATUS_MAX, &b, &err) < 0)
+        return true; /* it is gone */
+    unsigned long long sets = set_of(buf_str(&b), "\nSigBlk:") | set_of(buf_str(&b), "\nSigIgn:") |
+                              set_of(buf_str(&b), "\nSigCgt:");
+    return sets >> (signo - 1) & 1;
+}
+
+/* The gate is the first process of its namespace: until it handles a signal the kernel drops it. */
+static void await_ears(pid_t pid, int signo)
+{
+    for (int ms = 0; ms < EARS_MS && !would_be_heard(pid, signo); ms++)
+        (void)poll(NULL, 0, 1);
+}
+
 static void take_signals(struct run_loop *l)
 {
     struct signalfd_siginfo s;
@@ -37,8 +70,10 @@ static void take_signals(struct run_loop *l)
         /* The agent has no terminal then, and the gate leaves INT to those who have one. */
         if (signo == SIGINT || signo == SIGQUIT)
             signo = SIGTERM;
-        if (signo != SIGWINCH)
-            (void)kill(l->agent->pid, signo);
+        if (signo == SIGWINCH)
+            continue;
+        await_ears(l->agent->pid, signo);
+        (void)kill(l->agent->pid, signo);
     }
 }
 

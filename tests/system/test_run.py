@@ -69,6 +69,18 @@ def test_signals_reach_the_agent(any_run):
     assert p.wait(20) == 9
 
 
+def test_a_signal_while_it_starts_is_not_lost(make_run):
+    """The gate is the first process of its namespace, where the kernel drops what nobody handles yet."""
+    for i in range(12):
+        r = make_run(user=AGENT_UID if os.geteuid() == 0 else None)
+        p = r.popen("sleep", "60")
+        while not any((s / "api.sock").exists() for s in r.sessions()):
+            time.sleep(0.0005)
+        time.sleep(0.001 * (i % 6))
+        p.terminate()
+        assert p.wait(20) == 128 + signal.SIGTERM
+
+
 def test_standard_streams_pass_as_they_are(any_run):
     data = os.urandom(300000)
     p = any_run.popen("cat", stdin=subprocess.PIPE)
