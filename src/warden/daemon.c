@@ -312,7 +312,8 @@ static int wait_for_hello(struct daemon *d, struct err *err)
  * log and the index are there already and stay as they are. */
 static int open_priority(struct daemon *d, struct err *err)
 {
-    priority_raise((unsigned)d->config->priority);
+    if (d->config->priority)
+        priority_raise((unsigned)d->config->priority);
     return 0;
 }
 
