@@ -86,6 +86,12 @@ def fleet(engine, context, request):
         print(logs[-3000:], file=sys.stderr)
 
 
+def test_a_base_that_cannot_run_the_warden_is_refused_with_words(engine, context):
+    done = subprocess.run([DOCKER, "-H", f"unix://{engine.socket}", "build", "--force-rm", "--build-arg", f"WARDEN_BASE={BASES['busybox']}", ROOT / "build/image/warden"],
+                          capture_output=True, text=True, timeout=100, env={"PATH": os.environ["PATH"], "DOCKER_BUILDKIT": "0"})
+    assert done.returncode and "WARDEN_BASE has to be the Debian release that the programs were built on" in done.stdout + done.stderr, done
+
+
 def test_an_agent_is_governed_and_answered_from_the_host(fleet):
     code, out, err = fleet.run("prisoner-one", "echo x > /app/a; rm /app/a; echo $?; ls /app; mkdir /app/d; rm -r /app/d")
     assert out == "0\n" and code == 126 and "no-recursive-rm" in err, (code, out, err)

@@ -18,6 +18,7 @@ def test_every_command_of_the_page(engine):
     script = "".join(f"echo '== {n}'\n{block}" for n, block in enumerate(BLOCKS))
     script = script.replace("/etc/clawrden ", f"{top}/etc ").replace("/var/lib/clawrden ", f"{top}/state ").replace("/var/log/clawrden ", f"{top}/log ")
     script = script.replace("=$PWD/secrets", f"={top}/secrets").replace("debian:bookworm-slim", IMAGE)
+    script = script.replace("debian:$(. /etc/os-release; echo $VERSION_CODENAME)-slim", IMAGE)
     script = script.replace('"$(basename "$PWD" | tr A-Z a-z)_door-one"', "guide_door-one")  # the project's name, below
     assert script.count(str(top)) == 4 and script.count(IMAGE) == 2 and "guide_door-one" in script
     # `clawrden` has to reach the loopback of the engine's network.
