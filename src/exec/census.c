@@ -480,12 +480,12 @@ static int find(struct census *port, struct peer *p, const struct bond *bond,
     char id[LINEAGE_ID_SIZE] = "";
     const char *engine = NULL;
     int r = read_cgroups(p->pid, &text);
-    bool foreign = !same_space(p->pid, 0, "pid") || !same_space(p->pid, 0, "mnt");
-    bool hinted = r == 0 && lineage_hint(buf_str(&text), id, &engine);
+    struct container *c = r == 0 ? home_of(x, p->pid, buf_str(&text)) : NULL;
+    bool foreign = !c && (!same_space(p->pid, 0, "pid") || !same_space(p->pid, 0, "mnt"));
+    bool hinted = r == 0 && !c && lineage_hint(buf_str(&text), id, &engine);
     /* Behind the reading: all of it was about this process. */
     if (r < 0 || (p->pidfd >= 0 && !alive(p->pidfd)))
         return err_set(err, -EPERM, "process %d went away while it was asked about", (int)p->pid);
-    struct container *c = home_of(x, p->pid, buf_str(&text));
     err->text[0] = '\0';
     if (!c && bond)
         c = adopt(x, p, buf_str(&text), bond, err);

@@ -155,8 +155,11 @@ static int start(struct executor *port, struct request *r, int conn, const char 
 {
     struct local *x = container_of(port, struct local, port);
     uint64_t id = mirror_job(x->mirror);
+    if (r->ask.door != DOOR_SHIM_V1)
+        mirror_accept(x->mirror, r, id);
     int error = send_start(x, r, conn, id, env, env_len, envc, err);
     if (error < 0) {
+        mirror_withdraw(x->mirror, id);
         farewell(conn, r->ask.door == DOOR_SHIM_V1, r->ask.name, err ? err->text : "");
         return error;
     }
@@ -369,6 +372,22 @@ static void kill_cgroup(const struct local *x, const struct local_job *j)
         (void)!write(fd, "1", 1);
 }
 
+/* The process that was lent for it. */
+static bool on_line_lost(void *arg, uint64_t job)
+{
+    struct local *x = arg;
+    struct local_job *j = find(x, job);
+    const struct helper_end end = {.kind = HELPER_END_FAILED,
+                                   .value = 125,
+                                   .text = "clawrden: the process that ran this command died\n"};
+    if (!j)
+        return false;
+    kill_cgroup(x, j);
+    if (!j->ended)
+        on_ended(x, j, &end);
+    return true;
+}
+
 static void on_lost(void *arg, const char *words)
 {
     struct local *x = arg;
@@ -407,7 +426,8 @@ struct executor *local_new(struct mirror *m, bool inside)
                                 .release = release};
     x->inside = inside;
     x->mirror = m;
-    x->listener = (struct mirror_listener){.message = on_message, .lost = on_lost, .arg = x};
+    x->listener = (struct mirror_listener){
+        .message = on_message, .lost = on_lost, .line_lost = on_line_lost, .arg = x};
     list_init(&x->jobs);
     mirror_listen(m, &x->listener);
     return &x->port;

@@ -16,12 +16,15 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "exec/courier.h"
+#include "exec/direct.h"
 
 #define BINARY_MAX (16u << 20)
 #define QUEUE_MAX 4096  /* messages that the socket did not take */
 #define AGAIN_MIN_MS 50 /* before a new helper, doubled with each that dies young */
 #define AGAIN_MAX_MS 5000
 #define YOUNG_MS 10000
+#define LOST UINT64_MAX /* no job: nobody gets this line again */
 
 struct outgoing {
     struct list link;
@@ -44,6 +47,11 @@ struct mirror {
     uint64_t born, wait_ms, next_job;
     uint32_t features;
     char words[512], cgroup[512], outside[256];
+    struct direct *direct; /* owned */
+    struct mirror_offer {
+        const void *owner;
+        uint64_t job;
+    } offer; /* the worker that looked for somebody just now */
     struct list listeners;
     struct list queue;
     size_t queued;
@@ -115,36 +123,6 @@ static int spawn(const struct mirror *m, int sock, int answers, pid_t *ret)
 
 /* ---- sending ---- */
 
-union control {
-    char buf[CMSG_SPACE(sizeof(int) * HELPER_FDS_MAX)];
-    struct cmsghdr align;
-};
-
-static int transmit(const struct mirror *m, const uint8_t *p, size_t n, const int *fds,
-                    unsigned count)
-{
-    union control control;
-    struct iovec iov = {(void *)p, n};
-    struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
-    memset(&control, 0, sizeof(control));
-    if (count) {
-        h.msg_control = control.buf;
-        h.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&h);
-        if (!c)
-            return -EINVAL; /* not reached: there is room for one */
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * count);
-        memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
-    }
-    ssize_t r;
-    do {
-        r = sendmsg(m->sock, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } while (r < 0 && errno == EINTR);
-    return r < 0 ? -errno : 0;
-}
-
 static void outgoing_free(struct mirror *m, struct outgoing *o)
 {
     list_remove(&o->link);
@@ -187,32 +165,17 @@ static void flush(struct mirror *m)
 {
     while (!list_empty(&m->queue)) {
         struct outgoing *o = list_item(m->queue.next, struct outgoing, link);
-        int r = transmit(m, o->packet, o->len, o->fds, o->fds_count);
+        int r = courier_send(m->sock, o->packet, o->len, o->fds, o->fds_count);
         if (r == -EAGAIN || r == -ENOBUFS || r == -ETOOMANYREFS)
             return;
         outgoing_free(m, o); /* sent, or the other side is gone and its end is about to be seen */
     }
 }
 
-/* A body too long for a packet lies in a file that nobody can change. */
-static int attach(const uint8_t *body, size_t len, int *ret)
-{
-    _cleanup_close_ int fd = memfd_create("clawrden-message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return -errno;
-    int r = fd_write_all(fd, body, len);
-    if (r < 0)
-        return r;
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return -errno;
-    *ret = TAKE_FD(fd);
-    return 0;
-}
-
 static int deliver(struct mirror *m, const uint8_t *packet, size_t n, const int *fds,
                    unsigned count)
 {
-    int r = list_empty(&m->queue) ? transmit(m, packet, n, fds, count) : -EAGAIN;
+    int r = list_empty(&m->queue) ? courier_send(m->sock, packet, n, fds, count) : -EAGAIN;
     if (r != -EAGAIN && r != -ENOBUFS && r != -ETOOMANYREFS)
         return r;
     r = enqueue(m, packet, n, fds, count);
@@ -221,31 +184,34 @@ static int deliver(struct mirror *m, const uint8_t *packet, size_t n, const int 
     return r;
 }
 
+/* By its own socket when a worker was lent for the job, else to the dispatcher; a worker may hang,
+ * so the order to kill goes to both, and cgroups are the dispatcher's. */
+static int route(struct mirror *m, const struct courier_letter *l, enum helper_type type,
+                 uint64_t job, const uint8_t *body, size_t len)
+{
+    uint32_t signo = 0;
+    int fd = type == HELPER_FREEZE ? -1 : direct_fd(m->direct, job);
+    int r = fd < 0 ? -ENOENT : courier_send(fd, l->packet, l->len, l->fds, l->fds_count);
+    if (r < 0 && fd >= 0 && (type == HELPER_RESOLVE || type == HELPER_START))
+        (void)direct_pass(m->direct, job, LOST); /* the worker has gone; others may do it */
+    else if (fd >= 0 && !(type == HELPER_KILL && helper_kill_decode(body, len, &signo) == 0 &&
+                          signo == SIGKILL))
+        return r;
+    return deliver(m, l->packet, l->len, l->fds, l->fds_count);
+}
+
 int mirror_send(struct mirror *m, enum helper_type type, uint64_t job, const uint8_t *body,
                 size_t len, const int *fds, unsigned fds_count, struct err *err)
 {
-    struct helper_head h = {.type = (uint8_t)type, .len = (uint32_t)len, .job = job};
-    int all[HELPER_FDS_MAX];
-    _cleanup_close_ int attached = -1;
-    size_t n = HELPER_HEAD_SIZE;
+    struct courier_letter l;
     if (m->sock < 0)
         return err_set(err, -ENOTCONN, "the helper does not run just now");
-    if (len > HELPER_BODY_MAX || fds_count >= HELPER_FDS_MAX)
-        return err_set(err, -E2BIG, "the message to the helper is too long");
-    for (unsigned i = 0; i < fds_count; i++)
-        all[i] = fds[i];
-    if (len > HELPER_INLINE_MAX) {
-        int r = attach(body, len, &attached);
-        if (r < 0)
-            return err_errno(err, r, "no memory file for a message");
-        h.flags = HELPER_ATTACHED;
-        all[fds_count++] = attached;
-    } else if (len) {
-        memcpy(m->buf + HELPER_HEAD_SIZE, body, len);
-        n += len;
-    }
-    helper_head_encode(&h, m->buf);
-    int r = deliver(m, m->buf, n, all, fds_count);
+    int r = courier_write(&l, m->buf, type, job, body, len, fds, fds_count);
+    if (r == 0)
+        r = route(m, &l, type, job, body, len);
+    courier_done(&l);
+    if (r == -E2BIG)
+        return err_set(err, r, "the message to the helper is too long");
     return r < 0 ? err_errno(err, r, "the helper cannot be told") : 0;
 }
 
@@ -267,10 +233,26 @@ static void on_hello(struct mirror *m, const uint8_t *body, size_t len)
     (void)snprintf(m->outside, sizeof(m->outside), "%s", h.outside);
 }
 
-static void hand_on(struct mirror *m, const struct helper_head *h, const uint8_t *body)
+static void on_line(struct mirror *m, const uint8_t *body, size_t len, int *fd)
 {
+    struct helper_started h;
+    if (*fd >= 0 && helper_started_decode(body, len, &h) == 0 && h.pid)
+        direct_add(m->direct, (pid_t)h.pid, TAKE_FD(*fd));
+}
+
+static void hear(void *arg, const struct helper_head *h, const uint8_t *body, int *fd)
+{
+    struct mirror *m = arg;
     if (h->type == HELPER_HELLO) {
         on_hello(m, body, h->len);
+        return;
+    }
+    if (h->type == HELPER_LINE) {
+        on_line(m, body, h->len, fd);
+        return;
+    }
+    if (h->type == HELPER_IDLE) {
+        (void)direct_pass(m->direct, h->job, 0);
         return;
     }
     list_foreach(it, &m->listeners)
@@ -281,52 +263,23 @@ static void hand_on(struct mirror *m, const struct helper_head *h, const uint8_t
     }
 }
 
-static int hand_on_attached(struct mirror *m, const struct helper_head *h, int fd)
-{
-    void *p = mmap(NULL, h->len, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (p == MAP_FAILED)
-        return -errno;
-    hand_on(m, h, p);
-    (void)munmap(p, h->len);
-    return 0;
-}
-
-/* One message of `sock`. 1; 0: the end; -EAGAIN; anything else: nonsense. */
 static int receive(struct mirror *m, int sock)
 {
-    union control control;
-    struct iovec iov = {m->buf, HELPER_HEAD_SIZE + HELPER_INLINE_MAX};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.buf,
-                         .msg_controllen = CMSG_SPACE(sizeof(int))};
-    struct helper_head h;
-    _cleanup_close_ int fd = -1;
-    ssize_t n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n < 0)
-        return errno == EINTR ? -EAGAIN : -errno;
-    if (n == 0)
-        return 0;
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(&fd, CMSG_DATA(c), sizeof(int));
-    if (n < HELPER_HEAD_SIZE || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-        helper_head_decode(m->buf, &h) < 0)
-        return -EBADMSG;
-    if (h.flags & HELPER_ATTACHED) {
-        struct stat st;
-        if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)h.len || h.len == 0)
-            return -EBADMSG;
-        int r = hand_on_attached(m, &h, fd);
-        return r < 0 ? r : 1;
+    return courier_receive(sock, m->buf, hear, m);
+}
+
+/* The dispatcher may have said why, before it killed the worker. */
+static void on_line_lost(void *arg, uint64_t job)
+{
+    struct mirror *m = arg;
+    for (int i = 0; i < 64 && m->sock >= 0 && receive(m, m->sock) == 1; i++)
+        ;
+    list_foreach(it, &m->listeners)
+    {
+        struct mirror_listener *l = list_item(it, struct mirror_listener, link);
+        if (l->line_lost && l->line_lost(l->arg, job))
+            return;
     }
-    if (h.len != (size_t)n - HELPER_HEAD_SIZE)
-        return -EBADMSG;
-    /* The listeners may send, which uses the buffer: a copy of what they read. */
-    _cleanup_free_ uint8_t *body = mem_dup(m->buf + HELPER_HEAD_SIZE, h.len);
-    hand_on(m, &h, body);
-    return 1;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -451,6 +404,7 @@ static void on_again(uv_timer_t *t)
 
 static void disconnect(struct mirror *m)
 {
+    direct_close(m->direct);
     stop_watching(TAKE_PTR(m->poll));
     stop_watching(TAKE_PTR(m->answers_poll));
     if (m->sock >= 0)
@@ -493,13 +447,16 @@ int mirror_new(uv_loop_t *loop, const char *binary, struct mirror **ret, struct 
     m->image = image;
     m->sock = m->answers = -1;
     m->next_job = 1;
-    m->buf = mem_zalloc(HELPER_HEAD_SIZE + HELPER_INLINE_MAX);
+    m->buf = mem_zalloc(COURIER_PACKET_MAX);
+    m->direct = direct_new(&(struct direct_config){
+        .loop = loop, .room = m->buf, .got = hear, .lost = on_line_lost, .arg = m});
     list_init(&m->listeners);
     list_init(&m->queue);
     r = start(m, err);
     if (r < 0) {
         if (m->pid)
             (void)kill(m->pid, SIGKILL);
+        direct_free(m->direct);
         free(m->buf);
         free(m);
         return r;
@@ -515,6 +472,7 @@ static void again_closed(uv_handle_t *h)
 {
     struct mirror *m = h->data;
     close(m->image);
+    direct_free(m->direct);
     free(m->buf);
     free(m);
 }
@@ -540,6 +498,31 @@ void mirror_listen(struct mirror *m, struct mirror_listener *l)
 uint64_t mirror_job(struct mirror *m)
 {
     return m->next_job++;
+}
+
+bool mirror_claim(struct mirror *m, pid_t init, uint64_t job)
+{
+    return m->sock >= 0 && direct_claim(m->direct, init, job);
+}
+
+void mirror_offer(struct mirror *m, uint64_t job, const void *owner)
+{
+    m->offer = (struct mirror_offer){owner, job};
+}
+
+void mirror_accept(struct mirror *m, const void *owner, uint64_t job)
+{
+    if (m->offer.owner == owner && owner)
+        (void)direct_pass(m->direct, m->offer.job, job);
+}
+
+bool mirror_withdraw(struct mirror *m, uint64_t job)
+{
+    m->offer = (struct mirror_offer){0};
+    if (direct_fd(m->direct, job) < 0)
+        return false;
+    (void)mirror_send(m, HELPER_CANCEL, job, NULL, 0, NULL, 0, NULL);
+    return direct_pass(m->direct, job, 0);
 }
 
 const char *mirror_words(const struct mirror *m)

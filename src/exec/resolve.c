@@ -90,8 +90,11 @@ static void drop(struct resolve *x, struct lookup *l)
 static void answer(struct resolve *x, struct lookup *l, int error, const char *words)
 {
     struct request *r = l->r;
+    uint64_t job = l->job;
     drop(x, l);
+    mirror_offer(x->mirror, job, r);
     warden_resolved(x->warden, r, error, words);
+    mirror_withdraw(x->mirror, job);
 }
 
 /* ---- asking ---- */
@@ -156,12 +159,16 @@ static int send_lookup(struct resolve *x, struct lookup *l, struct err *err)
     _cleanup_free_ uint8_t *body = mem_zalloc(n);
     (void)helper_resolve_encode(&m, body, n);
     uint64_t job = mirror_job(x->mirror);
+    if (m.init && !(m.flags & (HELPER_PEER_V1 | HELPER_BY_ENGINE)))
+        (void)mirror_claim(x->mirror, (pid_t)m.init, job);
     int fds[2] = {r->peer.pidfd, r->peer.in ? r->peer.in->initfd : -1};
     int error = fds[0] < 0 ? err_set(err, -ESRCH, "the caller is not pinned")
                            : mirror_send(x->mirror, HELPER_RESOLVE, job, body, n, fds,
                                          r->peer.in ? 2 : 1, err);
-    if (error < 0)
+    if (error < 0) {
+        mirror_withdraw(x->mirror, job);
         return error;
+    }
     l->job = job;
     list_remove(&l->link);
     list_append(&x->flying, &l->link);
@@ -230,7 +237,7 @@ static void cancel(struct resolver *port, struct request *r)
     struct lookup *l = r->lookup;
     if (!l)
         return;
-    if (l->job)
+    if (l->job && !mirror_withdraw(x->mirror, l->job))
         (void)mirror_send(x->mirror, HELPER_CANCEL, l->job, NULL, 0, NULL, 0, NULL);
     drop(x, l);
     launch_waiting(x);
@@ -337,6 +344,25 @@ static bool on_message(void *arg, const struct helper_head *h, const uint8_t *bo
     return true;
 }
 
+/* Its worker gave up its seat just then, or died: others can look. */
+static bool on_line_lost(void *arg, uint64_t job)
+{
+    struct resolve *x = arg;
+    struct err err = {0};
+    struct lookup *l = find(x, job);
+    if (!l)
+        return false;
+    list_remove(&l->link);
+    list_append(&l->user->waiting, &l->link);
+    l->user->flying--;
+    x->flying_count--;
+    l->job = 0;
+    int r = send_lookup(x, l, &err);
+    if (r < 0)
+        answer(x, l, r, err.text);
+    return true;
+}
+
 static void on_lost(void *arg, const char *words)
 {
     struct resolve *x = arg;
@@ -353,7 +379,8 @@ struct resolver *resolve_new(struct mirror *m)
     struct resolve *x = mem_new(struct resolve);
     x->port = (struct resolver){.resolve = resolve, .cancel = cancel};
     x->mirror = m;
-    x->listener = (struct mirror_listener){.message = on_message, .lost = on_lost, .arg = x};
+    x->listener = (struct mirror_listener){
+        .message = on_message, .lost = on_lost, .line_lost = on_line_lost, .arg = x};
     list_init(&x->users);
     list_init(&x->flying);
     mirror_listen(m, &x->listener);

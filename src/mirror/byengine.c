@@ -319,7 +319,7 @@ static bool tell_ready(struct job *j)
     }
     j->tty = v[READY_TTY];
     size_t n = helper_numbers_encode(v, READY_COUNT, out);
-    return packet_send(j->w->sock, HELPER_READY, j->id, out, n, true) == 0;
+    return packet_send(j->boss, HELPER_READY, j->id, out, n, true) == 0;
 }
 
 /* A message of the warden: true when it was the pid, which is the last of them. */
@@ -329,7 +329,7 @@ static bool hear(struct job *j)
     struct packet p;
     uint32_t pid = 0;
     bool adopted = false;
-    if (packet_receive(j->w->sock, buf, sizeof(buf), true, &p) <= 0)
+    if (packet_receive(j->boss, buf, sizeof(buf), true, &p) <= 0)
         worker_leave();
     if (p.head.job == j->id && p.head.type == HELPER_KILL) {
         j->killed = true;
@@ -351,7 +351,7 @@ static void await_pid(struct job *j)
 {
     for (;;) {
         bool look = !j->caller_gone;
-        struct pollfd p[3] = {{.fd = j->w->sock, .events = POLLIN},
+        struct pollfd p[3] = {{.fd = j->boss, .events = POLLIN},
                               {.fd = look ? j->pidfd : -1, .events = POLLIN},
                               {.fd = look ? j->conn : -1, .events = POLLRDHUP}};
         if (poll(p, 3, -1) < 0)
@@ -458,7 +458,7 @@ void byengine_kill(struct job *j)
 void byengine_ended(struct job *j, int status)
 {
     /* The dispatcher kills the cgroup itself, and the order to us may still lie here. */
-    struct pollfd p = {.fd = j->w->sock, .events = POLLIN};
+    struct pollfd p = {.fd = j->boss, .events = POLLIN};
     for (int i = 0; i < LAST_ORDERS && poll(&p, 1, 0) == 1; i++)
         (void)job_command(j);
     bool fine = WIFEXITED(status) && WEXITSTATUS(status) == PUMP_FINE;
@@ -488,7 +488,7 @@ void byengine_news(struct job *j)
         if (n.kind == PUMP_NO_READER)
             byengine_signal(j, SIGPIPE, false);
         else if (n.kind == PUMP_RESIZED)
-            (void)packet_send(j->w->sock, HELPER_RESIZED, j->id, out,
+            (void)packet_send(j->boss, HELPER_RESIZED, j->id, out,
                               helper_numbers_encode(v, RESIZED_COUNT, out), false);
     }
 }

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,6 +13,20 @@
 struct crew_member crew[CREW_MAX];
 unsigned crew_top;
 
+static struct crew_share *shares; /* one for each of `crew` */
+
+static struct crew_share *share_of(const struct crew_member *m)
+{
+    if (!shares) {
+        void *p = mmap(NULL, sizeof(*shares) * CREW_MAX, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            return NULL;
+        shares = p;
+    }
+    return &shares[m - crew];
+}
+
 bool crew_hire(void)
 {
     struct crew_member *m = NULL;
@@ -20,18 +35,20 @@ bool crew_hire(void)
             m = &crew[i];
     if (!m && crew_top < CREW_MAX)
         m = &crew[crew_top];
+    struct crew_share *share = m ? share_of(m) : NULL;
     int sv[2];
-    if (!m || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+    if (!share || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
         return false;
+    *share = (struct crew_share){.phase = CREW_FREE};
     pid_t pid = fork();
     if (pid == 0)
-        worker_run(sv[1]);
+        worker_run(sv[1], share);
     close(sv[1]);
     if (pid < 0) {
         close(sv[0]);
         return false;
     }
-    *m = (struct crew_member){.state = CREW_IDLE, .pid = pid, .sock = sv[0]};
+    *m = (struct crew_member){.state = CREW_IDLE, .pid = pid, .sock = sv[0], .share = share};
     if (m == &crew[crew_top])
         crew_top++;
     return true;
@@ -39,25 +56,18 @@ bool crew_hire(void)
 
 static struct crew_member *idle(void)
 {
-    struct crew_member *m = NULL;
-    for (unsigned i = 0; i < crew_top && (!m || m->seated); i++)
+    for (unsigned i = 0; i < crew_top; i++)
         if (crew[i].state == CREW_IDLE)
-            m = &crew[i];
-    return m;
+            return &crew[i];
+    return NULL;
 }
 
-struct crew_member *crew_get_seated(const char *container, unsigned *ret)
+unsigned crew_count_seated(const char *container)
 {
-    struct crew_member *m = NULL;
-    *ret = 0;
-    for (unsigned i = 0; i < crew_top; i++) {
-        if (!crew[i].seated || !cgroup_is_of(crew[i].cgroup, container))
-            continue;
-        (*ret)++;
-        if (crew[i].state == CREW_IDLE)
-            m = &crew[i];
-    }
-    return m;
+    unsigned n = 0;
+    for (unsigned i = 0; i < crew_top; i++)
+        n += crew[i].seated && cgroup_is_of(crew[i].cgroup, container);
+    return n;
 }
 
 struct crew_member *crew_get(void)

@@ -17,33 +17,45 @@ enum crew_state {
     CREW_IDLE,
     CREW_LOOKUP,
     CREW_JOB,
+    CREW_LENT,  /* the warden talks to it itself (loan.h) */
     CREW_DYING, /* told to leave, or killed; its socket is closed when it is gone */
+};
+
+/* What a lent worker does just now, in memory that both see: nobody has to be woken to be told. */
+enum crew_phase { CREW_FREE, CREW_LOOKS, CREW_READY, CREW_STARTS, CREW_RUNS, CREW_ENDS };
+struct crew_share {
+    volatile uint32_t phase; /* the last to be written, and the first to be read */
+    volatile uint32_t uid;
+    volatile uint64_t job, since; /* monotonic ms */
+    volatile bool
+        tainted; /* by the dispatcher: its cgroup was killed or stopped, so no seat stays */
 };
 
 struct crew_member {
     enum crew_state state;
     pid_t pid;
     int sock;     /* owned */
+    pid_t init;   /* of the container that it has its seat in */
     uint32_t uid; /* of the job's caller */
     uint64_t job;
-    uint64_t deadline;     /* monotonic ms; 0: none */
-    struct cgroup *cgroup; /* of the job, or the one in which it keeps a seat; or NULL */
-    pid_t command;         /* of the job, leads its group; 0: not started */
-    bool ended;            /* its job's end is reported */
-    bool spent;            /* something was killed in its cgroup */
-    bool frozen;           /* its cgroup stands still */
-    bool forgotten;        /* the lookup was cancelled */
-    bool seated;           /* it keeps a seat in its cgroup (seat.h), or may when its job ends */
+    uint64_t deadline;        /* monotonic ms; 0: none */
+    struct cgroup *cgroup;    /* of the job, or the one in which it keeps a seat; or NULL */
+    pid_t command;            /* of the job, leads its group; 0: not started */
+    bool ended;               /* its job's end is reported */
+    bool spent;               /* something was killed in its cgroup */
+    bool frozen;              /* its cgroup stands still */
+    bool forgotten;           /* the lookup was cancelled */
+    bool seated;              /* it keeps a seat in its cgroup (seat.h), or may when its job ends */
+    struct crew_share *share; /* borrowed */
 };
 
 extern struct crew_member crew[CREW_MAX];
 extern unsigned crew_top; /* all from here on are CREW_NONE */
 
-/* An idle one, rather without a seat, or a new one; NULL when there can be no more. */
+/* An idle one, or a new one; NULL when there can be no more. */
 struct crew_member *crew_get(void);
-/* An idle one with a seat in a cgroup of `container`; how many have one there is counted in *ret.
- */
-struct crew_member *crew_get_seated(const char *container, unsigned *ret);
+/* How many have a seat in a cgroup of `container`, or may have one. */
+unsigned crew_count_seated(const char *container);
 /* Makes one; false when there can be no more. */
 bool crew_hire(void);
 struct crew_member *crew_find(uint64_t job, enum crew_state state);

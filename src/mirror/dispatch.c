@@ -15,6 +15,7 @@
 #include "mirror/hierarchy.h"
 #include "mirror/inside.h"
 #include "mirror/job.h"
+#include "mirror/loan.h"
 #include "mirror/packet.h"
 #include "mirror/phrase.h"
 #include "mirror/refusal.h"
@@ -116,7 +117,7 @@ static void settle_cgroup(struct crew_member *m)
 static void dismiss_seats(void)
 {
     for (unsigned i = 0; i < crew_top; i++)
-        if (crew[i].state == CREW_IDLE && crew[i].seated) {
+        if (loan_free(&crew[i])) {
             settle_cgroup(&crew[i]);
             crew_dismiss(&crew[i]);
         }
@@ -162,9 +163,9 @@ static bool has_room(uint32_t uid)
 {
     unsigned all = 0, own = 0;
     for (unsigned i = 0; i < crew_top; i++)
-        if (crew[i].state == CREW_JOB) {
+        if (crew[i].state == CREW_JOB || loan_runs(&crew[i], 0)) {
             all++;
-            own += crew[i].uid == uid;
+            own += (crew[i].state == CREW_JOB ? crew[i].uid : crew[i].share->uid) == uid;
         }
     return own < JOBS_MAX - all;
 }
@@ -172,7 +173,8 @@ static bool has_room(uint32_t uid)
 /* Whoever runs many commands at once is not to pay for the start of all but a few. */
 static bool may_have_one_more(unsigned seats, pid_t init)
 {
-    return seats < SEATS_FEW || (seats < SEATS_MAX && hierarchy_pids_allow(init, SEATS_PIDS));
+    return loan_room() &&
+           (seats < SEATS_FEW || (seats < SEATS_MAX && hierarchy_pids_allow(init, SEATS_PIDS)));
 }
 
 static void refuse_start(struct packet *p, bool v1, const char *text)
@@ -196,10 +198,7 @@ static void on_start(struct packet *p)
     char path[HIERARCHY_PATH_MAX];
     bool inside = s.init && cgroups && hierarchy_v2_path((pid_t)s.init, path) == 0;
     bool may_seat = inside && !(s.flags & HELPER_BY_ENGINE);
-    unsigned seats = SEATS_MAX; /* that its container has */
-    struct crew_member *m = room && may_seat ? crew_get_seated(path, &seats) : NULL;
-    if (room && !m && (m = crew_get()))
-        settle_cgroup(m); /* its seat is elsewhere */
+    struct crew_member *m = room ? crew_get() : NULL;
     if (!m) {
         refuse_start(p, v1,
                      room
@@ -210,7 +209,8 @@ static void on_start(struct packet *p)
     }
     unsigned own = p->fds_count - attached;
     add_cgroup(p, m, own, inside ? path : NULL);
-    m->seated = m->cgroup && (m->seated || may_have_one_more(seats, (pid_t)s.init));
+    m->init = (pid_t)s.init;
+    m->seated = m->cgroup && may_seat && may_have_one_more(crew_count_seated(path), (pid_t)s.init);
     if (m->seated)
         p->head.flags |= HELPER_SEAT;
     if (s.init && !m->cgroup && !(s.flags & HELPER_BY_ENGINE)) {
@@ -233,16 +233,29 @@ static void on_start(struct packet *p)
     packet_done(p);
 }
 
+/* The one whose command this is, unless it has ended. */
+static struct crew_member *find_running(uint64_t job)
+{
+    struct crew_member *m = crew_find(job, CREW_JOB);
+    if (m)
+        return m->ended ? NULL : m;
+    for (unsigned i = 0; i < crew_top; i++)
+        if (loan_runs(&crew[i], job))
+            return &crew[i];
+    return NULL;
+}
+
 static void on_kill(struct packet *p)
 {
     uint32_t signo;
-    struct crew_member *m = crew_find(p->head.job, CREW_JOB);
-    if (!m || m->ended || helper_kill_decode(p->body, p->head.len, &signo) < 0)
+    struct crew_member *m = find_running(p->head.job);
+    if (!m || helper_kill_decode(p->body, p->head.len, &signo) < 0)
         return;
-    (void)packet_forward(m->sock, p, false);
+    if (m->state == CREW_JOB)
+        (void)packet_forward(m->sock, p, false);
     if (signo == SIGKILL && m->cgroup) {
         /* Also when the worker hangs. */
-        m->spent = true;
+        m->spent = m->share->tainted = true;
         cgroup_kill(m->cgroup->dir);
     }
 }
@@ -259,9 +272,10 @@ static void on_engine(struct packet *p)
 static void on_freeze(struct packet *p)
 {
     uint32_t on;
-    struct crew_member *m = crew_find(p->head.job, CREW_JOB);
-    if (!m || m->ended || !m->cgroup || helper_freeze_decode(p->body, p->head.len, &on) < 0)
+    struct crew_member *m = find_running(p->head.job);
+    if (!m || !m->cgroup || helper_freeze_decode(p->body, p->head.len, &on) < 0)
         return;
+    m->share->tainted = m->share->tainted || on;
     if (cgroup_freeze(m->cgroup->dir, on))
         m->frozen = on;
 }
@@ -317,11 +331,14 @@ static void on_idle(struct crew_member *m, const struct packet *p)
     bool fine = helper_end_decode(p->body, p->head.len, &e) == 0;
     m->spent = m->spent || (fine && (e.flags & HELPER_END_CGROUP_SPENT));
     m->seated = fine && (e.flags & HELPER_END_SEAT) && !m->spent && !m->frozen;
-    if (!m->seated)
-        settle_cgroup(m);
     m->state = CREW_IDLE;
     m->deadline = 0;
-    if (crew_count(CREW_IDLE) > CREW_IDLE_MAX)
+    if (m->seated && loan_make(m, control, m->init))
+        return;
+    bool seated = m->seated; /* and nobody to use it */
+    m->share->tainted = false;
+    settle_cgroup(m);
+    if (seated || crew_count(CREW_IDLE) > CREW_IDLE_MAX)
         crew_dismiss(m);
 }
 
@@ -329,16 +346,15 @@ static void on_lost(struct crew_member *m)
 {
     if (m->state == CREW_LOOKUP && !m->forgotten)
         refuse_lookup(m->job, EIO, "the lookup broke off");
-    if (m->state == CREW_JOB) {
-        if (!m->ended) {
-            m->spent = true;
-            if (m->cgroup)
-                cgroup_kill(m->cgroup->dir);
-            else if (m->command)
-                (void)kill(-m->command, SIGKILL); /* what left its group is out of reach now */
-            end_job(m->job, "clawrden: the process that ran this command died\n");
-        }
+    if ((m->state == CREW_JOB && !m->ended) || loan_runs(m, 0)) {
+        m->spent = true;
+        if (m->cgroup)
+            cgroup_kill(m->cgroup->dir);
+        else if (m->command)
+            (void)kill(-m->command, SIGKILL); /* what left its group is out of reach now */
     }
+    if (m->state == CREW_JOB && !m->ended)
+        end_job(m->job, "clawrden: the process that ran this command died\n");
     settle_cgroup(m);
     crew_forget(m);
 }
@@ -363,7 +379,7 @@ static void on_worker(struct crew_member *m)
         on_started(m, &p);
     } else if (m->state == CREW_JOB && p.head.type == HELPER_ENDED) {
         on_ended(m, &p);
-    } else if (m->state == CREW_JOB && p.head.type == HELPER_IDLE) {
+    } else if ((m->state == CREW_JOB || m->state == CREW_LENT) && p.head.type == HELPER_IDLE) {
         on_idle(m, &p);
     }
     packet_done(&p);
@@ -427,10 +443,21 @@ static void kill_job(struct crew_member *m)
     (void)tree_signal(m->pid, SIGKILL);
 }
 
+static void overdue_loan(struct crew_member *m)
+{
+    if (m->share->phase == CREW_LOOKS)
+        refuse_lookup(m->share->job, ETIMEDOUT, "the file system did not answer within 1 s");
+    else if (loan_runs(m, 0))
+        kill_job(m);
+    m->state = CREW_DYING;
+}
+
 static void overdue(struct crew_member *m)
 {
     m->deadline = 0;
-    if (m->state == CREW_LOOKUP) {
+    if (m->state == CREW_LENT) {
+        overdue_loan(m);
+    } else if (m->state == CREW_LOOKUP) {
         if (!m->forgotten)
             refuse_lookup(m->job, ETIMEDOUT, "the file system did not answer within 1 s");
         m->state = CREW_DYING;
@@ -440,10 +467,26 @@ static void overdue(struct crew_member *m)
     (void)kill(m->pid, SIGKILL);
 }
 
+/* Of a lent worker: by what it does, as far as that has an end. */
+static uint64_t loan_deadline(const struct crew_member *m)
+{
+    static const uint32_t ms[] = {[CREW_LOOKS] = LOOKUP_MS,
+                                  [CREW_READY] = START_MS,
+                                  [CREW_STARTS] = START_MS,
+                                  [CREW_ENDS] = RELEASE_MS};
+    uint32_t phase = m->share->phase;
+    return phase <= CREW_ENDS && ms[phase] ? m->share->since + ms[phase] : 0;
+}
+
 static int check_deadlines(void)
 {
     uint64_t now = job_now(), next = UINT64_MAX;
     for (unsigned i = 0; i < crew_top; i++) {
+        if (crew[i].state == CREW_LENT) {
+            crew[i].deadline = loan_deadline(&crew[i]);
+            if (next > now + LOAN_LOOK_MS)
+                next = now + LOAN_LOOK_MS;
+        }
         if (!crew[i].deadline)
             continue;
         if (crew[i].deadline <= now)
@@ -460,7 +503,7 @@ static void shut_down(void)
 {
     for (unsigned i = 0; i < crew_top; i++) {
         struct crew_member *m = &crew[i];
-        if (m->state == CREW_JOB && !m->ended)
+        if ((m->state == CREW_JOB && !m->ended) || loan_runs(m, 0))
             kill_job(m);
         if (m->state != CREW_NONE)
             (void)kill(m->pid, SIGKILL);

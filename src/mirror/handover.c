@@ -120,8 +120,7 @@ bool handover_await(struct job *j)
     uint64_t end = job_now() + FDS_WAIT_MS;
     for (;;) {
         uint64_t now = job_now();
-        struct pollfd p[2] = {{.fd = j->conn, .events = POLLIN},
-                              {.fd = j->w->sock, .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = j->conn, .events = POLLIN}, {.fd = j->boss, .events = POLLIN}};
         int n = now >= end ? 0 : poll(p, 2, (int)(end - now));
         if (n == 0) {
             job_fail(j, 125, "its caller did not hand over stdin, stdout and stderr", 0);

@@ -97,11 +97,6 @@ static uint64_t space(pid_t pid, const char *file)
     return number ? phrase_number(number + 1, NULL) : 0;
 }
 
-static bool same(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 static int refuse(struct phrase *why, const char *a, const char *b, const char *c)
 {
     phrase_add(why, a);
@@ -110,21 +105,16 @@ static int refuse(struct phrase *why, const char *a, const char *b, const char *
     return -EPERM;
 }
 
-/* Namespaces of init against ours, and of the caller against init's. */
-static int compare_spaces(struct inside *in, pid_t caller, enum inside_aim aim, struct phrase *why)
+/* Namespaces of init against ours. */
+static int look_at_spaces(struct inside *in, enum inside_aim aim, struct phrase *why)
 {
     static uint64_t own[INSIDE_KINDS]; /* do not change */
     for (int i = 0; i < INSIDE_KINDS; i++) {
         if (!own[i])
             own[i] = space(0, kinds[i].file);
-        uint64_t his = space(caller, kinds[i].file);
         in->at[i].ino = space(in->init, kinds[i].file);
-        if (!own[i] || !his || !in->at[i].ino)
+        if (!own[i] || !in->at[i].ino)
             return refuse(why, "its ", kinds[i].words, " namespace cannot be told");
-        if (in->at[i].ino != his)
-            return refuse(why, "the caller is in another ", kinds[i].words,
-                          " namespace than its container: it is in a sandbox of its own, and its "
-                          "command would run outside of it");
         if (in->at[i].ino != own[i])
             in->spaces |= kinds[i].flag;
     }
@@ -138,16 +128,38 @@ static int compare_spaces(struct inside *in, pid_t caller, enum inside_aim aim, 
     return 0;
 }
 
-static int compare_walls(struct inside *in, pid_t caller_pid, const struct subject *caller,
+static int look_at_root(struct inside *in, struct phrase *why)
+{
+    struct stat st;
+    if (look_at(in->init, "/root", &st) < 0)
+        return refuse(why, "its root directory cannot be told", "", "");
+    in->at[INSIDE_KINDS].dev = st.st_dev;
+    in->at[INSIDE_KINDS].ino = st.st_ino;
+    return 0;
+}
+
+static int compare_spaces(const struct inside *in, pid_t caller, struct phrase *why)
+{
+    for (int i = 0; i < INSIDE_KINDS; i++) {
+        uint64_t his = space(caller, kinds[i].file);
+        if (!his)
+            return refuse(why, "its ", kinds[i].words, " namespace cannot be told");
+        if (in->at[i].ino != his)
+            return refuse(why, "the caller is in another ", kinds[i].words,
+                          " namespace than its container: it is in a sandbox of its own, and its "
+                          "command would run outside of it");
+    }
+    return 0;
+}
+
+static int compare_walls(const struct inside *in, pid_t caller_pid, const struct subject *caller,
                          enum inside_aim aim, struct phrase *why)
 {
-    struct stat init, his;
-    if (look_at(in->init, "/root", &init) < 0 || look_at(caller_pid, "/root", &his) < 0)
+    struct stat his;
+    if (look_at(caller_pid, "/root", &his) < 0)
         return refuse(why, "its root directory cannot be told", "", "");
-    if (!same(&init, &his))
+    if (his.st_dev != in->at[INSIDE_KINDS].dev || his.st_ino != in->at[INSIDE_KINDS].ino)
         return refuse(why, "the caller has another root directory than its container", "", "");
-    in->at[INSIDE_KINDS].dev = init.st_dev;
-    in->at[INSIDE_KINDS].ino = init.st_ino;
     if (caller->filters != in->init_status.filters)
         return refuse(why,
                       "the caller stands under other seccomp filters than its container: it is in "
@@ -229,18 +241,56 @@ static int read_label(pid_t pid, char out[INSIDE_LABEL_MAX])
     return 0;
 }
 
-static int compare_labels(struct inside *in, pid_t caller, struct phrase *why)
+static int look_at_label(struct inside *in, struct phrase *why)
 {
-    char own[INSIDE_LABEL_MAX], his[INSIDE_LABEL_MAX];
-    if (read_label(in->init, in->label) < 0 || read_label(0, own) < 0 ||
-        read_label(caller, his) < 0)
+    char own[INSIDE_LABEL_MAX];
+    if (read_label(in->init, in->label) < 0 || read_label(0, own) < 0)
+        return refuse(why, "its security label is too long", "", "");
+    in->labelled = strcmp(in->label, own) != 0;
+    in->selinux = strchr(in->label, ':') && access("/sys/fs/selinux", F_OK) == 0;
+    return 0;
+}
+
+static int compare_labels(const struct inside *in, pid_t caller, struct phrase *why)
+{
+    char his[INSIDE_LABEL_MAX];
+    if (read_label(caller, his) < 0)
         return refuse(why, "its security label is too long", "", "");
     if (strcmp(in->label, his) != 0)
         return refuse(why, "the caller has another security label than its container", "", "");
-    if (strcmp(in->label, own) == 0)
-        in->label[0] = 0;
-    in->selinux = strchr(in->label, ':') && access("/sys/fs/selinux", F_OK) == 0;
     return 0;
+}
+
+static int compare_caller(const struct inside *in, pid_t pid, const struct subject *caller,
+                          enum inside_aim aim, struct phrase *why)
+{
+    int r = compare_spaces(in, pid, why);
+    if (r == 0)
+        r = compare_walls(in, pid, caller, aim, why);
+    return r < 0 ? r : compare_labels(in, pid, why);
+}
+
+static int check_alive(int initfd, struct phrase *why)
+{
+    if (subject_alive(initfd))
+        return 0;
+    phrase_add(why, "its container has ended");
+    return -ESRCH;
+}
+
+int inside_again(const struct inside *known, int initfd, pid_t caller_pid,
+                 const struct subject *caller, enum inside_aim aim, struct inside *ret,
+                 struct phrase *why)
+{
+    *ret = *known;
+    ret->initfd = initfd;
+    ret->root = fcntl(known->root, F_DUPFD_CLOEXEC, 3);
+    if (ret->root < 0) {
+        phrase_add(why, "its container's root directory cannot be opened");
+        return -errno;
+    }
+    int r = compare_caller(ret, caller_pid, caller, aim, why);
+    return r < 0 ? r : check_alive(initfd, why);
 }
 
 int inside_open_cgroups(struct inside *in, struct phrase *why)
@@ -274,11 +324,13 @@ int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *
         phrase_add(why, "its container's first process cannot be looked at");
         return r;
     }
-    r = compare_spaces(ret, caller_pid, aim, why);
+    r = look_at_spaces(ret, aim, why);
     if (r == 0)
-        r = compare_walls(ret, caller_pid, caller, aim, why);
+        r = look_at_root(ret, why);
     if (r == 0)
-        r = compare_labels(ret, caller_pid, why);
+        r = look_at_label(ret, why);
+    if (r == 0)
+        r = compare_caller(ret, caller_pid, caller, aim, why);
     if (r == 0 && ret->user_space &&
         ((r = read_ids(init, "/uid_map", &ret->uids)) < 0 ||
          (r = read_ids(init, "/gid_map", &ret->gids)) < 0))
@@ -290,11 +342,7 @@ int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *
             phrase_add(why, "its container's root directory cannot be opened");
         }
     }
-    if (r == 0 && !subject_alive(initfd)) {
-        phrase_add(why, "its container has ended");
-        r = -ESRCH;
-    }
-    return r;
+    return r < 0 ? r : check_alive(initfd, why);
 }
 
 void inside_close(struct inside *in)
@@ -384,7 +432,7 @@ int inside_set_label(const struct inside *in)
     char text[INSIDE_LABEL_MAX + 8] = "";
     struct phrase w = PHRASE(text);
     char *mode = NULL;
-    if (!in->label[0])
+    if (!in->labelled)
         return 0;
     bool selinux = in->selinux;
     if (!selinux)

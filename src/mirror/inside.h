@@ -32,7 +32,8 @@ struct inside {
     bool user_space;     /* it has a user namespace of its own */
     struct subject init_status;
     struct inside_ids uids, gids;
-    char label[INSIDE_LABEL_MAX]; /* of the security module, when it is not ours; or "" */
+    char label[INSIDE_LABEL_MAX]; /* of the security module, or "" */
+    bool labelled;                /* and that is not ours */
     bool selinux;                 /* whose label it is */
     struct {
         uint64_t dev, ino;
@@ -52,6 +53,11 @@ enum inside_aim { INSIDE_LOOK, INSIDE_RUN, INSIDE_BY_ENGINE };
  * with words. Free with inside_close() in any case. */
 int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *caller,
                 enum inside_aim aim, struct inside *ret, struct phrase *why);
+/* Compares a caller with what was seen of its container before: where a seat is, and what it
+ * inherited, does not change when init does. `initfd` pins the same init. As inside_open(). */
+int inside_again(const struct inside *known, int initfd, pid_t caller_pid,
+                 const struct subject *caller, enum inside_aim aim, struct inside *ret,
+                 struct phrase *why);
 /* A caller with fewer rights than its container's first process: the engine would give its command
  * all of them. 0, or -EPERM with words. */
 int inside_check_rights(const struct inside *in, const struct subject *caller, uint32_t uid,

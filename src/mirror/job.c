@@ -25,6 +25,7 @@
 #include "mirror/seat.h"
 #include "mirror/sender.h"
 #include "mirror/sieve.h"
+#include "mirror/ticket.h"
 #include "mirror/tree.h"
 #include "mirror/v1relay.h"
 #include "wire/bytes.h"
@@ -111,11 +112,13 @@ static void fail_stage(struct job *j, enum child_stage stage, int err)
 
 void job_report_started(struct job *j)
 {
-    uint8_t out[64];
+    uint8_t out[sizeof(j->w->home_path) + 64];
     struct helper_started m = {.pid = (uint32_t)(j->by_engine ? j->engine_pid : j->pid),
-                               .cgroup = ""};
+                               .cgroup = j->lent ? j->w->home_path : ""};
     size_t n = helper_started_encode(&m, out, sizeof(out));
-    if (packet_send(j->w->sock, HELPER_STARTED, j->id, out, n, true) < 0)
+    if (j->lent)
+        worker_does(j->w, CREW_RUNS);
+    if (packet_send(j->boss, HELPER_STARTED, j->id, out, n, true) < 0)
         job_hang_up(j);
 }
 
@@ -127,10 +130,12 @@ void job_report_ended(struct job *j)
     j->ended = true;
     if (j->caller_gone)
         j->end.flags |= HELPER_END_CALLER_GONE;
-    if (j->spent)
+    if (j->spent && !j->lent)
         j->end.flags |= HELPER_END_CGROUP_SPENT;
     size_t n = helper_end_encode(&j->end, out, sizeof(out));
-    if (packet_send(j->w->sock, HELPER_ENDED, j->id, out, n, true) < 0)
+    if (j->lent)
+        worker_does(j->w, CREW_ENDS);
+    if (packet_send(j->boss, HELPER_ENDED, j->id, out, n, true) < 0)
         worker_leave();
 }
 
@@ -287,7 +292,7 @@ bool job_command(struct job *j)
     struct helper_end end;
     uint32_t signo;
     bool released = false;
-    int r = packet_receive(j->w->sock, buf, sizeof(buf), true, &p);
+    int r = packet_receive(j->boss, buf, sizeof(buf), true, &p);
     if (r <= 0) {
         job_kill_tree(j);
         worker_leave();
@@ -406,6 +411,23 @@ static bool look_at_container(struct job *j)
     j->reuse = false; /* what could not be let go of, our end lets go of */
     job_fail(j, 125, text, r == -EPERM || r == -ERANGE ? 0 : -r);
     return false;
+}
+
+/* What the lookup has seen is enough, when those whom it saw are still there. */
+static bool go_by_ticket(struct job *j)
+{
+    j->seated = true;
+    if (!subject_alive(j->pidfd)) {
+        job_fail(j, 125, "its caller is gone", 0);
+        j->caller_gone = true;
+        return false;
+    }
+    if (!subject_alive(j->initfd)) {
+        job_fail(j, 125, "its container has ended", 0);
+        return false;
+    }
+    list_groups(j);
+    return true;
 }
 
 /* What the command takes over from its caller, which is pinned by its pidfd. */
@@ -539,8 +561,9 @@ static bool start_v2(struct job *j)
 {
     if (!prepare(j))
         return false;
-    bool fine = handover_say_go(j) && look_at_caller(j) && handover_await(j) &&
-                handover_take_terminal(j) && (!j->by_engine || byengine_await(j)) && job_launch(j);
+    bool fine = handover_say_go(j) && (ticket_take(j) ? go_by_ticket(j) : look_at_caller(j)) &&
+                handover_await(j) && handover_take_terminal(j) &&
+                (!j->by_engine || byengine_await(j)) && job_launch(j);
     if (j->plan.cwd >= 0)
         close(j->plan.cwd);
     return fine;
@@ -637,7 +660,7 @@ static void watch(struct job *j)
     while (j->pid) {
         bool deaf = j->caller_gone || j->deaf;
         struct pollfd p[5] = {{.fd = deaf ? -1 : j->conn, .events = POLLIN | POLLRDHUP},
-                              {.fd = j->w->sock, .events = POLLIN},
+                              {.fd = j->boss, .events = POLLIN},
                               {.fd = j->w->signals, .events = POLLIN},
                               {.fd = j->caller_gone ? -1 : j->pidfd, .events = POLLIN},
                               {.fd = j->news, .events = POLLIN}};
@@ -728,7 +751,7 @@ static void done(struct job *j)
         j->reuse = false; /* a child that cannot die yet, or what it left behind */
     if (j->reuse)
         kept = seat_keep(j);
-    if (j->cgroup >= 0)
+    if (j->cgroup >= 0 && !j->lent)
         close(j->cgroup);
     if (j->initfd >= 0) {
         inside_close(&j->inside);
@@ -736,18 +759,26 @@ static void done(struct job *j)
     }
     if (!j->reuse)
         return;
+    if (j->lent && !kept) {
+        worker_return(j->w, j->spent);
+        return;
+    }
+    if (j->lent)
+        worker_does(j->w, CREW_FREE);
     if (kept)
         m.flags |= HELPER_END_SEAT;
     if (j->spent)
         m.flags |= HELPER_END_CGROUP_SPENT;
     size_t n = helper_end_encode(&m, out, sizeof(out));
-    if (packet_send(j->w->sock, HELPER_IDLE, j->id, out, n, true) < 0)
+    if (packet_send(j->boss, HELPER_IDLE, j->id, out, n, true) < 0)
         worker_leave();
 }
 
-bool job_run(struct worker *w, struct packet *p)
+bool job_run(struct worker *w, struct packet *p, int from)
 {
     struct job j = {.w = w,
+                    .boss = from,
+                    .lent = from == w->line,
                     .id = p->head.job,
                     .conn = -1,
                     .pidfd = -1,
@@ -778,7 +809,11 @@ bool job_run(struct worker *w, struct packet *p)
     }
     j.body = p->body;
     j.body_len = p->head.len;
-    j.may_seat = p->head.flags & HELPER_SEAT;
+    if (j.lent) {
+        j.cgroup = w->home;
+        w->share->uid = j.start.peer.uid;
+    }
+    j.may_seat = j.lent || (p->head.flags & HELPER_SEAT);
     j.v1 = j.start.flags & HELPER_PEER_V1;
     j.by_engine = j.start.flags & HELPER_BY_ENGINE;
     if (j.by_engine && j.initfd < 0)

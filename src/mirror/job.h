@@ -14,10 +14,12 @@
 struct job {
     struct worker *w;
     uint64_t id;
+    int boss;                  /* borrowed: where its orders come from and its reports go to */
+    bool lent;                 /* that is the warden, and the cgroup is the worker's home */
     int conn;                  /* owned: the caller's connection */
     int pidfd;                 /* owned: the caller */
     int initfd;                /* owned: the init of its container, or -1 */
-    int cgroup;                /* owned: directory of the command's cgroup, or -1 */
+    int cgroup;                /* owned unless lent: directory of the command's cgroup, or -1 */
     int slave;                 /* owned: the pty whose session we lead, or -1 */
     struct helper_start start; /* its strings lie in the message, gone after the start */
     const uint8_t *body;       /* that message */
@@ -63,7 +65,7 @@ void job_reap(struct job *j);    /* a signal came */
 void job_hang_up(struct job *j); /* the caller is gone */
 void job_report_started(struct job *j);
 void job_report_ended(struct job *j); /* when j->pid is 0 and it was not yet reported */
-/* A message of the dispatcher: true when it was RELEASE, with its text in j->text. */
+/* A message of j->boss: true when it was RELEASE, with its text in j->text. */
 bool job_command(struct job *j);
 uint64_t job_now(void); /* ms */
 

@@ -23,7 +23,9 @@
 #include "mirror/inside.h"
 #include "mirror/phrase.h"
 #include "mirror/script.h"
+#include "mirror/seat.h"
 #include "mirror/subject.h"
+#include "mirror/ticket.h"
 #include "mirror/way.h"
 #include "mirror/worker.h"
 #include "wire/bytes.h"
@@ -59,6 +61,8 @@ static struct {
     bool searched; /* the program was found by its name */
     int below;     /* the container's root mount without what covers it, or -1 */
     int initfd;    /* of the container's init, or -1; borrowed */
+    bool lent;     /* the warden itself asks */
+    bool seated;   /* its container is the one that this worker has a seat in */
     struct inside inside;
     struct subject subject; /* the caller */
     volatile bool complete;
@@ -603,7 +607,10 @@ static int check_walls(pid_t pid, const struct subject *s, struct phrase *why)
     if (l.initfd < 0)
         return subject_check_walls(pid, s, why);
     enum inside_aim aim = l.ask.flags & HELPER_BY_ENGINE ? INSIDE_BY_ENGINE : INSIDE_LOOK;
-    int r = inside_open((pid_t)l.ask.init, l.initfd, pid, s, aim, &l.inside, why);
+    const struct inside *known = l.lent ? seat_inside((pid_t)l.ask.init) : NULL;
+    l.seated = known != NULL;
+    int r = known ? inside_again(known, l.initfd, pid, s, aim, &l.inside, why)
+                  : inside_open((pid_t)l.ask.init, l.initfd, pid, s, aim, &l.inside, why);
     if (r == 0 && inside_translate(&l.inside, &l.ask.peer, groups) < 0) {
         phrase_add(why, "an id of the caller has no number in its container");
         r = -ERANGE;
@@ -677,9 +684,40 @@ static void cover(struct worker *w, int shim, int below)
         cover_run(w, &l.inside, &l.ask, shim, below, &l.answer);
 }
 
-void lookup_run(struct worker *w, struct packet *p)
+/* The warden first: it waits, the dispatcher does not. */
+static void say(struct worker *w, uint64_t job, int from)
 {
     const struct helper_end idle = {.text = ""};
+    size_t n = helper_resolved_encode(&l.answer, out, sizeof(out));
+    if (n == 0 || n > sizeof(out)) {
+        refuse(EMSGSIZE, "the answer is too long");
+        n = helper_resolved_encode(&l.answer, out, sizeof(out));
+    }
+    int r = packet_send_long(l.lent ? from : w->answers, HELPER_RESOLVED, job, out, n);
+    if (r == 0 && !l.lent)
+        r = packet_send(from, HELPER_IDLE, job, out, helper_end_encode(&idle, out, sizeof(out)),
+                        true);
+    if (r < 0)
+        worker_leave();
+}
+
+/* What was seen serves the start, which comes to this worker too. */
+static void keep(struct worker *w)
+{
+    worker_does(w, CREW_READY);
+    if (!l.answer.error && l.seated && !(l.ask.flags & HELPER_PEER_V1))
+        ticket_write(w, &(struct ticket_facts){.peer = &l.ask.peer,
+                                               .init = (pid_t)l.ask.init,
+                                               .subject = &l.subject,
+                                               .inside = &l.inside,
+                                               .cwd = &l.cwd_fd});
+}
+
+void lookup_run(struct worker *w, struct packet *p, int from)
+{
+    ticket_drop();
+    l.lent = from == w->line;
+    l.seated = false;
     l.cwd_fd = l.initfd = l.below = -1;
     l.inside = (struct inside){.root = -1};
     l.cwd[0] = 0;
@@ -701,19 +739,12 @@ void lookup_run(struct worker *w, struct packet *p)
         else
             find(w, p->fds[0]);
     }
+    say(w, p->head.job, from);
+    if (l.lent)
+        keep(w);
     if (l.cwd_fd >= 0 && !(l.ask.flags & HELPER_PEER_V1))
         close(l.cwd_fd);
     if (l.below >= 0)
         close(l.below);
     inside_close(&l.inside);
-    size_t n = helper_resolved_encode(&l.answer, out, sizeof(out));
-    if (n == 0 || n > sizeof(out)) {
-        refuse(EMSGSIZE, "the answer is too long");
-        n = helper_resolved_encode(&l.answer, out, sizeof(out));
-    }
-    /* The warden first: it waits, the dispatcher does not. */
-    if (packet_send_long(w->answers, HELPER_RESOLVED, p->head.job, out, n) < 0 ||
-        packet_send(w->sock, HELPER_IDLE, p->head.job, out,
-                    helper_end_encode(&idle, out, sizeof(out)), true) < 0)
-        worker_leave();
 }

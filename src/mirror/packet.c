@@ -123,7 +123,8 @@ int packet_forward(int sock, const struct packet *p, bool wait)
     return transmit(sock, iov, 2, p->fds, p->fds_count, wait);
 }
 
-int packet_send(int sock, uint8_t type, uint64_t job, const void *body, size_t len, bool wait)
+static int send_one(int sock, uint8_t type, uint64_t job, const void *body, size_t len,
+                    const int *fds, unsigned fds_count, bool wait)
 {
     uint8_t head[HELPER_HEAD_SIZE];
     struct helper_head h = {.type = type, .len = (uint32_t)len, .job = job};
@@ -131,7 +132,18 @@ int packet_send(int sock, uint8_t type, uint64_t job, const void *body, size_t l
         return -EMSGSIZE;
     helper_head_encode(&h, head);
     struct iovec iov[2] = {{head, sizeof(head)}, {(void *)body, len}};
-    return transmit(sock, iov, 2, NULL, 0, wait);
+    return transmit(sock, iov, 2, fds, fds_count, wait);
+}
+
+int packet_send(int sock, uint8_t type, uint64_t job, const void *body, size_t len, bool wait)
+{
+    return send_one(sock, type, job, body, len, NULL, 0, wait);
+}
+
+int packet_send_with(int sock, uint8_t type, const void *body, size_t len, const int *fds,
+                     unsigned fds_count)
+{
+    return send_one(sock, type, 0, body, len, fds, fds_count, true);
 }
 
 int packet_send_long(int sock, uint8_t type, uint64_t job, const void *body, size_t len)

@@ -31,5 +31,8 @@ void packet_done(struct packet *p);
 int packet_forward(int sock, const struct packet *p, bool wait);
 /* `body` of at most HELPER_INLINE_MAX. 0 or negative errno. */
 int packet_send(int sock, uint8_t type, uint64_t job, const void *body, size_t len, bool wait);
+/* The same, of no job, with descriptors. */
+int packet_send_with(int sock, uint8_t type, const void *body, size_t len, const int *fds,
+                     unsigned fds_count);
 /* Any size: attaches a sealed memfd where the body is too long. */
 int packet_send_long(int sock, uint8_t type, uint64_t job, const void *body, size_t len);

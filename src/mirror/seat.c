@@ -43,9 +43,9 @@ static struct {
     pid_t pid;            /* 0: none */
     int ask, tell;        /* owned, eventfds */
     int pidfd, initfd;    /* owned: the seat, and the container's first process */
-    struct inside inside; /* of the container when it was made; its descriptors are gone */
+    struct inside inside; /* of the container when it was made; its root is owned */
     struct stat cgroup;
-} seat = {.ask = -1, .tell = -1, .pidfd = -1, .initfd = -1};
+} seat = {.ask = -1, .tell = -1, .pidfd = -1, .initfd = -1, .inside = {.root = -1}};
 static struct {
     pid_t init;
     uint64_t start_time;
@@ -147,7 +147,7 @@ _Noreturn static void sit(const struct job *j, pid_t worker)
 
 static void close_all(void)
 {
-    int *fds[] = {&seat.ask, &seat.tell, &seat.pidfd, &seat.initfd};
+    int *fds[] = {&seat.ask, &seat.tell, &seat.pidfd, &seat.initfd, &seat.inside.root};
     for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         if (*fds[i] >= 0)
             close(*fds[i]);
@@ -173,7 +173,7 @@ pid_t seat_pid(void)
     return seat.pid;
 }
 
-static bool alive(void)
+bool seat_lives(void)
 {
     struct pollfd p = {.fd = seat.pidfd, .events = POLLIN};
     return seat.pid && poll(&p, 1, 0) == 0;
@@ -187,17 +187,31 @@ static bool same_place(const struct inside *a, const struct inside *b)
            memcmp(a->at, b->at, sizeof(a->at)) == 0;
 }
 
-bool seat_fits(const struct job *j)
+const struct inside *seat_inside(pid_t init)
+{
+    return seat_lives() && seat.inside.init == init ? &seat.inside : NULL;
+}
+
+bool seat_suits(const struct subject *caller)
+{
+    return seat.pid && !(caller->bounding & ~seat.inside.init_status.bounding);
+}
+
+bool seat_stands(int cgroup)
 {
     struct stat st;
+    return seat.pid && cgroup >= 0 && fstat(cgroup, &st) == 0 && st.st_ino == seat.cgroup.st_ino &&
+           st.st_dev == seat.cgroup.st_dev && hierarchy_same(seat.inside.init, seat.pid) &&
+           cgroup_holds(cgroup, seat.pid);
+}
+
+bool seat_fits(const struct job *j)
+{
     if (!seat.pid)
         return false;
-    if (alive() && !(j->subject.bounding & ~seat.inside.init_status.bounding) && j->cgroup >= 0 &&
-        fstat(j->cgroup, &st) == 0 && st.st_ino == seat.cgroup.st_ino &&
-        st.st_dev == seat.cgroup.st_dev && same_place(&seat.inside, &j->inside)) {
-        if (hierarchy_same(j->inside.init, seat.pid) && cgroup_holds(j->cgroup, seat.pid))
-            return true;
-    }
+    if (seat_lives() && seat_suits(&j->subject) && same_place(&seat.inside, &j->inside) &&
+        seat_stands(j->cgroup))
+        return true;
     seat_leave();
     return false;
 }
@@ -252,7 +266,7 @@ static bool hear(void)
 long seat_launch(struct job *j)
 {
     uint64_t one = 1;
-    if (!alive() || !write_order(j))
+    if (!seat_lives() || !write_order(j))
         return -ESRCH;
     room->result = -EINTR;
     room->taken = false;
@@ -295,11 +309,14 @@ static bool make(struct job *j)
         room = p;
     }
     seat.inside = j->inside;
+    seat.inside.tasks_count = 0;
     seat.ask = eventfd(0, EFD_CLOEXEC);
     seat.tell = eventfd(0, EFD_CLOEXEC);
     seat.initfd = fcntl(j->initfd, F_DUPFD_CLOEXEC, 3);
+    seat.inside.root = fcntl(j->inside.root, F_DUPFD_CLOEXEC, 3);
     long pid = -1;
-    if (seat.ask >= 0 && seat.tell >= 0 && seat.initfd >= 0 && fstat(j->cgroup, &seat.cgroup) == 0)
+    if (seat.ask >= 0 && seat.tell >= 0 && seat.initfd >= 0 && seat.inside.root >= 0 &&
+        fstat(j->cgroup, &seat.cgroup) == 0)
         pid = syscall(SYS_clone3, &args, sizeof(args));
     if (pid == 0)
         sit(j, worker);
@@ -323,7 +340,7 @@ bool seat_keep(struct job *j)
     /* In a user namespace of its own a child could not be given limits above the worker's. */
     bool may = j->reuse && !j->spent && !j->by_engine && j->may_seat && j->inside.at[0].ino &&
                !j->inside.user_space;
-    if (may && alive() && cgroup_holds(j->cgroup, seat.pid))
+    if (may && seat_lives() && cgroup_holds(j->cgroup, seat.pid))
         return true;
     seat_leave();
     if (!may || (hopeless.init == j->inside.init && hopeless.start_time == j->inside.start_time) ||

@@ -16,6 +16,14 @@
 /* Is there one for this job, in its cgroup and where its container stands now? One that is
  * elsewhere is given up. Looks at j->inside. */
 bool seat_fits(const struct job *j);
+/* The container that it is in, as it was seen when the seat was made, when `init` is that one's and
+ * the seat lives; else NULL. */
+const struct inside *seat_inside(pid_t init);
+/* Could a command of such a caller start from it? */
+bool seat_suits(const struct subject *caller);
+/* Does it stand where its container does, alone in this cgroup? */
+bool seat_stands(int cgroup);
+bool seat_lives(void);
 /* Starts the command from it: the pid, or a negative errno; -ESRCH: it is gone and has done
  * nothing. j->plan says the rest, as after child_run(). */
 long seat_launch(struct job *j);

@@ -172,7 +172,7 @@ static void turn(struct job *j)
 {
     bool wants = relay.open && relay.len == 0 && !relay.said;
     struct pollfd p[6] = {
-        {.fd = j->w->sock, .events = relay.released ? 0 : POLLIN},
+        {.fd = j->boss, .events = relay.released ? 0 : POLLIN},
         {.fd = j->w->signals, .events = POLLIN},
         {.fd = relay.open ? j->conn : -1, .events = (short)(POLLIN | (relay.len ? POLLOUT : 0))},
         {.fd = wants ? relay.pipes[0] : -1, .events = POLLIN},

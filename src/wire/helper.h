@@ -17,13 +17,15 @@
  *                                     <-  HELPER_RESIZED   by the engine only
  *   HELPER_KILL, HELPER_FREEZE        ->
  *                                     <-  HELPER_ENDED
- *   HELPER_RELEASE                    ->  the end is on record: tell the shim */
+ *   HELPER_RELEASE                    ->  the end is on record: tell the shim
+ *                                     <-  HELPER_LINE + socket: of a worker that keeps a seat in a
+ * container; RESOLVE, CANCEL, START, KILL and RELEASE may go by it, and are answered there */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define HELPER_VERSION 3u
+#define HELPER_VERSION 4u
 /* Descriptors that the helper finds: the socket of all of the above, whose end is the other side's
  * end, and the one for what workers answer themselves, without the dispatcher in between. */
 #define HELPER_FD_CONTROL 3
@@ -53,6 +55,7 @@ enum helper_type {
     HELPER_IDLE = 0x85, /* inside the helper only: a worker is free again */
     HELPER_READY = 0x86,
     HELPER_RESIZED = 0x87,
+    HELPER_LINE = 0x88,
 };
 
 #define HELPER_ATTACHED 1u /* the body is in a memfd, the last descriptor */
@@ -159,6 +162,7 @@ struct helper_end {
     const char *text;
 };
 
+/* HELPER_STARTED; also the body of HELPER_LINE: `pid` is the init of its container. */
 struct helper_started {
     uint32_t pid;
     const char *cgroup; /* directory of the command's own cgroup, or "" */

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import wait_for
+from conftest import cgroup_dirs, wait_for
 from test_mirror import compare, facts
 
 
@@ -273,3 +273,45 @@ def test_what_dies_under_a_command_does_not_let_go_of_it(warden, make_container)
     wait_for(lambda: not runs(own, "sleep"), 20)
     assert c.run("true").returncode == 0
     assert seat(warden, c)
+
+
+def test_the_warden_talks_to_its_worker_itself(warden, make_container):
+    c = make_container()
+    s, dispatcher = seat(warden, c), children(warden.pid)[0]
+    before, own = turns(dispatcher), turns(s)
+    c.exec("/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do /opt/shims/true || exit 1; done", env=c.ENV)
+    if s in seats(warden):  # on a busy machine it may have been made anew
+        assert turns(s) - own >= 20 and turns(dispatcher) - before < 40, "the dispatcher was woken for each"
+
+
+@pytest.mark.parametrize("when", ["idle", "stopped"])
+def test_a_lent_worker_that_goes_or_stands_still_costs_nobody_a_command(warden, make_container, when):
+    c = make_container()
+    seat(warden, c)
+    workers = [w for w in children(children(warden.pid)[0]) if children(w)]
+    assert workers
+    for w in workers:
+        os.kill(w, signal.SIGKILL if when == "idle" else signal.SIGSTOP)
+    begun = time.monotonic()
+    assert c.run("sh", "-c", "exit 3").returncode == 3
+    assert time.monotonic() - begun < 20
+    assert seat(warden, c)
+    warden.stop()  # also those that stand still
+    wait_for(lambda: not any(os.path.exists(f"/proc/{w}") and state(w) not in "ZX" for w in workers), 20)
+
+
+def test_a_paused_command_that_is_killed_leaves_no_seat_that_stands_still(warden, make_container):
+    c = make_container()
+    seat(warden, c)
+    p, own, _ = sleeper(c)
+    request = warden.decisions()[-1]["id"]
+    (in_v2(own)[0] / "cgroup.freeze").write_text("1")
+    warden.cli("kill", "--yes", "--signal", "KILL", request, check=True)
+    assert p.wait(20) == 137
+    for _ in range(5):
+        assert c.run("true").returncode == 0
+
+
+def in_v2(pid):
+    path = next(line[3:] for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().split("\n") if line.startswith("0::"))
+    return cgroup_dirs(path)
