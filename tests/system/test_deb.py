@@ -70,14 +70,24 @@ mkdir /home/old; cp /usr/libexec/clawrden/clawrden-shim /home/old/uname
 start
 as_agent /home/old 'uname; uname -m'
 [ "$(stat -c '%a %G' /run/clawrden/warden.sock)" = '660 clawrden' ]
+clawrden jails create kept npm git; cp -a /var/lib/clawrden/jails /tmp/jail-of-a-container
 stop
 echo "== upgrade"; dpkg -i /deb/clawrden_2.0.0_amd64.deb
 grep -q '^default_action: allow' /etc/clawrden/policy.yaml
 start
+[ "$(clawrden jails get kept --json | tr -d ' \n' | grep -o '"commands":\["npm","git"\]')" ] || { clawrden jails list; exit 9; }
+[ "$(readlink /var/lib/clawrden/jails/kept/git)" = clawrden-shim ]
+cp /tmp/jail-of-a-container/kept/clawrden-shim /home/old/uname   # what a container that runs on has of the version before
 as_agent /home/old 'uname -n >/dev/null'
 [ "$(clawrden history --json | grep -o '"command_line": *"uname' | wc -l)" = 3 ] || { clawrden history; exit 8; }
 clawrden audit verify
 stop
+# State from before there were jails, and of a version that is to come.
+mv /var/lib/clawrden/jails.json /tmp/jails.json; rm -r /var/lib/clawrden/jails; start; clawrden jails create other npm; stop
+sed 's/"version": *1/"version": 9/' /tmp/jails.json >/var/lib/clawrden/jails.json
+if timeout 20 clawrden-warden >/tmp/log 2>&1; then exit 7; fi
+grep -q "jails.json' (remove it to begin without its jails)" /tmp/log || { cat /tmp/log; exit 7; }
+mv /tmp/jails.json /var/lib/clawrden/jails.json; start; clawrden jails get kept >/dev/null; stop
 echo "== the version before, again"; dpkg -i /deb/clawrden_1.0.0_amd64.deb 2>&1
 start; as_agent /home/old 'uname'; stop
 echo "== remove"; dpkg -r clawrden
