@@ -156,14 +156,14 @@ int fitting_cover(struct fitting *f, struct container *c, const char *const *sea
                                .name = "cover",
                                .cwd = "",
                                .search = {.list = search},
-                               .args = {.list = commands, .count = (uint32_t)count}};
+                               .paths = {.list = commands, .count = (uint32_t)count}};
     struct order *o = mem_new(struct order);
     *o =
         (struct order){.c = container_ref(c), .shim = -1, .below = below, .done = done, .arg = arg};
     while (m.search.count < SEARCH_MAX && search[m.search.count])
         m.search.count++;
     int r =
-        count > HELPER_ARGS_MAX ? err_set(err, -E2BIG, "more than %u tools", HELPER_ARGS_MAX) : 0;
+        count > HELPER_PATHS_MAX ? err_set(err, -E2BIG, "more than %u tools", HELPER_PATHS_MAX) : 0;
     if (r == 0 && (o->shim = open(shim, O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0)
         r = err_errno(err, -errno, "'%s'", shim);
     o->body_size = helper_resolve_encode(&m, NULL, 0);

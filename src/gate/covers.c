@@ -14,7 +14,7 @@
 #include "mirror/way.h"
 #include "wire/gatewire.h"
 
-#define COVERS_MAX 256
+#define COVERS_MAX 1024
 
 struct cover {
     uint64_t mount;

@@ -2,8 +2,6 @@
 #include "jail/book.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -219,7 +217,6 @@ static void put_entry(struct json_writer *w, const struct roster_entry *e)
 int book_write(const char *path, const struct list *entries, struct err *err)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(BOOK_BYTES_MAX);
-    _cleanup_free_ char *fresh = mem_printf("%s.new", path);
     struct json_writer w = JSON_WRITER(&text);
     json_object_begin(&w);
     json_field_uint(&w, "version", 1);
@@ -235,10 +232,5 @@ int book_write(const char *path, const struct list *entries, struct err *err)
     json_object_end(&w);
     if (text.failed)
         return err_errno(err, text.failed, "'%s'", path);
-    _cleanup_close_ int fd =
-        open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int r = fd < 0 ? -errno : fd_write_all(fd, text.data, text.len);
-    if (r == 0 && rename(fresh, path) < 0)
-        r = -errno;
-    return r < 0 ? err_errno(err, r, "'%s'", path) : 0;
+    return fd_write_file(path, 0600, text.data, text.len, err);
 }

@@ -26,7 +26,7 @@ static struct {
     int proc, below;
     int tree[COVER_MAX]; /* detached, the shim each; of the worker's table and the child's */
     unsigned trees, used;
-    char covered[COVER_MAX * 256], left[256];
+    char covered[HELPER_NAMES_MAX * 128], left[256];
     size_t covered_len;
     uint32_t covered_count;
     volatile int error;
@@ -69,8 +69,10 @@ static void leave(const char *path, const char *why)
 static void count(const char *path)
 {
     size_t n = strlen(path) + 1;
-    if (c.covered_len + n > sizeof(c.covered))
+    if (c.covered_len + n > sizeof(c.covered) || c.covered_count == HELPER_NAMES_MAX) {
+        leave(path, ": covered, but too many are to be named");
         return;
+    }
     memcpy(c.covered + c.covered_len, path, n);
     c.covered_len += n;
     c.covered_count++;
@@ -193,8 +195,8 @@ _Noreturn static void cover_all(void)
     int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || way_stat(fd, "", AT_EMPTY_PATH, &root) < 0)
         _exit(1);
-    const char *name = c.ask->args.packed;
-    for (uint32_t i = 0; i < c.ask->args.count; i++, name = helper_next(name)) {
+    const char *name = c.ask->paths.packed;
+    for (uint32_t i = 0; i < c.ask->paths.count; i++, name = helper_next(name)) {
         const char *dir = c.ask->search.packed;
         for (uint32_t k = 0; k < c.ask->search.count; k++, dir = helper_next(dir)) {
             struct phrase w = {.text = path, .size = sizeof(path)};
@@ -239,7 +241,7 @@ void cover_run(const struct worker *w, const struct inside *in, const struct hel
                int shim, int below, struct helper_resolved *ret)
 {
     int status;
-    unsigned most = ask->args.count * 2 < COVER_MAX ? ask->args.count * 2 : COVER_MAX;
+    unsigned most = ask->paths.count * 2 < COVER_MAX ? ask->paths.count * 2 : COVER_MAX;
     c.in = in;
     c.ask = ask;
     c.proc = w->proc;

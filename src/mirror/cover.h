@@ -12,7 +12,7 @@
 #include "mirror/worker.h"
 
 #define COVER_MARK "CLAWRDEN-SHIM-v2"
-#define COVER_MAX 128 /* mounts of one order */
+#define COVER_MAX (2 * HELPER_PATHS_MAX) /* mounts of one order */
 
 /* The first bytes of a program are those of a shim. */
 bool cover_is_shim(const char *head, size_t n);
@@ -20,7 +20,7 @@ bool cover_is_shim(const char *head, size_t n);
  */
 bool cover_is_mount(int dir, const char *path);
 
-/* The order: `shim` over each tool of `ask->args` that the directories of `ask->search` have, in
+/* The order: `shim` over each tool of `ask->paths` that the directories of `ask->search` have, in
  * the container that `in` is. Fills error, words and names (the paths that are covered now) of
  * `ret`; what they point to is static. `below` (-1: nobody asks) is told of each cover, for a gate
  * in there: a struct gatewire_cover, and the directory as it is without covers. */

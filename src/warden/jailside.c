@@ -2,12 +2,15 @@
 #include "warden/jailside.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -17,7 +20,9 @@
 #include "jail/roster.h"
 #include "jail/shelf.h"
 
-#define COVERED_MAX 512
+#define MOUNTS_BYTES (4u << 20)
+#define COVERED_MAX 1024
+#define COVERS_BYTES (1 << 20) /* that wait for a gate */
 
 struct jailside {
     struct jailside_parts parts;
@@ -235,6 +240,30 @@ static void fit_all(struct jailside *j)
         census_each((struct census *)j->parts.census, fit, j);
 }
 
+/* A plain jail does nothing for a container that has its folder nowhere. What is mounted there is
+ * in the kernel's words, by the path on the file system that it comes from. */
+static bool has_it_mounted(const struct jailside *j, const struct container *c, const char *name)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT(MOUNTS_BYTES);
+    _cleanup_free_ char *path = mem_printf("/proc/%d/mountinfo", (int)c->init),
+                        *root = mem_printf("/%s/%s ", str_basename(roster_dir(j->roster)), name);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 || fd_read_all(fd, &text) < 0 || strstr(buf_str(&text), root);
+}
+
+static void note_new(struct jailside *j, const struct container *c, const struct labels *l)
+{
+    const struct roster_entry *e = roster_for(j->roster, c);
+    _cleanup_free_ char *words = NULL;
+    if (!l->hardened && !has_it_mounted(j, c, e->name))
+        words = mem_printf("its container has no mount of %s/%s, so it meets none of this: mount "
+                           "it read-only in front of its PATH, or ask for clawrden.mode=hardened",
+                           roster_dir(j->roster), e->name);
+    if (words)
+        log_warn(NULL, "container %.12s: its jail '%s' is made, but %s", c->id, e->name, words);
+    note(j, c, l, "created", words);
+}
+
 static int adopt(struct jailside *j, const struct container *c, struct labels *l, struct err *err)
 {
     bool changed;
@@ -245,7 +274,7 @@ static int adopt(struct jailside *j, const struct container *c, struct labels *l
                                   .realtime = j->parts.clock->realtime(j->parts.clock)};
     int r = roster_adopt(j->roster, c->id, &w, &changed, err);
     if (r == 0 && changed)
-        note(j, c, l, "created", NULL);
+        note_new(j, c, l);
     return r;
 }
 
@@ -297,6 +326,7 @@ static int fit_gate(struct fitter *x, struct container *c, fitter_done *done, vo
         return err_set(err, -ENOTSUP, "%s", j->parts.no_fitting);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_errno(err, -errno, "no socket for its covers");
+    (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &(int){COVERS_BYTES}, sizeof(int));
     struct gate_fit *g = mem_new(struct gate_fit);
     *g = (struct gate_fit){.jailside = j, .done = done, .arg = arg, .below = pair[0]};
     list_append(&j->gates, &g->link);

@@ -265,7 +265,7 @@ int helper_resolved_decode(const uint8_t *in, size_t len, struct helper_resolved
     m.dev = get_u64(&r);
     m.ino = get_u64(&r);
     m.why_unknown = get_string(&r);
-    get_strings(&r, 16, &m.names);
+    get_strings(&r, HELPER_NAMES_MAX, &m.names);
     m.script = get_string(&r);
     m.script_trust = get_u32(&r);
     m.interpreter = get_string(&r);

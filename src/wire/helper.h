@@ -36,7 +36,8 @@
 #define HELPER_FDS_MAX 5
 #define HELPER_GROUPS_MAX 65536u
 #define HELPER_PATHS_MAX 256u
-#define HELPER_ARGS_MAX 64u /* arguments that a lookup sees: enough to find a script */
+#define HELPER_ARGS_MAX 64u    /* arguments that a lookup sees: enough to find a script */
+#define HELPER_NAMES_MAX 1024u /* of a file; or paths that are covered */
 #define HELPER_TEXT_MAX 512u
 
 enum helper_type {
@@ -93,8 +94,8 @@ uint32_t helper_group(const struct helper_peer *p, uint32_t i);
 #define HELPER_PEER_V1 1u   /* `cwd` is a path to use, not the caller's own directory */
 #define HELPER_ARGS_CUT 2u  /* there are more or longer arguments than were sent */
 #define HELPER_BY_ENGINE 4u /* the container's engine starts the command, nobody enters */
-/* Mount the shim, whose O_PATH descriptor comes behind init's, over the tools that `args` name. The
- * caller is init; answered by names, the paths that are covered, and words, what is not. */
+/* Mount the shim, whose O_PATH descriptor comes behind init's, over the tools that `paths` name.
+ * The caller is init; answered by names, the paths that are covered, and words, what is not. */
 #define HELPER_COVER 8u
 /* With HELPER_COVER: behind the shim comes a SOCK_SEQPACKET socket, on which the helper says of
  * each cover what lies below: GATEWIRE_COVERS in wire/gatewire. */

@@ -168,6 +168,18 @@ def test_what_is_covered_later_runs_too_and_the_warden_may_go_and_come_back(entr
     assert {d["executor"] for d in by_command(e.w, "wc") if d["decision"] == "allow"} == {"inplace"}
 
 
+def test_a_jail_may_have_as_many_commands_as_a_jail_may(entry):
+    e = entry()
+    tools = [f"t{i:03}" for i in range(246)] + ["ls", "env", "id", "uname", "date", "sleep", "head", "wc", "cat", "sort"]
+    e.w.cli("jails", "create", "big", "--mode", "hardened", "--containers", "big-*", *tools, check=True)
+    done = e.run("uid 1000", *words("date", "id -u", "sort </dev/null"), options=("--name", f"big-{os.getpid()}"))
+    assert done.stdout == "1000\n" and "no-date" in done.stderr, (done, e.w.log())
+    (r,) = [r for r in mounted(e.w) if r["words"] == "its gate waited for it"]
+    assert {"/usr/bin/" + t for t in tools[246:]} <= set(r["commands"])
+    done = e.w.cli("jails", "set", "big", *tools, "one-more")
+    assert done.returncode != 0 and "256" in done.stderr, done
+
+
 # ---- root inside ----
 
 SYSCALL = "python3 -c 'import ctypes, sys; l = ctypes.CDLL(None); sys.exit(0 if l.%s == 0 else 1)'"

@@ -124,6 +124,16 @@ def test_a_container_gets_what_its_labels_ask_for(engine, jailed):
     assert not (w.state / "jails" / "labelled").exists() and records(w, "deleted")[-1]["container_id"] == c.id
 
 
+def test_a_plain_jail_that_its_container_has_not_mounted_says_so(jailed):
+    w = jailed.warden
+    jailed(*ASKS, "clawrden.cmds=id", name="has", mount="has")
+    jailed(*ASKS, "clawrden.cmds=id", name="has-not")
+    with_it, without = wait_for(lambda: len(records(w, "created")) == 2 and sorted(records(w, "created"), key=lambda r: r["container"]), what="both are made")
+    assert with_it["words"] is None, with_it
+    assert f"no mount of {w.state}/jails/has-not" in without["words"] and "clawrden.mode=hardened" in without["words"], without
+    assert "its jail 'has-not' is made, but its container has no mount" in w.log()
+
+
 @pytest.mark.slow
 def test_containers_that_were_there_before_and_went_meanwhile(jailed):
     w = jailed.warden
