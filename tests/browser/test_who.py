@@ -68,6 +68,7 @@ def test_whatever_the_warden_says_stays_text(make_warden, tab):
     """Each word of each answer that others may have chosen, names of containers, people and tokens among them, made into markup."""
     w = make_warden(POLICY)
     w.run("rm", "x")
+    w.cli("jails", "create", "tools", "npm", check=True)
     p, s = ask(w, "git", "version"), w.popen("sleep", "60")
     tab.js("""
         const fixed = /^(id|state|role|event|time|.*_at|deadline|decision|verdict|scope|action|digest|door|link|csrf|next|method|current|ways)$/;
