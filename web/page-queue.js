@@ -20,8 +20,7 @@ const groupKey = (r) => r.digest ? [r.digest, r.uid, plainText(r.container), pla
 
 function groups(filter) {
   const found = new Map();
-  const all = [...waiting.values()].sort((a, b) => a.r.id < b.r.id ? -1 : 1);
-  for (const w of all) {
+  for (const w of waiting.values()) {
     if (filter.command && plainText(w.r.command) !== filter.command) continue;
     if (filter.container && (plainText(w.r.container) || "the host") !== filter.container) continue;
     if (filter.rule && (plainText(w.r.rule) || "no rule") !== filter.rule) continue;
@@ -45,15 +44,15 @@ export function open(main, params) {
   const tidy = h("button", {class: "btn quiet", hidden: true, onclick: clearOver});
   const bar = h("div", {class: "filters", role: "group", "aria-label": "Filters"});
   const cards = new Map();
-  let next = "";
-  let from = ""; // the id that the window begins at: what ends or comes before it moves nothing
+  let next = 0;
+  let from = 0; // the place that the window begins at: what ends before it moves nothing
 
   const selects = Object.fromEntries(Object.keys(filter).map((name) => {
     const s = h("select", {"aria-label": `Filter by ${name}`, onchange: () => {
       filter[name] = s.value;
       const q = new URLSearchParams(Object.entries(filter).filter(([, v]) => v)).toString();
       history.replaceState(null, "", `#/queue${q ? "?" + q : ""}`);
-      from = "";
+      from = 0;
       draw();
     }});
     return [name, s];
@@ -107,7 +106,7 @@ export function open(main, params) {
     const found = groups(filter);
     // A card keeps its place when what it shows is over: its key is that of its first request, and of what an answer is bound to.
     const all = [...found.values()];
-    const at = Math.max(0, from ? all.findIndex((g) => g[0].r.id >= from) : 0);
+    const at = Math.max(0, all.findIndex((g) => g[0].place >= from));
     const rows = all.slice(at, at + WINDOW).map((g) => [`${g[0].r.id} ${g[0].r.digest || ""}`, g]);
     let budget = AT_ONCE;
     const drawn = rows.filter(([key]) => cards.has(key) || budget-- > 0);
@@ -124,7 +123,7 @@ export function open(main, params) {
       if (!document.hidden) for (const w of g) w.shownAt = w.shownAt || start;
     }
     const left = all.length - at - rows.length;
-    next = left > 0 ? all[at + WINDOW][0].r.id : "";
+    next = left > 0 ? all[at + WINDOW][0].place : 0;
     const whole = drawn.length === rows.length; // or the pager would be pushed down by each card
     more.hidden = left <= 0 || !whole;
     text(more, `Next ${Math.min(WINDOW, left)}`);
@@ -148,7 +147,7 @@ export function open(main, params) {
     scrollTo(0, 0);
   }
   more.addEventListener("click", () => turn(next));
-  first.addEventListener("click", () => turn(""));
+  first.addEventListener("click", () => turn(0));
   const off = on((kinds) => { if (kinds.has("queue") || kinds.has("link")) draw(); });
   const stop = everyTick(() => { for (const c of cards.values()) c.tick(); });
   const unbind = keys.bind(list, cards);

@@ -6,7 +6,7 @@ export const me = {who: "", role: "viewer"};
 const ROLES = ["viewer", "approver", "operator", "admin"];
 export const may = (role) => ROLES.indexOf(me.role) >= ROLES.indexOf(role);
 
-// id -> {r: the request, due: ms of performance.now() or null, since, shownAt, over: null or {kind, words, at}}
+// id -> {r: the request, place: its number in the queue, due: ms of performance.now() or null, since, shownAt, over: null or {kind, words, at}}
 export const waiting = new Map();
 export const running = new Map(); // id -> {r, startedAt: Date ms}
 const gone = new Set(); // ids of `waiting` that are over, the oldest end first
@@ -44,7 +44,12 @@ export function changed(kind) {
 
 export const waitingCount = () => waiting.size - gone.size;
 
+// A place of its own for each in the order in which this page heard of them, which is not quite that of the ids: a card
+// that is on the screen must not be pushed down by an older one that was longer on its way.
+let places = 0;
 function put(id, w) {
+  const old = waiting.get(id);
+  w.place = old ? old.place : ++places;
   gone.delete(id);
   waiting.set(id, w);
 }

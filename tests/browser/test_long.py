@@ -44,7 +44,6 @@ def test_what_is_longer_than_a_page_is_denied_here_or_approved_elsewhere(warden,
     tab.login(warden)
     c = big(warden, *("y" * 1000 for _ in range(1000)))
     settle(tab)
-    watch(tab)
     tab.js("await page.getByRole('button', {name: 'Show all'}).click();")
     tab.see("clawrden queue", ".card")
     tab.js("await page.click('.btn.approve'); await page.waitForTimeout(400); await page.click('.btn.approve');")
@@ -63,13 +62,12 @@ def test_floods_of_strange_characters_hold_nothing_up(warden, tab, kind):
     settle(tab)
     tab.js("await page.locator('.card').nth(2).waitFor();")
     assert tab.js(ELEMENTS) < 3 * 500
-    shown, _ = watched(tab)
     if tab.js("return await page.getByRole('button', {name: 'Show all'}).count();"):
         tab.js("await page.getByRole('button', {name: 'Show all'}).first().click(); await page.locator('.card').first().getByRole('button', {name: 'Show all'}).waitFor({state: 'hidden'});")
-    task, _ = watched(tab)
+    own, clock, _ = watched(tab)
     assert tab.js(ELEMENTS) < 2000 + 3 * 500
-    print("longest task in ms:", shown, task)
-    assert task < 1500  # 200 is usual where nobody else works; some were 2,400 before there was a limit
+    print(f"the longest task had the processor for {own:.0f} ms, by the clock {clock:.0f} ms")
+    assert own < 400  # once, when it comes or is pressed; it was 2,400 for some before there was a limit
     for q in warden.queue():
         warden.deny(q["id"])
     for c in cs:

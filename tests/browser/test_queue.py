@@ -75,18 +75,21 @@ def test_on_a_phone_by_touch(warden, make_tab):
 
 
 def test_a_request_appears_within_200_ms(warden, tab):
+    """From the start of the agent's call, its new process and the look at its files included, to the frame that shows the card."""
     tab.login(warden)
-    tab.js("page.came = page.evaluate(() => new Promise((done) => { const look = () => { if (document.querySelector('.card')) done(Date.now()); else requestAnimationFrame(look); }; look(); }));")
-    p = ask(warden)
-    came = tab.js("return await page.came;")
-    from datetime import datetime
-    waiting = warden.queue()[0]["waiting_at"]
-    at = datetime.fromisoformat(waiting[:26] + "+00:00").timestamp() * 1000
-    took = came - at
-    print(f"appeared after {took:.0f} ms")
-    assert took < 600  # 200 is the bar, three times looser where others work
-    warden.deny(warden.queue()[0]["id"])
-    p.wait(20)
+    took, ps = [], []
+    for n in range(1, 12):
+        tab.js("page.came = page.evaluate((n) => new Promise((done) => { const look = () => { if (document.querySelectorAll('.card').length >= n) done(Date.now()); else requestAnimationFrame(look); }; look(); }), args.n);", n=n)
+        at = time.time() * 1000
+        ps.append(warden.popen("git", "status", str(n)))
+        took.append(tab.js("return await page.came;") - at)
+    took.sort()
+    print(f"appeared after {took[0]:.0f} ms at best, {took[5]:.0f} ms in the middle, {took[-1]:.0f} ms at worst")
+    assert took[5] < 200
+    for q in warden.queue():
+        warden.deny(q["id"])
+    for p in ps:
+        p.wait(20)
 
 
 def test_two_reviewers_race_and_one_is_told(warden, make_tab):
@@ -250,3 +253,18 @@ def test_filters_are_in_the_address(make_warden, tab):
         w.deny(q["id"])
     for p in ps:
         p.wait(20)
+
+
+def test_a_card_is_not_pushed_down_by_an_older_one_that_comes_late(warden, tab):
+    """Ids are given when a request is received, the feed tells of it when it waits: between the two lies the look at its files."""
+    tab.login(warden)
+    p = ask(warden, "git", "version")
+    settle(tab)
+    tab.js("""await page.evaluate(async () => {
+        const state = await import('/assets/state.js');
+        const {r} = [...state.waiting.values()][0];
+        state.heard({event: 'queued', id: 'x', request: {...r, id: '00' + r.id.slice(2), digest: 'of another', args: ['late']}});
+    }); await page.locator('.card').nth(1).waitFor();""")
+    assert tab.js("return await page.locator('.card .cmd').allInnerTexts();") == ["git version", "git late"]
+    warden.deny(warden.queue()[0]["id"])
+    p.wait(20)

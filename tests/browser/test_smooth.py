@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Much at once: the page stays smooth, nothing in it jumps, and what comes is there at once. Long tasks and shifts are what the browser itself reports."""
+"""Much at once: the page stays smooth, nothing in it jumps, and what comes is there at once. Tasks and shifts are what the browser itself reports."""
 import contextlib
 
 import pytest
@@ -17,22 +17,28 @@ ROOMY = {"waiting_max_per_caller": 6000, "waiting_max": 6000, "asks_per_minute":
          "flight_max_per_caller": 6000, "log_level": "info"}
 
 OBSERVE = """(() => {
-    window.longest = 0; window.shift = 0;
+    window.shift = 0;
     if (window.watched) return;
     window.watched = true;
-    new PerformanceObserver((l) => { for (const e of l.getEntries()) window.longest = Math.max(window.longest, e.duration); }).observe({type: 'longtask'});
     new PerformanceObserver((l) => { for (const e of l.getEntries()) if (!e.hadRecentInput) window.shift += e.value; }).observe({type: 'layout-shift'});
 })();"""
 
 
 def watch(tab):
     """Counts from here on; what the browser found before is not of it."""
-    tab.js("await page.evaluate(args.watch);", watch=OBSERVE)
+    tab.js("await page.evaluate(args.watch); await browser.startTracing(page, {categories: ['toplevel', 'devtools.timeline', 'disabled-by-default-devtools.timeline', '__metadata']});", watch=OBSERVE)
 
 
 def watched(tab):
-    """(the longest task in ms, of those over 50; the sum of layout shifts)"""
-    return tuple(tab.js("return await page.evaluate(() => new Promise((done) => setTimeout(() => done([window.longest, window.shift]), 150)));"))
+    """Of the longest task of the page's main thread: ms of the processor's time, and ms by the clock, which goes on while
+    others have the processor; the sum of layout shifts."""
+    return tuple(tab.js("""
+        const shift = await page.evaluate(() => new Promise((done) => setTimeout(() => done(window.shift), 150)));
+        const all = JSON.parse((await browser.stopTracing()).toString()).traceEvents;
+        const mains = new Set(all.filter((e) => e.name === 'thread_name' && e.args.name === 'CrRendererMain').map((e) => `${e.pid} ${e.tid}`));
+        const tasks = all.filter((e) => e.ph === 'X' && /RunTask$/.test(e.name) && e.tdur !== undefined && mains.has(`${e.pid} ${e.tid}`));
+        if (!tasks.length) throw new Error('the trace has no tasks');
+        return [Math.max(...tasks.map((e) => e.tdur)) / 1000, Math.max(...tasks.map((e) => e.dur)) / 1000, shift];"""))
 
 
 @contextlib.contextmanager
@@ -61,9 +67,10 @@ def refused(w, count):
 
 
 def smooth(found):
-    print("longest task in ms and sum of shifts:", found)
-    # The bar is 100 ms; three times looser where others work, since the clock goes on while the browser stands.
-    assert all(task < 300 and shift < 0.01 for task, shift in found.values()), found
+    for what, (own, clock, shift) in found.items():
+        print(f"{what}: the longest task had the processor for {own:.0f} ms, by the clock {clock:.0f} ms; shifts {shift:.4f}")
+    # The bar is for a machine that does nothing else, where both are the same.
+    assert all(own < 100 and shift < 0.01 for own, _, shift in found.values()), found
 
 
 def in_title(tab, count):
@@ -81,6 +88,7 @@ def test_five_thousand_that_wait(make_warden, tab):
         in_title(tab, 5000)
         found["arriving"] = watched(tab)
         tab.js("await page.addInitScript(args.watch);", watch=OBSERVE)
+        watch(tab)
         tab.js("await page.reload(); await page.locator('.link-state[data-state=live]').waitFor();")
         in_title(tab, 5000)
         found["loading"] = watched(tab)
@@ -116,4 +124,4 @@ def test_ten_thousand_rows_of_history(make_warden, tab):
         return n; });""")
     assert pages == 200 and tab.count("tbody tr") == 200
     tab.js("await page.getByText('Back to the newest').click(); await page.locator('tbody', {hasText: 'x9999'}).waitFor();")
-    smooth({"paging": (watched(tab)[0], 0)})  # rows go and come because somebody asks for them: no live update
+    smooth({"paging": (*watched(tab)[:2], 0)})  # rows go and come because somebody asks for them: no live update
