@@ -5,6 +5,7 @@
 # Ends with "N passed, N failed"; skipped is failed. Needs root; the first run for a suite needs the network.
 #
 # VM_SECONDS  how long a machine may run (5400)            VM_PATIENCE  what bounds of time are multiplied with (8)
+# VM_DOOR     a port of this host's loopback: what is written to it a shell in the machine runs; the machine stays after its tests
 # VM_OUT      where console, log and junit.xml go (build/vm)            VM_CACHE  where roots are kept (~/.cache/clawrden-vm)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +13,7 @@ suites=${1:?vm.sh "SUITE..." [PYTEST ARGUMENT...]}
 shift
 smoke=tests/docker-smoke
 # An emulated processor needs some seconds a test: this is what depends on kernel, cgroups, engine and security module.
-[ $# -gt 0 ] || set -- $smoke/test_switch.py $smoke/test_mirror.py $smoke/test_who.py $smoke/test_podman.py $smoke/test_mirror_docker.py \
+[ $# -gt 0 ] || set -- $smoke/test_unit.py $smoke/test_switch.py $smoke/test_seat.py $smoke/test_mirror.py $smoke/test_who.py $smoke/test_podman.py $smoke/test_mirror_docker.py \
     $smoke/test_entry.py::test_what_starts_is_judged $smoke/test_entry.py::test_docker_stop_reaches_the_agent \
     $smoke/test_escape.py::test_clone_into_another_cgroup_does_not_leave_the_kill \
     $smoke/test_escape.py::test_removing_the_container_is_never_held_up $smoke/test_escape.py::test_nested_namespaces_are_refused
@@ -98,9 +99,9 @@ RUN
 After=basic.target dbus.service systemd-logind.service
 [Service]
 Type=oneshot
-Environment=HOME=/root LANG=C.UTF-8 CLAWRDEN_TEST_PATIENCE=${VM_PATIENCE:-8}
+Environment=HOME=/root LANG=C.UTF-8 CLAWRDEN_TEST_PATIENCE=${VM_PATIENCE:-8} CLAWRDEN_TEST_MACHINE=disposable
 ExecStart=/bin/bash /tests.sh
-ExecStopPost=/bin/systemctl --no-block poweroff
+ExecStopPost=/bin/sh -c '[ -e /stays ] || systemctl --no-block poweroff'
 StandardOutput=tty
 StandardError=tty
 TTYPath=/dev/ttyS0
@@ -120,6 +121,32 @@ UNIT
     done
     echo '/dev/vda / ext4 defaults,noatime 0 1' >"$root/etc/fstab"
     echo vm >"$root/etc/hostname"
+    [ -z "${VM_DOOR:-}" ] || make_door "$units"
+}
+
+# For a person who looks into a failure: echo COMMAND | nc -N 127.0.0.1 PORT
+make_door() { # directory of units
+    touch "$root/stays"
+    cat >"$1/door.socket" <<'UNIT'
+[Socket]
+ListenStream=2222
+Accept=yes
+UNIT
+    cat >"$1/door@.service" <<UNIT
+[Service]
+WorkingDirectory=/src
+Environment=HOME=/root LANG=C.UTF-8 CLAWRDEN_TEST_PATIENCE=${VM_PATIENCE:-8} CLAWRDEN_TEST_MACHINE=disposable
+ExecStart=/bin/bash
+StandardInput=socket
+StandardOutput=socket
+StandardError=socket
+UNIT
+    cat >"$1/door-network.service" <<'UNIT'
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -ec 'modprobe virtio_net; n=$(ls /sys/class/net | grep -v lo); ip link set "$n" up; ip address add 10.0.2.15/24 dev "$n"'
+UNIT
+    ln -sf ../door.socket ../door-network.service "$1/multi-user.target.wants/"
 }
 
 key=$(cat build-aux/deps.sh build-aux/vm.sh | sed -n '/^\(build\|guest\) /p; /^inside()/,/^}/p; /^make_base()/,/^}/p' | sha256sum | cut -c 1-16)
@@ -138,9 +165,11 @@ rm -rf --one-file-system "$root"
 echo "vm.sh: booting; follow $out/console" >&2
 begun=$SECONDS
 # Without the mitigations of real processors, and without the wait for grace periods: neither is what is tested.
+nic=none
+[ -z "${VM_DOOR:-}" ] || nic=user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:$VM_DOOR-:2222
 accel=tcg,thread=multi,tb-size=1024
 timeout -k 10 "$seconds" qemu-system-x86_64 -accel $accel -m 4096 -smp 2 -display none -serial "file:$out/console" -monitor none \
-    -no-reboot -nic none -kernel "$work/kernel" -initrd "$work/initrd" -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
+    -no-reboot -nic "$nic" -kernel "$work/kernel" -initrd "$work/initrd" -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
     -append "root=/dev/vda rw console=ttyS0 quiet mitigations=off rcupdate.rcu_expedited=1 nowatchdog systemd.show_status=false" \
     </dev/null >"$out/qemu.log" 2>&1 || echo "vm.sh: the machine ended with $? (124: its time was up)" >&2
 for f in log junit.xml status; do debugfs -R "dump /result/$f $out/$f" "$work/disk" >/dev/null 2>&1 || true; done

@@ -115,7 +115,7 @@ def test_a_pause_outlives_the_warden_and_the_container(engine, make_warden, make
 
 def test_it_resumes_by_itself(engine, warden, make_container):
     c = make_container(name="timed")
-    warden.cli("pause", "--yes", "--container", "timed", "--resume-after", "2s", check=True)
+    warden.cli("pause", "--yes", "--container", "timed", "--resume-after", f"{patient(2):.0f}s", check=True)
     assert state(engine, c)["Paused"]
     wait_for(lambda: not state(engine, c)["Paused"], 20)
     assert paused(warden) == []
