@@ -84,7 +84,6 @@ void gate_ask_fill(const struct gate_ask *a, struct request *r, bool unholdable)
                           .argc = a->m.argv.count,
                           .env = list_strings(env, a->m.env.count),
                           .envc = a->m.env.count,
-                          .umask = a->m.umask,
                           .unholdable = unholdable};
 }
 

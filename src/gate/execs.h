@@ -38,7 +38,6 @@ struct exec {
     size_t operands_size;
     enum exec_state state;
     pid_t tid, tgid;
-    uint32_t umask;
     int pidfd;  /* owned; -1 none */
     int finder; /* which works on it, -1 none */
     uint32_t operands_count;

@@ -23,13 +23,13 @@
 #include "wire/gatewire.h"
 
 #define CMDLINE_MAX (256u << 10)
-#define STATUS_MAX (16u << 10)
 #define DIGEST_BYTES_MAX (256u << 20)
 #define HERE_BYTES_MAX (1u << 20) /* that the tracing thread reads of a file */
 #define NAMES_MAX 4
 
 static int proc = -1; /* the /proc of before the agent */
-static struct stat our_root, our_mounts;
+static struct compat_statx our_root;
+static struct stat our_mounts;
 static uint32_t others_uid; /* whose files count like root's, beside 0 */
 static bool walled;
 static const char *person_path = "", *home = "/nowhere";
@@ -42,12 +42,12 @@ static struct {
     struct helper_peer peer;
     struct way_caller caller;
     uint32_t groups[PROCFS_GROUPS_MAX];
-    char status[STATUS_MAX];
+    bool groups_known;
     char cmdline[CMDLINE_MAX];
     struct helper_strings args;
     bool args_cut;
     bool straight; /* the executable's path was walked, is trusted, and had no link on it */
-    int exe, cwd_fd;
+    int cwd_fd;    /* -1: not needed yet */
     struct compat_statx exe_st;
     char path[WAY_PATH_MAX];
     char cwd[WAY_PATH_MAX];
@@ -95,8 +95,10 @@ int facts_init(void)
         return -errno;
     if (fs.f_type != COMPAT_PROC_MAGIC)
         return -ENOTSUP;
-    if (fstatat(proc, "self/root", &our_root, 0) < 0 ||
-        fstatat(proc, "self/ns/mnt", &our_mounts, 0) < 0)
+    int r = way_stat(proc, "self/root", AT_NO_AUTOMOUNT, &our_root);
+    if (r < 0)
+        return r;
+    if (fstatat(proc, "self/ns/mnt", &our_mounts, 0) < 0)
         return -errno;
     others_uid = owner_of_the_system();
     return 0;
@@ -218,50 +220,81 @@ static bool is_a_tools(const struct way *w)
     return false;
 }
 
+/* As `status` of its /proc says. Negative: it cannot be read, or makes no sense. */
+static int read_status(void)
+{
+    static char text[PROCFS_STATUS_MAX];
+    ssize_t n = read_proc("status", text, sizeof(text) - 1);
+    if (n < 0)
+        return (int)n;
+    text[n] = 0;
+    return procfs_ids_parse(text, l.groups, &l.peer);
+}
+
+/* Asked only where something on a way is writable by a group. What cannot be told may be so. */
+static bool in_group(uint32_t gid)
+{
+    if (!l.groups_known && read_status() < 0)
+        return true;
+    l.groups_known = true;
+    for (uint32_t i = 0; i < l.peer.groups_count; i++)
+        if (helper_group(&l.peer, i) == gid)
+            return true;
+    return false;
+}
+
 static int read_ids(void)
 {
-    ssize_t n = 0;
-    if (l.ask->status && strlen(l.ask->status) < sizeof(l.status))
-        memcpy(l.status, l.ask->status, strlen(l.ask->status) + 1);
-    else if ((n = read_proc("status", l.status, sizeof(l.status) - 1)) < 0)
-        return fail((int)-n, "its ids cannot be read");
-    else
-        l.status[n] = 0;
+    const struct procfs_who *who = l.ask->who;
     l.peer = (struct helper_peer){.pid = (uint32_t)l.ask->pid};
-    int r = procfs_ids_parse(l.status, l.groups, &l.peer);
-    if (r < 0)
-        return fail(-r, r == -E2BIG ? "it is in too many groups" : "its ids make no sense");
+    l.groups_known = !who;
+    if (who) {
+        l.peer.uid = who->uid;
+        l.peer.gid = who->gid;
+    } else {
+        int r = read_status();
+        if (r < 0)
+            return fail(-r, r == -E2BIG ? "it is in too many groups" : "its ids cannot be read");
+    }
     l.caller = (struct way_caller){.peer = &l.peer,
                                    .search = {.packed = l.ask->search.packed,
                                               .size = l.ask->search.size,
                                               .count = l.ask->search.count},
                                    .own_uid = others_uid,
-                                   .read_only_counts = walled};
+                                   .read_only_counts = walled,
+                                   .in_group = in_group};
     return 0;
 }
 
-/* A root or name space of its own: what a name leads to is its own affair. */
+/* What a link of its /proc leads to. */
+static int stat_link(const char *what, struct compat_statx *ret)
+{
+    char name[48];
+    proc_name(name, what);
+    return way_stat(proc, name, AT_NO_AUTOMOUNT, ret);
+}
+
+/* A root or name space of its own: what a name leads to is its own affair. A mount is in one name
+ * space only, so who has ours as its root (Linux 5.8 tells) walks the same ways as we do. */
 static bool foreign(void)
 {
-    struct stat root, mounts;
+    struct compat_statx root;
+    struct stat mounts;
     char name[48];
-    proc_name(name, "root");
-    if (fstatat(proc, name, &root, 0) < 0)
+    if (stat_link("root", &root) < 0 || root.ino != our_root.ino ||
+        way_dev(&root) != way_dev(&our_root))
         return true;
+    if (root.mask & our_root.mask & COMPAT_STATX_MNT_ID)
+        return root.mnt_id != our_root.mnt_id;
     proc_name(name, "ns/mnt");
-    if (fstatat(proc, name, &mounts, 0) < 0)
-        return true;
-    return root.st_dev != our_root.st_dev || root.st_ino != our_root.st_ino ||
-           mounts.st_dev != our_mounts.st_dev || mounts.st_ino != our_mounts.st_ino;
+    return fstatat(proc, name, &mounts, 0) < 0 || mounts.st_dev != our_mounts.st_dev ||
+           mounts.st_ino != our_mounts.st_ino;
 }
 
 static int read_cwd(void)
 {
     struct compat_statx st;
-    l.cwd_fd = open_proc("cwd", O_PATH | O_DIRECTORY);
-    if (l.cwd_fd < 0)
-        return fail(-l.cwd_fd, "its working directory cannot be looked at");
-    int r = way_stat(l.cwd_fd, "", AT_EMPTY_PATH, &st);
+    int r = stat_link("cwd", &st);
     if (r < 0)
         return fail(-r, "its working directory does not answer");
     if (read_link("cwd", l.cwd) < 0 || st.nlink == 0 || l.cwd[0] != '/')
@@ -270,6 +303,16 @@ static int read_cwd(void)
     l.f.cwd_dev = way_dev(&st);
     l.f.cwd_ino = st.ino;
     return 0;
+}
+
+/* As the program itself would follow it; its directory is opened for what is relative to it. */
+static int walk(const char *path, bool may_miss, struct way *ret)
+{
+    if (l.cwd_fd < 0 && path[0] != '/')
+        l.cwd_fd = open_proc("cwd", O_PATH | O_DIRECTORY);
+    if (l.cwd_fd < 0 && path[0] != '/')
+        return l.cwd_fd;
+    return way_walk(&l.caller, l.cwd_fd, l.cwd[0] ? l.cwd : "/", path, may_miss, ret);
 }
 
 static int read_args(void)
@@ -452,10 +495,7 @@ static void find_names(const char *called, const char *real, const struct compat
 
 static int find_program(void)
 {
-    l.exe = open_proc("exe", O_PATH);
-    if (l.exe < 0)
-        return fail(-l.exe, "its executable cannot be looked at");
-    int r = way_stat(l.exe, "", AT_EMPTY_PATH, &l.exe_st);
+    int r = stat_link("exe", &l.exe_st);
     if (r < 0)
         return fail(-r, "its executable does not answer");
     r = (int)read_link("exe", l.path);
@@ -551,7 +591,7 @@ static void take_script(const char *called, const char *name, bool searched)
     static char found[WAY_PATH_MAX];
     int r = -ENOENT;
     if (l.cwd[0] || name[0] == '/')
-        r = way_walk(&l.caller, l.cwd_fd, l.cwd[0] ? l.cwd : "/", name, false, &script);
+        r = walk(name, false, &script);
     if (r < 0 && searched && !strchr(name, '/')) {
         const char *dir = l.ask->search.packed;
         for (uint32_t i = 0; r < 0 && i < l.ask->search.count; i++, dir = pack_next(dir)) {
@@ -595,8 +635,7 @@ static bool called_a_script(const char *called)
     struct script_line ignored;
     if ((l.straight && strcmp(called, l.path) == 0) || !among_args(called))
         return false;
-    if (!called[0] || (!l.cwd[0] && called[0] != '/') ||
-        way_walk(&l.caller, l.cwd_fd, l.cwd[0] ? l.cwd : "/", called, false, &l.other) < 0)
+    if (!called[0] || (!l.cwd[0] && called[0] != '/') || walk(called, false, &l.other) < 0)
         return false;
     bool script = !same_file(&l.other.st, &l.exe_st) &&
                   script_line_parse(l.head, read_head(&l.other), &ignored) != 0;
@@ -632,8 +671,7 @@ static void find_operands(void)
     size_t len = 0;
     for (uint32_t i = 0; i < l.ask->operands.count; i++, path = pack_next(path)) {
         const char *real = "";
-        if (path[0] && l.cwd[0] &&
-            way_walk(&l.caller, l.cwd_fd, l.cwd, path, true, &l.other) == 0) {
+        if (path[0] && l.cwd[0] && walk(path, true, &l.other) == 0) {
             real = l.other.real;
             way_done(&l.other);
         }
@@ -645,6 +683,15 @@ static void find_operands(void)
         (struct pack_strings){.packed = l.operands, .size = len, .count = l.ask->operands.count};
 }
 
+static void hash_program(void)
+{
+    int fd = open_proc("exe", O_PATH);
+    if (fd < 0)
+        return;
+    hash(fd, &l.exe_st, false);
+    close(fd);
+}
+
 static void find(void)
 {
     if (read_ids() < 0 || find_program() < 0 || read_cwd() < 0 || read_args() < 0)
@@ -654,7 +701,7 @@ static void find(void)
         find_names(called, l.path, &l.exe_st);
     find_script(called);
     if (l.f.trust == GATEWIRE_UNKNOWN && !l.f.digest)
-        hash(l.exe, &l.exe_st, false);
+        hash_program();
     find_operands();
 }
 
@@ -662,7 +709,7 @@ size_t facts_find(const struct facts_ask *ask, uint8_t *out, size_t size)
 {
     l.ask = ask;
     l.f = (struct gatewire_facts){.script = ""};
-    l.exe = l.cwd_fd = -1;
+    l.cwd_fd = -1;
     l.straight = false;
     l.why[0] = l.words[0] = l.cwd[0] = l.path[0] = l.script[0] = l.digest[0] = 0;
     l.way.fd = l.other.fd = -1;
@@ -671,8 +718,6 @@ size_t facts_find(const struct facts_ask *ask, uint8_t *out, size_t size)
         l.f = (struct gatewire_facts){.error = l.f.error, .words = l.words};
     else
         l.f.why_unknown = l.why;
-    if (l.exe >= 0)
-        close(l.exe);
     if (l.cwd_fd >= 0)
         close(l.cwd_fd);
     return gatewire_facts_encode(&l.f, out, size);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "gate/procfs.h"
 #include "wire/pack.h"
 
 struct facts_ask {
@@ -16,7 +17,7 @@ struct facts_ask {
     const char *execfn;              /* the path as it was called */
     struct pack_strings search;      /* trusted directories */
     struct pack_strings operands;    /* paths to resolve */
-    const char *status;              /* of /proc/PID; NULL: to be read */
+    const struct procfs_who *who;    /* NULL: to be read */
     const struct pack_strings *args; /* NULL: to be read */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory is read and written by /proc/PID/mem: one call for any size, and it writes to pages that
- * the image itself may only read (a private copy, its file is not touched). Where a kernel forbids
- * that, PTRACE_POKEDATA does the same word by word. x86-64. */
+/* Memory is read by process_vm_readv, which needs no descriptor; where that is forbidden (Docker
+ * 20.10's filter), and for writing, there is /proc/PID/mem, which writes to pages that the image
+ * itself may only read too (a private copy, its file is not touched). Where a kernel forbids that,
+ * PTRACE_POKEDATA does the same word by word. x86-64. */
 #include "gate/image.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <unistd.h>
 
@@ -27,11 +29,47 @@
 
 /* ---- memory ---- */
 
-static int read_mem(const struct image *m, uint64_t at, void *to, size_t n)
+static int open_mem(pid_t pid)
+{
+    char path[40];
+    struct phrase p = PHRASE(path);
+    path[0] = 0;
+    phrase_add(&p, "/proc/");
+    phrase_add_number(&p, (uint64_t)pid);
+    phrase_add(&p, "/mem");
+    int fd = openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC); /* musl's open() takes another call */
+    /* A /proc that is read-only for the tree is so for us: then words are written by ptrace. */
+    if (fd < 0 && (errno == EROFS || errno == EACCES))
+        fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* NOLINTBEGIN(performance-no-int-to-ptr): addresses and words of another process */
+
+/* As much as there is, like pread(2). */
+static ssize_t read_some(struct image *m, uint64_t at, void *to, size_t n)
+{
+    struct iovec here = {.iov_base = to, .iov_len = n};
+    struct iovec there = {.iov_base = (void *)at, .iov_len = n};
+    if (m->mem < 0) {
+        ssize_t r = process_vm_readv(m->pid, &here, 1, &there, 1, 0);
+        if (r >= 0 || (errno != EPERM && errno != ENOSYS))
+            return r;
+        int fd = open_mem(m->pid);
+        if (fd < 0) {
+            errno = -fd;
+            return -1;
+        }
+        m->mem = fd;
+    }
+    return pread(m->mem, to, n, (off_t)at);
+}
+
+static int read_mem(struct image *m, uint64_t at, void *to, size_t n)
 {
     uint8_t *p = to;
     while (n > 0) {
-        ssize_t r = pread(m->mem, p, n, (off_t)at);
+        ssize_t r = read_some(m, at, p, n);
         if (r <= 0)
             return r < 0 ? -errno : -EFAULT;
         p += r, at += (uint64_t)r, n -= (size_t)r;
@@ -39,7 +77,6 @@ static int read_mem(const struct image *m, uint64_t at, void *to, size_t n)
     return 0;
 }
 
-/* NOLINTBEGIN(performance-no-int-to-ptr): ptrace(2) wants addresses and words of another process */
 static int poke(pid_t pid, uint64_t at, const void *from, size_t n)
 {
     const uint8_t *p = from;
@@ -58,16 +95,16 @@ static int poke(pid_t pid, uint64_t at, const void *from, size_t n)
 }
 /* NOLINTEND(performance-no-int-to-ptr) */
 
-static int write_mem(pid_t pid, const struct image *m, uint64_t at, const void *from, size_t n)
+static int write_mem(pid_t pid, uint64_t at, const void *from, size_t n)
 {
     const uint8_t *p = from;
-    while (n > 0) {
-        ssize_t r = pwrite(m->mem, p, n, (off_t)at);
-        if (r <= 0)
-            return poke(pid, at, p, n);
+    int mem = open_mem(pid);
+    ssize_t r = 0;
+    while (n > 0 && (r = pwrite(mem, p, n, (off_t)at)) > 0)
         p += r, at += (uint64_t)r, n -= (size_t)r;
-    }
-    return 0;
+    if (mem >= 0)
+        close(mem);
+    return n > 0 ? poke(pid, at, p, n) : 0;
 }
 
 /* ---- reading ---- */
@@ -106,7 +143,7 @@ struct table {
     uint8_t first[PAGE];
 };
 
-static int grow(const struct image *m, struct table *t, size_t want)
+static int grow(struct image *m, struct table *t, size_t want)
 {
     if (want > TABLE_MAX)
         return -E2BIG;
@@ -131,13 +168,13 @@ static int grow(const struct image *m, struct table *t, size_t want)
     size_t before;
     do {
         before = t->have;
-        ssize_t r = pread(m->mem, t->words + before, next - before, (off_t)(m->stack + before));
+        ssize_t r = read_some(m, m->stack + before, t->words + before, next - before);
         t->have += r > 0 ? (size_t)r : 0;
     } while (t->have > before && t->have < want);
     return t->have >= want ? 0 : -EFAULT;
 }
 
-static int get_word(const struct image *m, struct table *t, size_t i, uint64_t *ret)
+static int get_word(struct image *m, struct table *t, size_t i, uint64_t *ret)
 {
     int r = grow(m, t, (i + 1) * 8);
     if (r == 0)
@@ -146,7 +183,7 @@ static int get_word(const struct image *m, struct table *t, size_t i, uint64_t *
 }
 
 /* Pointers up to a NULL; *at is the index behind it. */
-static int count_pointers(const struct image *m, struct table *t, size_t *at, uint32_t *ret)
+static int count_pointers(struct image *m, struct table *t, size_t *at, uint32_t *ret)
 {
     uint64_t p = 0;
     int r;
@@ -155,7 +192,7 @@ static int count_pointers(const struct image *m, struct table *t, size_t *at, ui
     return r;
 }
 
-static int find_execfn(const struct image *m, struct table *t, size_t at, uint64_t *ret)
+static int find_execfn(struct image *m, struct table *t, size_t at, uint64_t *ret)
 {
     uint64_t type = 0, value = 0;
     for (int i = 0; i < AUXV_MAX; i++, at += 2) {
@@ -227,8 +264,13 @@ static int read_strings(struct image *m, const struct table *t, uint64_t execfn)
     memcpy(m->copy, t->words, m->table_size);
     uint8_t *s = m->copy + m->table_size;
     size_t have = 0, at = (size_t)(execfn - m->strings);
+    size_t before = (size_t)(m->strings - m->stack);
+    if (m->strings > m->stack && before < t->have) { /* mostly they stand in the same window */
+        have = t->have - before < most ? t->have - before : most;
+        memcpy(s, t->words + before, have);
+    }
     while (have < most && !(have > at && memchr(s + at, 0, have - at))) {
-        ssize_t n = pread(m->mem, s + have, most - have, (off_t)(m->strings + have));
+        ssize_t n = read_some(m, m->strings + have, s + have, most - have);
         if (n <= 0)
             break;
         have += (size_t)n;
@@ -240,21 +282,6 @@ static int read_strings(struct image *m, const struct table *t, uint64_t execfn)
     return check_strings(m, at);
 }
 
-static int open_mem(pid_t pid)
-{
-    char path[40];
-    struct phrase p = PHRASE(path);
-    path[0] = 0;
-    phrase_add(&p, "/proc/");
-    phrase_add_number(&p, (uint64_t)pid);
-    phrase_add(&p, "/mem");
-    int fd = openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC); /* musl's open() takes another call */
-    /* A /proc that is read-only for the tree is so for us: then words are written by ptrace. */
-    if (fd < 0 && (errno == EROFS || errno == EACCES))
-        fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
 int image_read(pid_t pid, struct image *ret)
 {
     struct user_regs_struct regs;
@@ -262,16 +289,13 @@ int image_read(pid_t pid, struct image *ret)
     uint64_t execfn = 0;
     t.words = NULL;
     t.have = t.size = 0;
-    *ret = (struct image){.mem = -1, .execfn = ""};
+    *ret = (struct image){.pid = pid, .mem = -1, .execfn = ""};
     if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
         return -errno;
     if (regs.cs != CS_64)
         return -ENOEXEC;
     ret->stack = regs.rsp;
     ret->entry = regs.rip;
-    ret->mem = open_mem(pid);
-    if (ret->mem < 0)
-        return ret->mem;
     int r = read_table(ret, &t, &execfn);
     if (r == 0)
         r = read_strings(ret, &t, execfn);
@@ -291,7 +315,7 @@ void image_done(struct image *m)
     *m = (struct image){.mem = -1, .execfn = ""};
 }
 
-static int same_part(const struct image *m, uint64_t at, const uint8_t *want, size_t n)
+static int same_part(struct image *m, uint64_t at, const uint8_t *want, size_t n)
 {
     static uint8_t now[64u << 10];
     while (n > 0) {
@@ -303,7 +327,7 @@ static int same_part(const struct image *m, uint64_t at, const uint8_t *want, si
     return 0;
 }
 
-int image_same(const struct image *m)
+int image_same(struct image *m)
 {
     int r = same_part(m, m->stack, m->copy, m->table_size);
     return r < 0 ? r : same_part(m, m->strings, m->copy + m->table_size, m->strings_size);
@@ -338,7 +362,7 @@ static int move_table(pid_t pid, struct image *m, const uint64_t *keep, uint32_t
         return -errno;
     m->stack += 8ul * shift;
     regs.rsp = m->stack;
-    int r = write_mem(pid, m, m->stack, table, size);
+    int r = write_mem(pid, m->stack, table, size);
     if (r == 0 && ptrace(PTRACE_SETREGS, pid, NULL, &regs) < 0)
         r = -errno;
     memmove(m->copy, table, size);
@@ -386,7 +410,7 @@ int image_scrub(pid_t pid, struct image *m, const struct pack_strings *names, ui
                      */
             spare = m->strings + m->argv.size;
         keep[kept] = spare;
-        r = write_mem(pid, m, m->strings + m->argv.size, m->env.packed, m->env.size);
+        r = write_mem(pid, m->strings + m->argv.size, m->env.packed, m->env.size);
         if (r == 0)
             r = move_table(pid, m, keep, kept);
         if (r == 0)
@@ -444,7 +468,7 @@ static int divert(pid_t pid, const struct image *m, struct user_regs_struct *reg
                   const uint8_t *code, size_t n)
 {
     uint64_t page = m->entry & ~(PAGE - 1);
-    int r = write_mem(pid, m, page, code, n);
+    int r = write_mem(pid, page, code, n);
     if (r < 0)
         return r;
     regs->rip = page;
@@ -467,7 +491,7 @@ int image_poison(pid_t pid, const struct image *m, const char *text, int code)
     regs.rdi = 2;
     regs.rsi = (m->stack - SCRATCH) & ~15ul;
     regs.rdx = n;
-    int r = write_mem(pid, m, regs.rsi, text, n);
+    int r = write_mem(pid, regs.rsi, text, n);
     return r < 0 ? r : divert(pid, m, &regs, blob, sizeof(blob));
 }
 
@@ -480,9 +504,9 @@ int image_pass(pid_t pid, const struct image *m, int dir, const char *name, cons
         return -ENAMETOOLONG;
     if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
         return -errno;
-    int r = write_mem(pid, m, at, name, n);
+    int r = write_mem(pid, at, name, n);
     if (r == 0)
-        r = write_mem(pid, m, at + n, words, k);
+        r = write_mem(pid, at + n, words, k);
     regs.rdi = (unsigned long long)(dir < 0 ? AT_FDCWD : dir);
     regs.rsi = at;
     regs.rdx = m->stack + 8;
@@ -512,10 +536,10 @@ int image_redirect(pid_t pid, const struct image *m, const char *shim, const cha
     if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
         return -errno;
     for (size_t i = 0; i < TEXTS; i++)
-        if ((r = write_mem(pid, m, words[i], texts[i], strlen(texts[i]) + 1)) < 0)
+        if ((r = write_mem(pid, words[i], texts[i], strlen(texts[i]) + 1)) < 0)
             return r;
-    if ((r = write_mem(pid, m, argv, words, sizeof(words))) < 0 ||
-        (r = write_mem(pid, m, argv + sizeof(words), m->copy + 8ul * (1 + skip),
+    if ((r = write_mem(pid, argv, words, sizeof(words))) < 0 ||
+        (r = write_mem(pid, argv + sizeof(words), m->copy + 8ul * (1 + skip),
                        8ul * (m->argc - skip + 1))) < 0)
         return r;
     regs.rsp = argv;

@@ -12,7 +12,8 @@
 #include "wire/pack.h"
 
 struct image {
-    int mem;        /* /proc/PID/mem, owned; -1 none */
+    pid_t pid;
+    int mem;        /* /proc/PID/mem, owned; -1 while it is not needed */
     uint64_t stack; /* address of argc */
     uint64_t entry; /* of the first instruction */
     uint32_t argc, envc;
@@ -31,7 +32,7 @@ int image_read(pid_t pid, struct image *ret);
 void image_done(struct image *m);
 
 /* Reads again: 0 when it is byte for byte what was read, else -ESTALE. */
-int image_same(const struct image *m);
+int image_same(struct image *m);
 
 /* Takes the variables `names` out of the environment, in the image and in `m`, and reads back. 0;
  * -EIO: it must not run. *ret_count: how many were found. */

@@ -59,24 +59,21 @@ static uint64_t hex(const char *p)
     return v;
 }
 
-static uint32_t octal(const char *p)
-{
-    uint32_t v = 0;
-    for (; p && *p >= '0' && *p <= '7'; p++)
-        v = v << 3 | (uint32_t)(*p - '0');
-    return v & 0777;
-}
-
 int procfs_status(pid_t pid, struct procfs_status *ret)
 {
     static char text[PROCFS_STATUS_MAX];
-    return procfs_status_text(pid, ret, text);
+    int r = read_file(pid, "/status", text, sizeof(text));
+    return r < 0 ? r : procfs_status_parse(text, ret);
 }
 
-int procfs_status_text(pid_t pid, struct procfs_status *ret, char text[PROCFS_STATUS_MAX])
+bool procfs_who(int pidfd, struct procfs_who *ret)
 {
-    int r = read_file(pid, "/status", text, PROCFS_STATUS_MAX);
-    return r < 0 ? r : procfs_status_parse(text, ret);
+    const uint64_t mask = UAPI_PIDFD_INFO_PID | UAPI_PIDFD_INFO_CREDS;
+    struct uapi_pidfd_info info = {.mask = mask};
+    if (ioctl(pidfd, UAPI_PIDFD_GET_INFO, &info) < 0 || (info.mask & mask) != mask)
+        return false;
+    *ret = (struct procfs_who){.ppid = (pid_t)info.ppid, .uid = info.fsuid, .gid = info.fsgid};
+    return true;
 }
 
 int procfs_status_parse(const char *text, struct procfs_status *ret)
@@ -89,7 +86,6 @@ int procfs_status_parse(const char *text, struct procfs_status *ret)
         .tgid = (pid_t)phrase_number(tgid, NULL),
         .ppid = (pid_t)phrase_number(ppid, NULL),
         .state = state ? *state : 0,
-        .umask = octal(value(text, "\nUmask:")),
         .pending = hex(value(text, "\nSigPnd:")) | hex(value(text, "\nShdPnd:")),
         .blocked = hex(value(text, "\nSigBlk:")),
         .ignored = hex(value(text, "\nSigIgn:")),

@@ -10,15 +10,20 @@
 
 struct procfs_status {
     pid_t tgid, ppid;
-    char state; /* of proc(5): R, S, T stopped, t traced, Z ... */
-    uint32_t umask;
+    char state;                                 /* of proc(5): R, S, T stopped, t traced, Z ... */
     uint64_t pending, blocked, ignored, caught; /* signals; bit 0 is signal 1 */
 };
 /* 0, or a negative errno: it is gone. */
 int procfs_status(pid_t pid, struct procfs_status *ret);
-/* Gives the file's text too. */
 #define PROCFS_STATUS_MAX 16384 /* groups may be many, and what is needed stands behind them */
-int procfs_status_text(pid_t pid, struct procfs_status *ret, char text[PROCFS_STATUS_MAX]);
+
+/* The ids that file systems look at. */
+struct procfs_who {
+    pid_t ppid;
+    uint32_t uid, gid;
+};
+/* Of the process that a pidfd pins. False: the kernel does not tell (before Linux 6.13). */
+bool procfs_who(int pidfd, struct procfs_who *ret);
 
 /* The texts themselves, in which a program's name is the agent's. `groups` backs ret->groups; the
  * pid stays as it is. -EBADMSG: they make no sense; -E2BIG: too many groups. */

@@ -207,8 +207,8 @@ int tracer_notified(const char **ret_why)
 /* ---- a stop ---- */
 
 /* What lies on file systems that cannot hang is looked at here and now: that saves waking another
- * process, twice. `status` (NULL: not read) is of its /proc. False: a finder has to do it. */
-static bool find_here(struct exec *e, const char *status)
+ * process, twice. `who` (NULL: not known) is of its pidfd. False: a finder has to do it. */
+static bool find_here(struct exec *e, const struct procfs_who *who)
 {
     static uint8_t body[FACTS_MAX];
     struct gatewire_facts f;
@@ -218,7 +218,7 @@ static bool find_here(struct exec *e, const char *status)
                                 .operands = {.packed = e->operands ? e->operands : "",
                                              .size = e->operands_size,
                                              .count = e->operands_count},
-                                .status = status,
+                                .who = who,
                                 .args = &e->image.argv};
     size_t n = facts_find_here(&a, body, sizeof(body));
     if (n == 0 || n > sizeof(body) || gatewire_facts_decode(body, n, &f) < 0)
@@ -319,24 +319,25 @@ static void pass_cover(struct exec *e, int cover)
 
 static void stopped_in_exec(struct exec *e)
 {
-    static char status[PROCFS_STATUS_MAX];
+    struct procfs_who who;
     struct procfs_status st = {.ppid = 0};
     pid_t tgid = e->tgid;
     execs_account.stopped++;
     e->continued = false;
     e->tid = tgid;
     execs_set(e, EXEC_FINDING);
-    bool alive = procfs_status_text(tgid, &st, status) == 0;
-    e->umask = st.umask;
+    if (e->pidfd < 0) /* another thread than the first called execve */
+        e->pidfd = (int)syscall(UAPI_SYS_PIDFD_OPEN, tgid, 0u);
+    bool told = procfs_who(e->pidfd, &who);
     replace_running(e);
-    if (!e->above)
-        e->above = find_above(st.ppid);
+    if (!e->above && (told || procfs_status(tgid, &st) == 0))
+        e->above = find_above(told ? who.ppid : st.ppid);
     int r = image_read(tgid, &e->image), cover = r < 0 ? -1 : covers_find(tgid);
     if (r < 0)
         verdict_ask_unread(e, r);
     else if (cover >= 0)
         pass_cover(e, cover);
-    else if (!verdict_alone(e) && !find_here(e, alive ? status : NULL))
+    else if (!verdict_alone(e) && !find_here(e, told ? &who : NULL))
         give(e);
     go_on(tgid); /* threads that are gone with the old image answer ESRCH */
 }

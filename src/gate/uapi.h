@@ -95,12 +95,14 @@ struct uapi_landlock_path_beneath_attr {
 #define UAPI_SYS_LANDLOCK_ADD_RULE 445
 #define UAPI_SYS_LANDLOCK_RESTRICT_SELF 446
 
-/* linux/pidfd.h: the end of a process that is not our child, Linux 6.15 */
+/* linux/pidfd.h: ids since Linux 6.13, the end of a process that is not our child since 6.15 */
 struct uapi_pidfd_info {
     uint64_t mask, cgroupid;
     uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
     int32_t exit_code;
 };
+#define UAPI_PIDFD_INFO_PID (1ull << 0)
+#define UAPI_PIDFD_INFO_CREDS (1ull << 1)
 #define UAPI_PIDFD_INFO_EXIT (1ull << 3)
 #define UAPI_PIDFD_GET_INFO _IOWR(0xff, 11, struct uapi_pidfd_info)
 

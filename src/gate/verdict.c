@@ -120,7 +120,6 @@ static void ask(struct exec *e, const struct gatewire_facts *facts)
 {
     static char parents[GATEWIRE_PARENTS_MAX * 128];
     struct gatewire_request m = {.job = e->job,
-                                 .umask = e->umask,
                                  .execfn = e->called ? e->called : e->image.execfn,
                                  .argv = e->image.argv,
                                  .env = e->image.env,
@@ -129,8 +128,6 @@ static void ask(struct exec *e, const struct gatewire_facts *facts)
         m.env.packed = "";
     remember_program(e, facts);
     describe_parents(e, parents, sizeof(parents), &m.parents);
-    if (e->pidfd < 0) /* another thread than the first called execve */
-        e->pidfd = (int)syscall(UAPI_SYS_PIDFD_OPEN, e->tgid, 0u);
     size_t size;
     uint8_t *body = talk_body(&size);
     size_t n = gatewire_request_encode(&m, body, size);

@@ -71,10 +71,13 @@ static void distrust(struct way *w, const char *why)
     w->trusted = false;
 }
 
-static bool in_group(const struct helper_peer *p, uint32_t gid)
+static bool in_group(const struct way_caller *c, uint32_t gid)
 {
+    const struct helper_peer *p = c->peer;
     if (gid == p->gid)
         return true;
+    if (c->in_group)
+        return c->in_group(gid);
     for (uint32_t i = 0; i < p->groups_count; i++)
         if (helper_group(p, i) == gid)
             return true;
@@ -132,7 +135,7 @@ static void judge(const struct way_caller *c, struct way *w, int fd, const struc
         distrust(w, "another user owns it or a directory on its way");
     else if (st->mode & S_IWOTH)
         distrust(w, "it or a directory on its way is writable by everybody");
-    else if ((st->mode & S_IWGRP) && uid != 0 && (in_group(c->peer, st->gid) || has_acl(fd)))
+    else if ((st->mode & S_IWGRP) && uid != 0 && (in_group(c, st->gid) || has_acl(fd)))
         distrust(w, "it or a directory on its way is writable by a group of the caller");
     else if ((st->mode & S_IWGRP) && uid == 0 && st->gid != 0)
         distrust(w, "it or a directory on its way is writable by a group");

@@ -29,6 +29,7 @@ struct way_caller {
     /* The caller can neither write through a read-only mount nor around it: what lies there is
      * trusted when the caller or root owns it. Only behind walls that were built so. */
     bool read_only_counts;
+    bool (*in_group)(uint32_t gid); /* NULL: only `peer` tells */
 };
 
 /* `path` relative to the directory `cwd_fd`, whose real path is `cwd`, unless it is absolute. With

@@ -193,7 +193,7 @@ size_t gatewire_request_encode(const struct gatewire_request *m, uint8_t *out, s
 {
     struct pack_writer w = writer(out, size);
     pack_put_u64(&w, m->job);
-    pack_put_u32(&w, m->umask);
+    pack_put_u32(&w, 0); /* was its umask, which nothing is decided by */
     pack_put_string(&w, m->execfn);
     put_list(&w, &m->argv);
     put_list(&w, &m->env);
@@ -206,13 +206,13 @@ int gatewire_request_decode(const uint8_t *in, size_t len, struct gatewire_reque
 {
     struct pack_reader r = reader(in, len);
     ret->job = get_job(&r);
-    ret->umask = pack_get_u32(&r);
+    uint32_t umask = pack_get_u32(&r);
     ret->execfn = pack_get_string(&r, GATEWIRE_STRING_MAX);
     pack_get_strings(&r, GATEWIRE_ARGS_MAX, GATEWIRE_STRING_MAX, &ret->argv);
     pack_get_strings(&r, GATEWIRE_ARGS_MAX, GATEWIRE_STRING_MAX, &ret->env);
     pack_get_strings(&r, GATEWIRE_PARENTS_MAX, 320, &ret->parents);
     get_facts(&r, &ret->facts);
-    bad(&r, ret->umask > 0777 || ret->argv.count == 0);
+    bad(&r, umask > 0777 || ret->argv.count == 0);
     return pack_get_done(&r);
 }
 

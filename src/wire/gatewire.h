@@ -132,8 +132,7 @@ struct gatewire_facts {
 };
 
 struct gatewire_request {
-    uint64_t job; /* never 0, never used again on this connection */
-    uint32_t umask;
+    uint64_t job;                /* never 0, never used again on this connection */
     const char *execfn;          /* the path as it was called: AT_EXECFN */
     struct pack_strings argv;    /* at least one */
     struct pack_strings env;     /* as they are; not all need to have a '=' */

@@ -203,7 +203,7 @@ static bool is_named(struct text t, size_t names)
 }
 
 /* The first `names` were taken out. Empty ones may be added: the stack stays aligned. */
-static void is_scrubbed(const struct image *m, size_t names)
+static void is_scrubbed(struct image *m, size_t names)
 {
     uint64_t p = now.rsp;
     must(p % 16 == 0 && p == m->stack && word(p) == st.argc);

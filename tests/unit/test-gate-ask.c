@@ -31,7 +31,6 @@ static const char *const git_above[] = {"9:8 make", "7:6 sh"}, *const git_names[
 static struct gatewire_request git(void)
 {
     return (struct gatewire_request){.job = 3,
-                                     .umask = 027,
                                      .execfn = "/usr/bin/git",
                                      .argv = {.list = git_argv, .count = 3},
                                      .env = {.list = git_env, .count = 2},
@@ -70,7 +69,6 @@ static void what_was_asked_is_copied(void **state)
     assert_string_equal(r->ask.argv[1], "push");
     assert_null(r->ask.argv[3]);
     assert_string_equal(r->ask.env[1], "LD_PRELOAD=x");
-    assert_int_equal(r->ask.umask, 027);
     assert_true(r->ask.unholdable);
     request_free(r);
 }

@@ -102,7 +102,6 @@ static void a_head_is_read_as_written_and_nothing_else_is(void **state)
 static void a_request_is_read_as_written(void **state)
 {
     struct gatewire_request in = {.job = 9,
-                                  .umask = 022,
                                   .execfn = "./a.py",
                                   .argv = strings(),
                                   .env = strings(),
@@ -115,7 +114,6 @@ static void a_request_is_read_as_written(void **state)
     assert_int_equal(gatewire_request_encode(&in, body, sizeof(body)), n);
     assert_int_equal(gatewire_request_decode(body, n, &out), 0);
     assert_int_equal(out.job, 9);
-    assert_int_equal(out.umask, 022);
     assert_string_equal(out.execfn, "./a.py");
     assert_strings(&out.argv);
     assert_strings(&out.env);
@@ -141,8 +139,6 @@ static void a_request_that_makes_no_sense_is_refused(void **state)
     m.job = 0;
     assert_int_equal(decode_request(&m), -EBADMSG);
     m = good, m.argv.count = 0, m.argv.list = NULL;
-    assert_int_equal(decode_request(&m), -EBADMSG);
-    m = good, m.umask = 01000;
     assert_int_equal(decode_request(&m), -EBADMSG);
     m = good, m.facts.trust = 2;
     assert_int_equal(decode_request(&m), -EBADMSG);
