@@ -370,7 +370,7 @@ static bool somebody_is_asked(struct attack_trial *trial)
 static int attack_inside(bool json, const struct attack_canary *canary, struct attack_trial *trial)
 {
     static const struct attack_row *const lists[] = {attack_paths, attack_tools, attack_kernel,
-                                                     attack_ways};
+                                                     attack_gate, attack_ways};
     _cleanup_buf_ struct buf b = BUF_INIT(JSON_MAX);
     struct json_writer w = JSON_WRITER(&b);
     struct score s = {.json = json, .mode = mode_here(), .debuggers = debuggers_here(), .w = &w};

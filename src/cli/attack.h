@@ -59,7 +59,8 @@ struct attack_row {
 };
 
 /* One list a file; each ends with a row without a name. */
-extern const struct attack_row attack_paths[], attack_tools[], attack_kernel[], attack_ways[];
+extern const struct attack_row attack_paths[], attack_tools[], attack_kernel[], attack_gate[],
+    attack_ways[];
 
 /* Right before the decisive step. */
 void attack_reach(struct attack_try *t);

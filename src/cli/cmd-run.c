@@ -209,12 +209,28 @@ static int find_gate(struct run *x, struct err *err)
     return 0;
 }
 
+/* Through a directory that was opened outside of the walls one walks up and out. */
+static int check_streams(struct err *err)
+{
+    static const char *const names[] = {"input", "output", "error"};
+    struct stat st;
+    for (int i = 0; i < 3; i++)
+        if (fstat(i, &st) == 0 && S_ISDIR(st.st_mode))
+            return err_set(err, -EISDIR,
+                           "standard %s is a directory, by which the agent could go where it "
+                           "likes: use a file, or /dev/null",
+                           names[i]);
+    return 0;
+}
+
 static int prepare(struct run *x, struct err *err)
 {
     const char *given = args_value(x->args, "workspace");
     char real[PATH_MAX];
     struct stat st;
     int r = read_options(x, err);
+    if (r == 0)
+        r = check_streams(err);
     if (r < 0)
         return r;
     if (!realpath(given ? given : ".", real) || stat(real, &st) < 0)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <net/if.h>
 #include <signal.h>
@@ -164,10 +165,21 @@ static int build_walls(const struct enter *e, const struct enter_way *w, struct 
     return r == 0 && w->network ? bring_loopback_up(err) : r;
 }
 
+/* The session's keys (Kerberos, encrypted directories) are the person's, and whoever has the
+ * keyring reads them; a user namespace has the keyrings of its own users. */
+static int leave_keyring(struct err *err)
+{
+    bool none = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS &&
+                errno != EPERM; /* a container's filter, which the agent has as well */
+    return none ? err_errno(err, -errno, "cannot leave the session's keyring") : 0;
+}
+
 /* Behind this nothing can be mounted or gained. */
 static int close_walls(const struct enter *e, const struct enter_way *w, struct err *err)
 {
-    int r = caps_drop(err);
+    int r = leave_keyring(err);
+    if (r == 0)
+        r = caps_drop(err);
     if (r == 0 && w->wall == ENTER_WALL_LANDLOCK)
         r = landlock_writes(e->plan, err);
     else if (r == 0 && w->scopes)

@@ -8,10 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -39,10 +41,21 @@ static void view_done(struct view *v)
 
 /* ---- pieces ---- */
 
+/* Paths of a plan have no symlinks: one that is met now was put there since, by the agent of
+ * another session that can write on the way, and would lead us to what it likes. */
+static int find(const char *path, struct err *err)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+    return fd < 0 ? err_errno(err, -errno, "cannot take '%s'", path) : fd;
+}
+
 static int take(const char *path, struct err *err)
 {
-    int fd = open_tree(AT_FDCWD, path,
-                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
+    _cleanup_close_ int at = find(path, err);
+    if (at < 0)
+        return at;
+    int fd = open_tree(at, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
     return fd < 0 ? err_errno(err, -errno, "cannot take '%s'", path) : fd;
 }
 
@@ -76,9 +89,12 @@ static int put(int tree, const char *path, struct err *err)
     if (fstat(tree, &st) < 0)
         return err_errno(err, -errno, "'%s'", path);
     int r = make_target(path, S_ISDIR(st.st_mode), err);
-    if (r == 0 && move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-        r = err_errno(err, -errno, "cannot put '%s' in its place", path);
-    return r;
+    _cleanup_close_ int at = r < 0 ? r : find(path, err);
+    if (at < 0)
+        return at;
+    return move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
+               ? err_errno(err, -errno, "cannot put '%s' in its place", path)
+               : 0;
 }
 
 static int put_memory(const char *path, unsigned mode, struct err *err)

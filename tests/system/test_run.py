@@ -19,7 +19,7 @@ import time
 
 import pytest
 
-from conftest import AGENT_UID, BIN, needs_root, wait_for
+from conftest import AGENT_UID, BIN, ROOT, needs_root, wait_for
 from runs import POLICY, any_run, child, make_run, make_terminal  # noqa: F401: fixtures
 
 TRY = 'try() { if ( : >"$1" ) 2>/dev/null; then echo "wrote $1"; else echo "refused $1"; fi; }; '
@@ -283,6 +283,26 @@ def test_state_of_other_sessions_and_wardens_is_hidden(any_run, make_run):
     p.terminate()
 
 
+def test_keys_of_the_persons_session_are_not_the_agents(any_run):
+    find = "import ctypes; print(ctypes.CDLL(None).syscall(250, 10, -3, b'user', b'clawrden-test', 0))"
+    outer = ("import ctypes, os, sys; k = ctypes.CDLL(None).syscall; k(250, 1, None); "
+             "assert k(248, b'user', b'clawrden-test', b'secret', 6, -3) > 0; os.execv(sys.argv[1], sys.argv[1:])")
+    for argv, found in ((["/usr/bin/python3", "-c", find], True), (any_run.args(["/usr/bin/python3", "-c", find], {}), False)):
+        done = subprocess.run(["/usr/bin/python3", "-c", outer, *argv], env=any_run.env(), cwd=any_run.work, capture_output=True,
+                              text=True, timeout=60, **any_run.ids)
+        assert (int(done.stdout) > 0) == found, done
+
+
+def test_a_directory_as_a_stream_is_refused(any_run):
+    """openat() through it knows none of the walls."""
+    fd = os.open(any_run.work, os.O_RDONLY)
+    try:
+        done = any_run.run("true", stdin=fd)
+    finally:
+        os.close(fd)
+    assert done.returncode == 125 and "standard input is a directory" in done.stderr, done.stderr
+
+
 def test_ways_out_are_hidden(any_run):
     """A socket on which somebody listens, keys, and the variables that lead there."""
     path = any_run.home / "engine.sock"
@@ -322,19 +342,45 @@ def test_without_a_network_there_is_only_loopback(any_run):
     assert "network: none" in done.stderr
 
 
-def test_an_agents_own_state_can_be_written(make_run, tmp_path_factory):
-    """By the name of its command; another command's state cannot."""
+def agents_shipped():
+    """name: (commands, state, files) of share/agents, but for what all have in common."""
+    found = {}
+    for path in sorted((ROOT / "share/agents").glob("*.yaml")):
+        words = {k: v.split(", ") for k, v in re.findall(r"^(\w+): \[([^]]*)\]", path.read_text(), flags=re.M)}
+        if "commands" in words:
+            found[path.stem] = (words["commands"], words.get("state", []), words.get("files", []))
+    return found
+
+
+AGENTS = agents_shipped()
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_agents_own_state_can_be_written(make_run, name):
+    """By each name of its command; another command's state cannot. Directories are made, files must be there."""
+    commands, state, files = AGENTS[name]
+    others = [p for n, (_, paths, _) in AGENTS.items() if n != name for p in paths]
+    assert state and others
     r = make_run(user=AGENT_UID if os.geteuid() == 0 else None)
-    (r.home / ".claude").mkdir()
+    for path in others:
+        (r.home / path[2:]).mkdir(parents=True, exist_ok=True)
+    for path in files:
+        (r.home / path[2:]).write_text("{}")
     r.own()
     with tempfile.TemporaryDirectory(prefix="clawrden-test-", dir="/opt") as opt:
-        tool = pathlib.Path(opt) / "codex"
-        shutil.copy("/bin/sh", tool)
         os.chmod(opt, 0o755)
         r.policy.write_text(POLICY.replace("trusted_paths: [", f"trusted_paths: [{opt}, "))
-        done = r.run(tool, "-c", f"{TRY} try ~/.codex/x; try ~/.claude/x")
-    assert done.stdout.decode().splitlines() == [f"wrote {r.home}/.codex/x", f"refused {r.home}/.claude/x"], done.stderr
-    assert "what belongs to codex," in done.stderr
+        for command in commands:
+            tool = pathlib.Path(opt) / command
+            shutil.copy("/bin/sh", tool)
+            own = [f"{p}/x" for p in state] + files
+            # Caches are everybody's.
+            script = "; ".join(f"try {p}" for p in own + [f"{p}/x" for p in others if "/.cache/" not in p])
+            done = r.run(tool, "-c", f"{TRY} {script}")
+            shown = done.stdout.decode().splitlines()
+            assert shown[:len(own)] == [f"wrote {r.home}{p[1:]}" for p in own], (shown, done.stderr)
+            assert len(shown) > len(own) and all(line.startswith("refused ") for line in shown[len(own):]), shown
+            assert f"what belongs to {name}," in done.stderr
 
 
 def test_a_terminal_of_its_own(any_run, make_terminal):

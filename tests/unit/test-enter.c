@@ -288,6 +288,26 @@ static void a_wall_that_is_asked_for_is_there_or_it_does_not_start(void **state)
     assert_int_equal(x.pid, 0);
 }
 
+/* Of another session, whose agent can write on the way: the plan was made before. */
+static void a_symlink_put_on_the_way_is_not_followed(void **state)
+{
+    const struct fixture *f = *state;
+    _cleanup_plan_ struct plan p = PLAN_INIT;
+    struct entered x = ENTERED_INIT;
+    struct err err = {0};
+    char *argv[] = {"/bin/true", NULL}, *env[] = {NULL};
+    _cleanup_free_ char *way = path_join(f->work, "way"), *in = path_join(way, "in");
+    _cleanup_free_ char *aim = path_join(f->dir, "aim"), *loot = path_join(aim, "in");
+    assert_int_equal(path_mkdirs(loot, 0755, &err), 0);
+    assert_int_equal(symlink(aim, way), 0);
+    make_plan(f, &p);
+    plan_add(&p, PLAN_WRITABLE, in, 0);
+    const struct enter e = {.plan = &p, .cwd = f->work, .argv = argv, .env = env};
+    assert_int_equal(enter_start(&e, ENTER_WALL_NAMESPACES, &x, &err), -EPERM);
+    assert_non_null(strstr(err.text, in));
+    assert_non_null(strstr(err.text, strerror(ELOOP)));
+}
+
 static void words_and_levels_agree(void **state)
 {
     enum enter_wall wall;
@@ -326,6 +346,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(landlock_alone_keeps_writes_in, setup, teardown),
         cmocka_unit_test_setup_teardown(a_wall_that_is_asked_for_is_there_or_it_does_not_start,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(a_symlink_put_on_the_way_is_not_followed, setup, teardown),
         cmocka_unit_test(words_and_levels_agree),
     };
     if (become_user() != 0)
