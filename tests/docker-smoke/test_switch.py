@@ -46,6 +46,16 @@ def processes_in(path):
     return found
 
 
+def in_container(c):
+    """Pids of everything in its cgroups and below."""
+    found = set()
+    for top, _, names in os.walk(CGROUPS):
+        if c.id in top and "cgroup.procs" in names:
+            with contextlib.suppress(OSError):  # one that goes meanwhile
+                found |= {int(p) for p in (pathlib.Path(top) / "cgroup.procs").read_text().split()}
+    return found
+
+
 def paused(w):
     return json.loads(w.cli("status", "--json", check=True).stdout)["paused"]
 
@@ -230,6 +240,82 @@ def test_removing_what_is_paused_is_never_held_up(engine, warden, make_container
     if what == "everything":
         warden.cli("resume", "--yes", "--all", check=True)
     wait_for(lambda: not paused(warden), 20, "what is removed is not paused")
+
+
+def test_what_the_engine_was_told_to_pause_is_killed(engine, warden, make_container):
+    c = make_container(name="held")
+    p, pid, _ = busy(warden, c)
+    engine.docker("pause", c.id)  # by somebody else
+    warden.cli("kill", "--yes", "--container", "held", "--signal", "KILL", check=True)
+    wait_for(lambda: not state(engine, c)["Running"] and not alive(pid), 20)
+    p.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("how", [pytest.param("stop", marks=pytest.mark.slow), "kill"])
+def test_a_pause_with_an_end_outlives_the_warden(engine, make_warden, make_container, how):
+    """Its time goes on while no warden runs: who is not due stays paused, who is goes on with the next warden."""
+    w = make_warden()
+    soon, late = make_container(by=w, name="soon"), make_container(by=w, name="late")
+    w.cli("pause", "--yes", "--container", "late", "--resume-after", "1h", check=True)
+    w.cli("pause", "--yes", "--container", "soon", "--resume-after", "1s", check=True)
+    getattr(w, how)()
+    assert state(engine, late)["Paused"]
+    time.sleep(1)
+    w.start()
+    wait_for(lambda: not state(engine, soon)["Paused"], 20, "its time is up")
+    assert state(engine, late)["Paused"] and [x["container"] for x in paused(w)] == ["late"]
+    w.cli("resume", "--yes", "--container", "late", check=True)
+    assert not state(engine, late)["Paused"]
+
+
+# ---- a command that does not want to go ----
+
+# It and all that it starts are deaf to TERM, lead sessions of their own, lose their parents, and are as many as may be.
+BOMB = """
+import os, signal, time
+for s in (1, 2, 3, 15, 17, 20, 21, 22): signal.signal(s, signal.SIG_IGN)
+print("begun", flush=True)
+while True:
+    try:
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork(): os._exit(0)
+    except OSError: time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("user, mirror", [("1000", "native"), pytest.param("0", "native", marks=pytest.mark.slow),
+                                          pytest.param("0", "docker", marks=pytest.mark.slow)])
+def test_a_command_that_forks_without_end_is_killed_alone(engine, make_warden, make_container, user, mirror):
+    w = make_warden(kill_grace="1s", mirror=mirror)
+    # a first process that reaps what falls to it
+    c = make_container("--pids-limit", "150", by=w, user=user, command=("sh", "-c", "while :; do sleep 0.2; done"))
+    other, pid, _ = busy(w, c)
+    n = len(w.decisions())
+    bomb = c.popen("python3", "-c", BOMB)
+    row = wait_for(lambda: w.decisions()[n:], 20)[0]
+    assert bomb.stdout.readline() == b"begun\n"
+
+    def theirs():
+        found = []
+        for p in in_container(c):
+            with contextlib.suppress(OSError):
+                if b"setsid" in pathlib.Path(f"/proc/{p}/cmdline").read_bytes() and alive(p):
+                    found.append(p)
+        return found
+
+    wait_for(lambda: len(theirs()) > 100, 30, "it has filled the container")
+    w.cli("pause", "--yes", row["id"], check=True)
+    first = theirs()
+    assert all(stands_still(p) for p in first[:5]) and not stands_still(pid)
+    w.cli("resume", "--yes", row["id"], check=True)
+    w.cli("kill", "--yes", row["id"], check=True)  # TERM, which nobody hears; KILL a second later
+    assert bomb.wait(30) == 137
+    wait_for(lambda: theirs() == [], 20, "nothing of it is left")
+    assert alive(pid) and not stands_still(pid), "another command was hit"
+    wait_for(lambda: c.run("true").returncode == 0, 20)
+    w.cli("kill", "--yes", "--container", c.name, "--signal", "KILL", check=True)
+    other.communicate(timeout=20)
 
 
 # ---- the engine is away ----
