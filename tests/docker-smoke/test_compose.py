@@ -17,6 +17,9 @@ FILE = ROOT / "docker-compose.yml"
 BASES = {"debian": IMAGE, "busybox": "clawrden-stand-in:busybox", "trixie": "clawrden-stand-in:trixie"}
 
 
+OWNERS = {"metrics.token": 65534, "grafana.password": 472}
+
+
 class Fleet:
     def __init__(self, engine, top, base):
         self.engine, self.top = engine, top
@@ -26,6 +29,8 @@ class Fleet:
         for name in ("audit.key", "metrics.token", "grafana.password"):
             (top / "secrets" / name).write_text("0123456789abcdef0123456789abcdef\n")
             (top / "secrets" / name).chmod(0o600)
+        for name, uid in OWNERS.items():
+            os.chown(top / "secrets" / name, uid, -1)
         self.env = {"PATH": os.environ["PATH"], "HOME": str(top), "DOCKER_HOST": f"unix://{engine.socket}", "COMPOSE_PROJECT_NAME": "t" + base,
                     "DOCKER_SOCKET": str(engine.socket), "CLAWRDEN_ETC": str(top / "etc"), "CLAWRDEN_STATE": str(top / "state"),
                     "CLAWRDEN_LOG": str(top / "log"), "CLAWRDEN_SECRETS": str(top / "secrets"), "WARDEN_BASE": IMAGE,
@@ -117,6 +122,17 @@ def test_a_prisoner_has_what_it_needs_and_no_more(fleet):
     assert lines[:2] == ["1000", "1"] and out.count("Read-only file system") == 2, out
     assert "warden.sock" in lines and out.count("No such file") == 2
     assert "CapBnd:\t0000000000000000" in out and "NoNewPrivs:\t1" in out
+
+
+@pytest.mark.parametrize("service,secret", [("prometheus", "metrics_token"), ("grafana", "grafana_password")])
+def test_each_user_reads_its_own_secret(fleet, service, secret):
+    """As docs/docker-testing-guide.md sets the owners. The images are stand-ins: the user, mounts and modes are the file's."""
+    fleet.env |= {"PROMETHEUS_IMAGE": IMAGE, "GRAFANA_IMAGE": IMAGE}
+    run = lambda *args: fleet.compose("--profile", "monitoring", "run", "--rm", "--no-deps", "-T", *args, check=False)
+    done = run("--entrypoint", "cat", service, f"/run/secrets/{secret}")
+    assert done.returncode == 0 and done.stdout.startswith("0123"), done
+    done = run("-u", "1000", "--entrypoint", "cat", service, f"/run/secrets/{secret}")
+    assert done.returncode != 0 and "Permission denied" in done.stdout + done.stderr, done
 
 
 def test_the_warden_comes_back(fleet):
