@@ -71,16 +71,29 @@ int buf_append_str(struct buf *b, const char *s)
 
 int buf_append_char(struct buf *b, char c)
 {
-    return buf_append(b, &c, 1);
+    if (b->failed || b->len + 1 >= b->size)
+        return buf_append(b, &c, 1);
+    b->data[b->len++] = c;
+    b->data[b->len] = '\0';
+    return 0;
 }
 
 int buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;
+    size_t room = b->size - b->len;
+    if (b->failed)
+        return b->failed;
     va_start(ap, fmt);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(b->data ? b->data + b->len : NULL, room, fmt, ap);
     va_end(ap);
-    int r = n < 0 ? (b->failed = b->failed ? b->failed : -EMSGSIZE) : buf_grow(b, (size_t)n);
+    if (n >= 0 && (size_t)n < room) {
+        b->len += (size_t)n;
+        return 0;
+    }
+    if (b->data)
+        b->data[b->len] = '\0'; /* what did not fit is not there */
+    int r = n < 0 ? (b->failed = -EMSGSIZE) : buf_grow(b, (size_t)n);
     if (r < 0)
         return r;
     va_start(ap, fmt);

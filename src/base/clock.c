@@ -26,13 +26,28 @@ uint64_t clock_realtime(void)
     return clock_read(CLOCK_REALTIME);
 }
 
+static void put_digits(char **p, unsigned v, int digits, char after)
+{
+    for (int i = digits; i-- > 0; v /= 10)
+        (*p)[i] = (char)('0' + v % 10);
+    *p += digits;
+    *(*p)++ = after;
+}
+
 const char *clock_format(uint64_t realtime_ns, char out[32])
 {
     time_t sec = (time_t)(realtime_ns / CLOCK_NS_PER_SEC);
     struct tm tm;
+    char *p = out;
     gmtime_r(&sec, &tm); /* 64 bits of nanoseconds end in 2554: the year has four digits */
-    size_t n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
-    (void)snprintf(out + n, 32 - n, ".%09uZ", (unsigned)(realtime_ns % CLOCK_NS_PER_SEC));
+    put_digits(&p, (unsigned)tm.tm_year + 1900, 4, '-');
+    put_digits(&p, (unsigned)tm.tm_mon + 1, 2, '-');
+    put_digits(&p, (unsigned)tm.tm_mday, 2, 'T');
+    put_digits(&p, (unsigned)tm.tm_hour, 2, ':');
+    put_digits(&p, (unsigned)tm.tm_min, 2, ':');
+    put_digits(&p, (unsigned)tm.tm_sec, 2, '.');
+    put_digits(&p, (unsigned)(realtime_ns % CLOCK_NS_PER_SEC), 9, 'Z');
+    *p = '\0';
     return out;
 }
 

@@ -349,16 +349,28 @@ void json_put_string(struct json_writer *w, const char *s)
         json_put_null(w);
 }
 
+static void put_digits(struct buf *out, uint64_t v)
+{
+    char text[20];
+    size_t at = sizeof(text);
+    do
+        text[--at] = (char)('0' + v % 10);
+    while ((v /= 10) > 0);
+    (void)buf_append(out, text + at, sizeof(text) - at);
+}
+
 void json_put_int(struct json_writer *w, int64_t v)
 {
     json_separate(w);
-    (void)buf_printf(w->out, "%" PRId64, v);
+    if (v < 0)
+        (void)buf_append_char(w->out, '-');
+    put_digits(w->out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 void json_put_uint(struct json_writer *w, uint64_t v)
 {
     json_separate(w);
-    (void)buf_printf(w->out, "%" PRIu64, v);
+    put_digits(w->out, v);
 }
 
 void json_put_double(struct json_writer *w, double v)

@@ -231,6 +231,9 @@ static uint64_t waited_ms(uint64_t from, uint64_t to)
     return from && to > from ? (to - from) / CLOCK_NS_PER_MS : 0;
 }
 
+/* Room for most records at once, instead of by doubling. */
+#define ROOM 2048
+
 static void put_decision(struct json_writer *w, const struct request *r,
                          const struct binding_env *env, bool whole)
 {
@@ -254,6 +257,7 @@ static void put_decision(struct json_writer *w, const struct request *r,
 void audit_decision(const struct request *r, const struct binding_env *env, struct buf *out)
 {
     struct json_writer w = JSON_WRITER(out);
+    (void)buf_reserve(out, ROOM);
     put_decision(&w, r, env, true);
     if (!out->failed)
         return;
@@ -277,6 +281,7 @@ static void put_status(struct json_writer *w, const struct end *e)
 void audit_end(const struct request *r, const struct audit_end *e, struct buf *out)
 {
     struct json_writer w = JSON_WRITER(out);
+    (void)buf_reserve(out, ROOM / 2);
     put_head(&w, r->ended_at, r->id_text, "end");
     field_redacted(&w, "command", r->policy, r->ask.name);
     json_field_string(&w, "executor", r->executor ? r->executor->name : NULL);

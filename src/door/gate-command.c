@@ -28,6 +28,12 @@ static const char *job_key(uint64_t job, char out[32])
     return out;
 }
 
+static const char *pid_key(pid_t pid, char out[32])
+{
+    (void)snprintf(out, 32, "%d", (int)pid);
+    return out;
+}
+
 struct gate_command *gate_command_find(const struct gate *g, uint64_t job)
 {
     char key[32];
@@ -49,6 +55,8 @@ static void unused(struct gate_command *c)
         return;
     if (c->gate) {
         (void)map_remove(c->gate->jobs, job_key(c->job, key));
+        if (map_get(c->gate->by_pid, pid_key(c->pid, key)) == c)
+            (void)map_remove(c->gate->by_pid, key);
         c->gate->bytes -= c->bytes;
     }
     gate_ask_free(c->ask);
@@ -108,6 +116,26 @@ void gate_command_done(struct gate_door *d, const struct request *r)
     c->r = NULL;
     c->waiting = false;
     unused(c);
+}
+
+void gate_command_runs(struct gate_command *c)
+{
+    char key[32];
+    c->state = COMMAND_RUNNING;
+    c->pid = c->r->peer.pid;
+    (void)map_put(c->gate->by_pid, pid_key(c->pid, key), c);
+}
+
+/* The number was the parent's when `p` was described. What runs was there before and is there now,
+ * so the number was its own in between. Who descended from the gate once does so until it ends. */
+bool gate_command_is_parent(const struct gate *g, struct peer *p)
+{
+    char key[32];
+    const struct gate_command *c = map_get(g->by_pid, pid_key(p->ppid, key));
+    if (!c || !c->r || c->ended || c->r->peer.pidfd < 0 || !peer_is_alive(c->r->peer.pidfd))
+        return false;
+    (void)snprintf(p->parent, sizeof(p->parent), "%.15s", c->r->ask.name);
+    return true;
 }
 
 /* ---- the executors ---- */

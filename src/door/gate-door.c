@@ -161,6 +161,7 @@ static void gate_unused(struct gate *g)
         free(value);
     map_free(g->programs);
     map_free(g->jobs);
+    map_free(g->by_pid);
     free(g->search);
     container_unref(g->in);
     free(g->container);
@@ -203,6 +204,8 @@ void gate_door_lose(struct gate *g, const char *why)
     if (!d->closing)
         warden_forget_tree(d->warden, g->tree);
     map_free(jobs);
+    map_free(g->by_pid);
+    g->by_pid = map_new();
     gate_link_done(&g->wire);
 }
 
@@ -215,6 +218,7 @@ static struct gate *gate_new(struct gate_door *d, int fd)
     g->tree = ++d->last_tree;
     gate_link_init(&g->wire, fd, d->disposer);
     g->jobs = map_new();
+    g->by_pid = map_new();
     g->programs = map_new();
     (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one));
     (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &one, sizeof(one));

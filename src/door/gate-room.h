@@ -54,6 +54,7 @@ struct gate {
     pid_t pid;
     uint64_t tree;        /* its number */
     struct map *jobs;     /* number -> struct gate_command */
+    struct map *by_pid;   /* process -> the struct gate_command that runs in it */
     struct map *programs; /* "DEV:INO" -> name (owned) of what was trusted */
     size_t bytes;
     char *search;            /* owned: the search path that it was told, to see a change */
@@ -69,6 +70,7 @@ struct gate_command {
     struct caller caller;
     struct gate *gate; /* NULL once it is gone */
     uint64_t job;
+    pid_t pid;         /* once it runs */
     struct request *r; /* borrowed until it has ended */
     enum command_state state;
     struct gate_ask *ask; /* owned: what the gate found, until it was judged */
@@ -107,6 +109,11 @@ void gate_door_lose(struct gate *g, const char *why);
 struct gate_command *gate_command_find(const struct gate *g, uint64_t job);
 /* A new one that the warden has not seen yet: `r` gets it as its caller. Owns `a`. */
 void gate_command_new(struct gate *g, struct request *r, struct gate_ask *a, size_t bytes);
+/* It runs: its children are known by it. */
+void gate_command_runs(struct gate_command *c);
+/* Whether `p`, which has just been described, is a child of what runs in this tree: then its
+ * parent's name is that program's. */
+bool gate_command_is_parent(const struct gate *g, struct peer *p);
 /* What the gate found becomes the facts; programs that can be trusted are known by their inode. */
 void gate_command_judge(struct gate_command *c);
 /* The warden has no more use for its request. */

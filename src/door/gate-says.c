@@ -158,6 +158,8 @@ static int describe_peer(struct gate *g, int pidfd, struct peer *ret, struct err
     int r = peer_pinned(pidfd, ret, err);
     if (r < 0)
         return r;
+    if (gate_command_is_parent(g, ret))
+        return 0;
     /* From its parent on, which is known already. */
     r = ret->pid != g->pid ? peer_parent_descends(ret, g->pid) : 0;
     if (r > 0)
@@ -260,7 +262,7 @@ static void take_started(struct gate *g, const uint8_t *body, size_t n)
         gate_says_nonsense(g, "it says that something started which was not allowed");
         return;
     }
-    c->state = COMMAND_RUNNING;
+    gate_command_runs(c);
     warden_started(g->door->warden, c->r, c->r->peer.pid);
 }
 

@@ -192,7 +192,7 @@ int peer_stat_read(pid_t pid, struct peer_stat *ret)
     return ret->state == 'Z' || ret->state == 'X' ? -ESRCH : 0;
 }
 
-static bool pidfd_alive(int pidfd)
+bool peer_is_alive(int pidfd)
 {
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
     return poll(&p, 1, 0) == 0;
@@ -389,7 +389,7 @@ int peer_describe(struct peer_creds *c, int fd, struct peer *ret, struct err *er
     if (r == 0)
         r = read_cgroup(c, &info, &p, err);
     /* Alive now: the number was its own all the time, and so was what was read. */
-    if (r == 0 && !pidfd_alive(c->pidfd))
+    if (r == 0 && !peer_is_alive(c->pidfd))
         r = err_set(err, -ESRCH, "process %d went away while it was asked about", (int)c->pid);
     if (r < 0) {
         forget(&p);
@@ -469,7 +469,7 @@ int peer_pinned(int pidfd, struct peer *ret, struct err *err)
     if (pid <= 0)
         return err_set(err, -EBADF, "the gate sent something that names no process we can see");
     int r = read_pinned(pid, pidfd, &info, &p, err);
-    if (r == 0 && !pidfd_alive(pidfd))
+    if (r == 0 && !peer_is_alive(pidfd))
         r = err_set(err, -ESRCH, "process %d went away while it was asked about", (int)pid);
     if (r < 0) {
         forget(&p);
@@ -621,7 +621,7 @@ int peer_is_outside(int fd, const struct peer_fence *f, struct err *err)
     if (r < 0)
         return r;
     r = check_outside(c.pid, f, err);
-    if (r == 0 && !pidfd_alive(c.pidfd))
+    if (r == 0 && !peer_is_alive(c.pidfd))
         r = err_set(err, -EPERM, "process %d went away while it was asked about", (int)c.pid);
     peer_creds_done(&c);
     return r;

@@ -41,6 +41,8 @@ int peer_describe(struct peer_creds *c, int fd, struct peer *ret, struct err *er
  * without groups and the parent's name.
  * -EBADF with words: not a pidfd, or of a pid namespace that we cannot see into. */
 int peer_pinned(int pidfd, struct peer *ret, struct err *err) MUST_CHECK;
+/* What a pidfd pins has not ended. */
+bool peer_is_alive(int pidfd);
 /* 1 when `pid` is `above` or descends from it, 0 when not, negative when that cannot be told. */
 int peer_descends(pid_t pid, pid_t above);
 /* The same of the parent of `p`, whose name is put into p->parent on the way. */

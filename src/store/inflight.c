@@ -43,8 +43,9 @@ static void put(struct inflight *f, const char *id, const char *command, size_t 
 
 static bool lets_run(const char *members, size_t len)
 {
-    return record_field_is(members, len, "decision", "allow") ||
-           record_field_is(members, len, "decision", "ask-approved");
+    char decision[16];
+    return record_field_copy(members, len, "decision", decision, sizeof(decision)) &&
+           (strcmp(decision, "allow") == 0 || strcmp(decision, "ask-approved") == 0);
 }
 
 /* The ids that a file's first record carries over from the file before it. */

@@ -152,3 +152,15 @@ def test_a_name_space_of_its_own_makes_no_trusted_name(w, root, tool, ends, trus
     assert done.stdout == f"{ends}\n", done
     seen = last(w, os.path.basename(tool))
     assert seen["trust"] == trust, seen
+
+
+RENAMED = "import ctypes, subprocess; ctypes.CDLL(None).prctl(15, b'innocent', 0, 0, 0); subprocess.call(['/bin/true', 'a'])"
+FORKED = "(/bin/true b; :)"
+
+
+@pytest.mark.parametrize("script, parent", [(f"/usr/bin/python3 -c {shlex.quote(RENAMED)}", "python3"), (FORKED, "sh")],
+                         ids=["renamed", "forked"])
+def test_the_parent_is_the_program_that_runs_there(w, script, parent):
+    """Whatever it calls itself; what only forked is looked up."""
+    assert sh(w, script, uid=AGENT_UID).returncode == 0
+    assert [d["parent"] for d in w.decisions() if d["command"] == "true"] == [parent]
