@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,11 +16,16 @@ static const struct {
     const char *file;
     uint64_t flag;
     const char *words;
+    unsigned char get; /* the number of the pidfd's ioctl, Linux 6.11 */
 } kinds[INSIDE_KINDS] = {
-    {"/ns/user", COMPAT_CLONE_NEWUSER, "user"},       {"/ns/mnt", COMPAT_CLONE_NEWNS, "mount"},
-    {"/ns/pid", COMPAT_CLONE_NEWPID, "pid"},          {"/ns/net", COMPAT_CLONE_NEWNET, "network"},
-    {"/ns/ipc", COMPAT_CLONE_NEWIPC, "ipc"},          {"/ns/uts", COMPAT_CLONE_NEWUTS, "uts"},
-    {"/ns/cgroup", COMPAT_CLONE_NEWCGROUP, "cgroup"}, {"/ns/time", COMPAT_CLONE_NEWTIME, "time"},
+    {"/ns/user", COMPAT_CLONE_NEWUSER, "user", 9},
+    {"/ns/mnt", COMPAT_CLONE_NEWNS, "mount", 3},
+    {"/ns/pid", COMPAT_CLONE_NEWPID, "pid", 5},
+    {"/ns/net", COMPAT_CLONE_NEWNET, "network", 4},
+    {"/ns/ipc", COMPAT_CLONE_NEWIPC, "ipc", 2},
+    {"/ns/uts", COMPAT_CLONE_NEWUTS, "uts", 10},
+    {"/ns/cgroup", COMPAT_CLONE_NEWCGROUP, "cgroup", 1},
+    {"/ns/time", COMPAT_CLONE_NEWTIME, "time", 7},
 };
 enum { KIND_USER, KIND_MOUNT, KIND_PID, KIND_TIME = 7 };
 
@@ -97,6 +103,22 @@ static uint64_t space(pid_t pid, const char *file)
     return number ? phrase_number(number + 1, NULL) : 0;
 }
 
+/* The same of a process that a pidfd pins: the files of one that has just begun have to be made
+ * first, which takes twice as long. */
+static uint64_t caller_space(const struct inside_caller *c, int kind)
+{
+    static bool missing; /* before Linux 6.11 */
+    struct stat st;
+    int fd = missing ? -1 : ioctl(c->pidfd, _IO(0xff, kinds[kind].get), 0);
+    if (fd < 0) {
+        missing = missing || errno == ENOTTY || errno == EINVAL;
+        return space(c->pid, kinds[kind].file);
+    }
+    int r = fstat(fd, &st);
+    close(fd);
+    return r == 0 ? st.st_ino : 0;
+}
+
 static int refuse(struct phrase *why, const char *a, const char *b, const char *c)
 {
     phrase_add(why, a);
@@ -138,10 +160,11 @@ static int look_at_root(struct inside *in, struct phrase *why)
     return 0;
 }
 
-static int compare_spaces(const struct inside *in, pid_t caller, struct phrase *why)
+static int compare_spaces(const struct inside *in, const struct inside_caller *caller,
+                          struct phrase *why)
 {
     for (int i = 0; i < INSIDE_KINDS; i++) {
-        uint64_t his = space(caller, kinds[i].file);
+        uint64_t his = caller_space(caller, i);
         if (!his)
             return refuse(why, "its ", kinds[i].words, " namespace cannot be told");
         if (in->at[i].ino != his)
@@ -261,13 +284,13 @@ static int compare_labels(const struct inside *in, pid_t caller, struct phrase *
     return 0;
 }
 
-static int compare_caller(const struct inside *in, pid_t pid, const struct subject *caller,
+static int compare_caller(const struct inside *in, const struct inside_caller *caller,
                           enum inside_aim aim, struct phrase *why)
 {
-    int r = compare_spaces(in, pid, why);
+    int r = compare_spaces(in, caller, why);
     if (r == 0)
-        r = compare_walls(in, pid, caller, aim, why);
-    return r < 0 ? r : compare_labels(in, pid, why);
+        r = compare_walls(in, caller->pid, caller->subject, aim, why);
+    return r < 0 ? r : compare_labels(in, caller->pid, why);
 }
 
 static int check_alive(int initfd, struct phrase *why)
@@ -278,9 +301,8 @@ static int check_alive(int initfd, struct phrase *why)
     return -ESRCH;
 }
 
-int inside_again(const struct inside *known, int initfd, pid_t caller_pid,
-                 const struct subject *caller, enum inside_aim aim, struct inside *ret,
-                 struct phrase *why)
+int inside_again(const struct inside *known, int initfd, const struct inside_caller *caller,
+                 enum inside_aim aim, struct inside *ret, struct phrase *why)
 {
     *ret = *known;
     ret->initfd = initfd;
@@ -289,7 +311,7 @@ int inside_again(const struct inside *known, int initfd, pid_t caller_pid,
         phrase_add(why, "its container's root directory cannot be opened");
         return -errno;
     }
-    int r = compare_caller(ret, caller_pid, caller, aim, why);
+    int r = compare_caller(ret, caller, aim, why);
     return r < 0 ? r : check_alive(initfd, why);
 }
 
@@ -311,8 +333,8 @@ int inside_open_cgroups(struct inside *in, struct phrase *why)
     return r;
 }
 
-int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *caller,
-                enum inside_aim aim, struct inside *ret, struct phrase *why)
+int inside_open(pid_t init, int initfd, const struct inside_caller *caller, enum inside_aim aim,
+                struct inside *ret, struct phrase *why)
 {
     char path[64];
     *ret = (struct inside){.init = init, .initfd = initfd, .root = -1};
@@ -330,7 +352,7 @@ int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *
     if (r == 0)
         r = look_at_label(ret, why);
     if (r == 0)
-        r = compare_caller(ret, caller_pid, caller, aim, why);
+        r = compare_caller(ret, caller, aim, why);
     if (r == 0 && ret->user_space &&
         ((r = read_ids(init, "/uid_map", &ret->uids)) < 0 ||
          (r = read_ids(init, "/gid_map", &ret->gids)) < 0))

@@ -49,15 +49,20 @@ bool inside_missing(char *words, size_t size);
  * memory of the helper's, and so more containers will do. */
 enum inside_aim { INSIDE_LOOK, INSIDE_RUN, INSIDE_BY_ENGINE };
 
-/* Looks at init and compares the caller with it: `caller` has its status. 0, or a negative errno
- * with words. Free with inside_close() in any case. */
-int inside_open(pid_t init, int initfd, pid_t caller_pid, const struct subject *caller,
-                enum inside_aim aim, struct inside *ret, struct phrase *why);
+struct inside_caller {
+    pid_t pid;
+    int pidfd; /* borrowed */
+    const struct subject *subject;
+};
+
+/* Looks at init and compares the caller with it. 0, or a negative errno with words. Free with
+ * inside_close() in any case. */
+int inside_open(pid_t init, int initfd, const struct inside_caller *caller, enum inside_aim aim,
+                struct inside *ret, struct phrase *why);
 /* Compares a caller with what was seen of its container before: where a seat is, and what it
  * inherited, does not change when init does. `initfd` pins the same init. As inside_open(). */
-int inside_again(const struct inside *known, int initfd, pid_t caller_pid,
-                 const struct subject *caller, enum inside_aim aim, struct inside *ret,
-                 struct phrase *why);
+int inside_again(const struct inside *known, int initfd, const struct inside_caller *caller,
+                 enum inside_aim aim, struct inside *ret, struct phrase *why);
 /* A caller with fewer rights than its container's first process: the engine would give its command
  * all of them. 0, or -EPERM with words. */
 int inside_check_rights(const struct inside *in, const struct subject *caller, uint32_t uid,

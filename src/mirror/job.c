@@ -391,12 +391,12 @@ static bool look_at_container(struct job *j)
     static uint8_t groups[HELPER_GROUPS_MAX * 4];
     char text[256] = "";
     struct phrase why = PHRASE(text);
-    pid_t init = (pid_t)j->start.init, caller = (pid_t)j->start.peer.pid;
+    const struct inside_caller caller = {(pid_t)j->start.peer.pid, j->pidfd, &j->subject};
     int r = j->w->root ? 0 : -EPERM;
     if (r < 0)
         phrase_add(&why, "the warden is not root and cannot enter containers");
     if (r == 0)
-        r = inside_open(init, j->initfd, caller, &j->subject,
+        r = inside_open((pid_t)j->start.init, j->initfd, &caller,
                         j->by_engine ? INSIDE_BY_ENGINE : INSIDE_RUN, &j->inside, &why);
     if (r == 0 && j->by_engine)
         r = inside_check_rights(&j->inside, &j->subject, j->start.peer.uid, &why);

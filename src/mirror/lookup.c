@@ -58,11 +58,13 @@ static struct {
     char words_text[256];
     char paths[HELPER_PATHS_MAX * WAY_PATH_MAX];
     size_t paths_len;
-    bool searched; /* the program was found by its name */
-    int below;     /* the container's root mount without what covers it, or -1 */
-    int initfd;    /* of the container's init, or -1; borrowed */
-    bool lent;     /* the warden itself asks */
-    bool seated;   /* its container is the one that this worker has a seat in */
+    bool searched;   /* the program was found by its name */
+    int below;       /* the container's root mount without what covers it, or -1 */
+    bool look_below; /* what is covered is wanted, if anything is */
+    bool met_shim;   /* where a tool was looked for: it may cover one */
+    int initfd;      /* of the container's init, or -1; borrowed */
+    bool lent;       /* the warden itself asks */
+    bool seated;     /* its container is the one that this worker has a seat in */
     struct inside inside;
     struct subject subject; /* the caller */
     volatile bool complete;
@@ -164,6 +166,7 @@ static bool tool_at(const char *path, struct way *ret, bool *ret_shim)
         return false;
     l.head_len = read_head(ret, l.head);
     *ret_shim = cover_is_shim(l.head, l.head_len);
+    l.met_shim = l.met_shim || *ret_shim;
     if (executable(ret) && !*ret_shim)
         return true;
     way_done(ret);
@@ -516,7 +519,8 @@ static bool is_covered(void)
  * covers. */
 static void open_below(void)
 {
-    if (l.initfd >= 0 && l.below < 0 && !(l.ask.flags & HELPER_BY_ENGINE) && is_covered())
+    if (l.look_below && l.initfd >= 0 && l.below < 0 && !(l.ask.flags & HELPER_BY_ENGINE) &&
+        is_covered())
         l.below = cover_open_below();
 }
 
@@ -551,6 +555,22 @@ static bool look_in_guise(const struct worker *w, const uint32_t *groups)
         guise_drop();
     come_back(w, inside);
     return fine;
+}
+
+/* Most containers have nothing covered, and in the others the first look meets a shim: from then on
+ * it is expected there. */
+static bool look_twice(const struct worker *w, const uint32_t *groups)
+{
+    static uint32_t covered; /* the init of the container in which it was so last */
+    l.met_shim = false;
+    l.look_below = l.ask.init == covered;
+    bool fine = look_in_guise(w, groups);
+    if (!fine || !l.met_shim || l.look_below)
+        return fine;
+    covered = l.ask.init;
+    l.look_below = true;
+    forget_answer();
+    return look_in_guise(w, groups);
 }
 
 /* No more rights than the caller has. */
@@ -601,16 +621,17 @@ static void look_as_child(const struct worker *w, const uint32_t *groups)
 /* ---- the worker ---- */
 
 /* Is the caller where its command would run? 0 or -EPERM with words. */
-static int check_walls(pid_t pid, const struct subject *s, struct phrase *why)
+static int check_walls(pid_t pid, int pidfd, const struct subject *s, struct phrase *why)
 {
     static uint8_t groups[HELPER_GROUPS_MAX * 4];
     if (l.initfd < 0)
         return subject_check_walls(pid, s, why);
     enum inside_aim aim = l.ask.flags & HELPER_BY_ENGINE ? INSIDE_BY_ENGINE : INSIDE_LOOK;
     const struct inside *known = l.lent ? seat_inside((pid_t)l.ask.init) : NULL;
+    const struct inside_caller caller = {pid, pidfd, s};
     l.seated = known != NULL;
-    int r = known ? inside_again(known, l.initfd, pid, s, aim, &l.inside, why)
-                  : inside_open((pid_t)l.ask.init, l.initfd, pid, s, aim, &l.inside, why);
+    int r = known ? inside_again(known, l.initfd, &caller, aim, &l.inside, why)
+                  : inside_open((pid_t)l.ask.init, l.initfd, &caller, aim, &l.inside, why);
     if (r == 0 && inside_translate(&l.inside, &l.ask.peer, groups) < 0) {
         phrase_add(why, "an id of the caller has no number in its container");
         r = -ERANGE;
@@ -632,7 +653,7 @@ static int look_at_caller(int pidfd)
     if (r == 0) {
         l.subject = s;
         why.text[0] = 0;
-        walls = check_walls(pid, &s, &why);
+        walls = check_walls(pid, pidfd, &s, &why);
     }
     if (!(l.ask.flags & HELPER_PEER_V1)) {
         l.cwd_fd = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -662,9 +683,10 @@ static void find(struct worker *w, int pidfd)
     for (uint32_t i = 0; i < l.ask.peer.groups_count; i++)
         groups[i] = helper_group(&l.ask.peer, i);
     /* Nobody gets out of a user namespace again: a child looks there. */
-    if ((l.initfd < 0 || !l.inside.user_space) && look_in_guise(w, groups))
+    if ((l.initfd < 0 || !l.inside.user_space) && look_twice(w, groups))
         return;
     forget_answer();
+    l.look_below = true;
     look_as_child(w, groups);
 }
 
@@ -676,7 +698,8 @@ static void cover(struct worker *w, int shim, int below)
     why.text[0] = 0;
     int r = subject_read_status((pid_t)l.ask.init, &s);
     if (r == 0)
-        r = inside_open((pid_t)l.ask.init, l.initfd, (pid_t)l.ask.init, &s, INSIDE_BY_ENGINE,
+        r = inside_open((pid_t)l.ask.init, l.initfd,
+                        &(struct inside_caller){(pid_t)l.ask.init, l.initfd, &s}, INSIDE_BY_ENGINE,
                         &l.inside, &why);
     if (r < 0)
         l.answer = (struct helper_resolved){.error = (uint32_t)-r, .words = l.words_text};

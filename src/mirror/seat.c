@@ -124,6 +124,7 @@ static bool settle_down(const struct job *j, pid_t worker)
 _Noreturn static void sit(const struct job *j, pid_t worker)
 {
     uint64_t one = 1;
+    subject_know_limits(); /* while this is the host's /proc */
     if (!settle_down(j, worker))
         _exit(1);
     for (;;) {

@@ -254,9 +254,26 @@ int subject_check_walls(pid_t pid, const struct subject *s, struct phrase *why)
     return 0;
 }
 
+static struct subject known; /* limit_known[0]: subject_know_limits() has filled it */
+
+void subject_know_limits(void)
+{
+    known.limit_known[0] = false;
+    subject_read_limits(getpid(), &known);
+}
+
+static bool is_known(int which, const struct rlimit *want)
+{
+    const struct rlimit *have = &known.limits[which];
+    return known.limit_known[0] && known.limit_known[which] && have->rlim_cur == want->rlim_cur &&
+           have->rlim_max == want->rlim_max;
+}
+
 static void apply_limit(int which, struct rlimit want)
 {
     struct rlimit have;
+    if (is_known(which, &want))
+        return;
     if (prlimit(0, which, NULL, &have) < 0)
         return;
     if (have.rlim_cur == want.rlim_cur && have.rlim_max == want.rlim_max)
@@ -275,7 +292,7 @@ static void apply_limits(const struct subject *s)
 {
     for (int i = 0; i < SUBJECT_LIMITS; i++) {
         struct rlimit want = s->limits[i], have;
-        if (!s->limit_known[i])
+        if (!s->limit_known[i] || is_known(i, &want))
             continue;
         if (i == RLIMIT_NOFILE && prlimit(0, i, NULL, &have) == 0) {
             if (want.rlim_cur < have.rlim_cur)
@@ -308,11 +325,8 @@ void subject_ignore_forwarded(struct subject *s)
             s->ignored &= ~(UINT64_C(1) << (signo - 1));
 }
 
-void subject_apply_limits(const struct subject *s)
+static void apply_oom_score(const struct subject *s)
 {
-    apply_ignored(s);
-    if (getpriority(PRIO_PROCESS, 0) != s->nice)
-        (void)setpriority(PRIO_PROCESS, 0, s->nice);
     char text[8] = {0};
     int have = 0;
     /* We stand in the host's /proc; the container's may be anything. */
@@ -331,6 +345,16 @@ void subject_apply_limits(const struct subject *s)
     }
     if (fd >= 0)
         close(fd);
+}
+
+void subject_apply_limits(const struct subject *s)
+{
+    bool all = !known.limit_known[0];
+    apply_ignored(s);
+    if (all ? getpriority(PRIO_PROCESS, 0) != s->nice : known.nice != s->nice)
+        (void)setpriority(PRIO_PROCESS, 0, s->nice);
+    if (all || known.oom_score != s->oom_score)
+        apply_oom_score(s);
     apply_limits(s);
 }
 

@@ -36,6 +36,9 @@ int subject_check_walls(pid_t pid, const struct subject *s, struct phrase *why);
 /* Version 1 clients ignore signals (SIGPIPE) for purposes of their own: only those that shims
  * forward are taken over from one. */
 void subject_ignore_forwarded(struct subject *s);
+/* What this process has of all that, and its children until they change it: what is the same need
+ * not be set. */
+void subject_know_limits(void);
 /* In the child, before its ids are changed: ignored signals, limits and priority, as far as the
  * kernel lets us; the number of files only raised, as there is still something to open. */
 void subject_apply_limits(const struct subject *s);
