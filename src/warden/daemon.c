@@ -689,8 +689,10 @@ static int open_jails(struct daemon *d, struct err *err)
     int r = jailside_open(&p, &d->jailside, &d->no_jails);
     if (r < 0)
         return err_set(err, r, "%s", d->no_jails.text);
-    if (!d->jailside)
+    if (!d->jailside) {
+        gate_door_set_fitter(d->gates, jailside_none(d->no_jails.text));
         return 0;
+    }
     reload_listen(d->reload, policy_changed, d->jailside);
     gate_door_set_fitter(d->gates, jailside_fitter(d->jailside));
     d->jail_news = (struct census_listener){

@@ -377,3 +377,29 @@ void jailside_each(const struct jailside *j, void (*fn)(void *arg, const char *i
             fn(arg, e->container);
     }
 }
+
+/* ---- without jails ---- */
+
+static const char *no_jails = "";
+
+static int fit_nothing(struct fitter *x, struct container *c, fitter_done *done, void *arg,
+                       struct err *err)
+{
+    struct labels l = {.name = NULL};
+    (void)x, (void)done, (void)arg;
+    if (labels_read(c, &l, err) == 0 || !l.hardened)
+        return 0;
+    return err_set(err, -ENOTSUP, "its container's tools are not covered: %s", no_jails);
+}
+
+static void forget_nothing(struct fitter *x, void *arg)
+{
+    (void)x, (void)arg;
+}
+
+struct fitter *jailside_none(const char *why)
+{
+    static struct fitter none = {.fit = fit_nothing, .forget = forget_nothing};
+    no_jails = why;
+    return &none;
+}

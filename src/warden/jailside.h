@@ -34,6 +34,9 @@ CLEANUP_DEFINE(struct jailside, jailside_free)
 
 /* For the door of gates; as long as `j`. */
 struct fitter *jailside_fitter(struct jailside *j);
+/* Where there are no jails: a gate whose container asks for covered tools by its labels is refused
+ * with `why`, borrowed. */
+struct fitter *jailside_none(const char *why);
 
 void jailside_set_policy(struct jailside *j, const struct policy *p);
 /* For struct api_deps. */

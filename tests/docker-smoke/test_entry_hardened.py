@@ -2,17 +2,21 @@
 """The gate as entry point of a container whose tools the shim is mounted over: nothing starts before they are covered, and what is
 covered runs in place, judged once."""
 import os
-import re
+import shutil
 import subprocess
 
 import pytest
 
-from conftest import DOCKER, IMAGE, wait_for
-from test_entry import POLICY, by_command, entry  # noqa: F401  (a fixture)
+from conftest import BIN, DOCKER, IMAGE, system, wait_for
+from test_entry import POLICY, Entry, by_command, entry  # noqa: F401  (a fixture)
 
 LABELS = ("--label", "clawrden.enabled=true", "--label", "clawrden.mode=hardened", "--label")
 HARD = (*LABELS, "clawrden.cmds=id,uname,date,git,python3,kubectl,ls,sleep,env")
 some_ways = pytest.mark.parametrize("way", ["root", "shut"])
+
+
+def slow(values):
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def mounted(w):
@@ -93,6 +97,7 @@ def test_what_is_a_link_leads_to_its_tool_or_script_under_its_own_name(entry, en
         engine.docker("rmi", "-f", name)
 
 
+@pytest.mark.slow
 def test_many_at_once(entry):
     e = entry()
     done = e.run("uid 1000", "bash", "-c", "for i in $(seq 40); do (id -u; exec id -g) & done; wait", options=HARD, timeout=120)
@@ -117,18 +122,23 @@ def test_what_stands_beside_the_tree_meets_the_shim(entry):
 # ---- it waits for it, and without it there is no agent ----
 
 def test_no_start_is_seen_before_it_is_covered(entry):
-    """What the agent starts first of all is the covered tool, fifteen times: each meets the cover, none runs past it."""
+    """What the agent starts first of all is the covered tool, ten times: each meets the cover, none runs past it."""
     e = entry()
-    for i in range(15):
+    for i in range(10):
         done = e.run("uid 1000", "/usr/bin/date", options=HARD)
         assert done.returncode == 126 and not done.stdout, (i, done)
-    assert len(by_command(e.w, "date")) == 15
-    for i in range(5):
+    assert len(by_command(e.w, "date")) == 10
+    for i in range(3):
         done = e.run("uid 1000", *words("read -r x < /usr/bin/uname", "exec grep -c CLAWRDEN-SHIM /usr/bin/uname"), options=HARD)
         assert done.stdout == "1\n", (i, done)
 
 
 @pytest.mark.parametrize("labels,said", [
+    (("--label", "clawrden.enabled=true", "--label", "clawrden.mode=HARDENED", "--label", "clawrden.cmds=id"), "clawrden.mode is plain or hardened"),
+    slow((("--label", "clawrden.enabled=1", "--label", "clawrden.mode=hardened", "--label", "clawrden.cmds=id"), "clawrden.enabled is true or false")),
+    slow(((*LABELS, "clawrden.cmds=id,,ls"), "clawrden.cmds: name 2")), slow(((*LABELS, "clawrden.cmds=id", "--label", "clawrden.jail=../x"), "clawrden.jail")),
+    ((*LABELS, "clawrden.cmds=" + "x," * 9000), "clawrden.cmds is too long"),
+    ((*(x for i in range(90) for x in ("--label", f"a{i}=b")), *LABELS, "clawrden.cmds=../id"), "clawrden.cmds: name 1"),
     ((*LABELS, "clawrden.cmds=../sh"), "clawrden.cmds: name 1"), ((*LABELS, "clawrden.x=y"), "clawrden.cmds is missing"),
     ((*LABELS, "clawrden.cmds=" + ",".join(f"t{i:03}" for i in range(300))), "more than")])
 def test_a_jail_that_cannot_be_ends_it_with_words(entry, labels, said):
@@ -146,8 +156,43 @@ def test_a_warden_that_cannot_cover_has_no_agent(entry):
     assert e.run("uid 1000", "id", "-u").stdout == "1000\n"
 
 
+@pytest.mark.slow
+def test_a_warden_without_a_shim_has_no_agent_where_it_would_be_covered(engine, tmp_path):
+    alone = shutil.copy((BIN / "clawrden-warden").resolve(), tmp_path)  # where no shim lies beside it
+    w = system.Warden(POLICY, {"engine": engine.socket, "socket_mode": "0666"}, program=alone)
+    try:
+        e = Entry(engine, w)
+        done = e.run("uid 1000", "id", "-u", options=HARD)
+        assert done.returncode == 125 and not done.stdout and "tools are not covered" in done.stderr, (done, w.log())
+        assert e.run("uid 1000", "id", "-u").stdout == "1000\n"
+    finally:
+        w.close()
+
+
+HELLO = """
+import socket, struct, sys
+s = socket.socket(socket.AF_UNIX); s.connect("/var/run/clawrden/warden.sock")
+body = struct.pack(">II", 1, %d) + b"\\0"
+s.sendall(b"CLAWRDG1" + struct.pack(">B3xI", 1, len(body)) + body)
+s.settimeout(20)
+head = s.recv(8); print(hex(head[0]), s.recv(4096))
+"""
+
+
+@pytest.mark.parametrize("flags,kind", [(32, "0x82"), (96, "0x8a")])
+def test_a_gate_of_an_older_version_is_refused_with_words(entry, engine, flags, kind):
+    e = entry()
+    id = engine.text("run", "-d", "-u", "1000", "--entrypoint", "sleep", "-v", f"{e.w.socket.parent}:/var/run/clawrden:ro", *HARD, IMAGE, "1000")
+    e.made.append(id)
+    # Past the shims: a program of the image whose name is not covered, with the arguments of one that is.
+    code, out = e.exec(id, "/lib64/ld-linux-x86-64.so.2", "/usr/bin/bash", "-c", "exec -a python3 $(readlink -f /usr/bin/python3) -c \"$0\"", HELLO % flags)
+    assert out.startswith(kind), (out, e.w.log())
+    assert kind == "0x8a" or "too old" in out
+
+
 # ---- later ----
 
+@pytest.mark.slow
 def test_what_is_covered_later_runs_too_and_the_warden_may_go_and_come_back(entry):
     e = entry(POLICY + "jails: {gold: {commands: [id], labels: {tier: gold}, mode: hardened}}\n")
     id = e.start("uid 1000", *words("while :; do id -u; wc -c </dev/null; sleep 0.2; done"), options=("--label", "tier=gold"))
@@ -178,6 +223,34 @@ def test_a_jail_may_have_as_many_commands_as_a_jail_may(entry):
     assert {"/usr/bin/" + t for t in tools[246:]} <= set(r["commands"])
     done = e.w.cli("jails", "set", "big", *tools, "one-more")
     assert done.returncode != 0 and "256" in done.stderr, done
+
+
+# ---- in the moment between cover and tool ----
+
+def test_without_room_for_a_descriptor_it_says_so_and_does_not_run(entry):
+    e = entry()
+    done = e.run("uid 1000", "bash", "-c", "(ulimit -n 3; exec id -u); echo $?; id -u", options=HARD)
+    assert done.stdout == "126\n1000\n" and done.stderr == "clawrden: not run: what lies below its cover cannot be executed\n", done
+
+
+@pytest.mark.slow
+def test_signals_in_that_moment_change_nothing(entry):
+    """Killed, stopped and let go on while it starts, over and over: what was denied never runs, and the tree goes on."""
+    e = entry()
+    done = e.run("uid 1000", "bash", "-c", """
+        for s in KILL STOP CONT TERM; do
+            for i in $(seq 25); do
+                date & p=$!
+                for k in 1 2 3 4 5; do kill -$s $p; done 2>/dev/null
+                id -u >/dev/null & q=$!
+                for k in 1 2 3 4 5; do kill -$s $q; done 2>/dev/null
+                kill -CONT $p $q 2>/dev/null
+                wait $p $q
+            done
+        done 2>/dev/null
+        id -u""", options=HARD, timeout=200)
+    assert done.stdout == "1000\n" and done.returncode == 0, (done, e.w.log())
+    assert {d["decision"] for d in by_command(e.w, "date")} == {"deny"}
 
 
 # ---- root inside ----
