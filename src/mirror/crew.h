@@ -34,19 +34,19 @@ struct crew_share {
 struct crew_member {
     enum crew_state state;
     pid_t pid;
-    int sock;     /* owned */
-    pid_t init;   /* of the container that it has its seat in */
-    uint32_t uid; /* of the job's caller */
+    int sock;      /* owned */
+    pid_t init;    /* of the container that it has its seat in */
+    uint32_t uid;  /* of the job's caller */
+    pid_t command; /* of the job, leads its group; 0: not started */
     uint64_t job;
     uint64_t deadline;        /* monotonic ms; 0: none */
+    struct crew_share *share; /* borrowed */
     struct cgroup *cgroup;    /* of the job, or the one in which it keeps a seat; or NULL */
-    pid_t command;            /* of the job, leads its group; 0: not started */
     bool ended;               /* its job's end is reported */
     bool spent;               /* something was killed in its cgroup */
     bool frozen;              /* its cgroup stands still */
     bool forgotten;           /* the lookup was cancelled */
     bool seated;              /* it keeps a seat in its cgroup (seat.h), or may when its job ends */
-    struct crew_share *share; /* borrowed */
 };
 
 extern struct crew_member crew[CREW_MAX];

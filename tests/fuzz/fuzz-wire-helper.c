@@ -55,7 +55,8 @@ static void others(uint8_t type, const uint8_t *body, size_t len)
     uint32_t signo;
     if (type == HELPER_RESOLVED && helper_resolved_decode(body, len, &resolved) == 0)
         same(helper_resolved_encode(&resolved, out, sizeof(out)), body, len);
-    if (type == HELPER_STARTED && helper_started_decode(body, len, &started) == 0)
+    if ((type == HELPER_STARTED || type == HELPER_LINE) &&
+        helper_started_decode(body, len, &started) == 0)
         same(helper_started_encode(&started, out, sizeof(out)), body, len);
     if ((type == HELPER_ENDED || type == HELPER_RELEASE) && helper_end_decode(body, len, &end) == 0)
         same(helper_end_encode(&end, out, sizeof(out)), body, len);
