@@ -19,7 +19,7 @@ pytestmark = needs_root
 SCRIPT = ROOT / "scripts/install-clawrden.sh"
 SHIM = "/clawrden/bin/clawrden-shim"
 SMALL = ["base-files", "base-passwd", "libc6", "libc-bin", "libtinfo6", "bash", "dash", "coreutils", "libselinux1", "libpcre2-8-0",
-         "libgmp10", "libacl1", "libattr1", "libcap2", "libssl3", "libssl3t64", "libsystemd0", "zlib1g", "sed", "grep"]
+         "libgmp10", "libacl1", "libattr1", "libcap2", "libssl3", "libssl3t64", "libsystemd0", "zlib1g", "libzstd1", "sed", "grep"]
 SHELLS = {"dash": ("debian", "/bin/dash"), "bash": ("debian", "/bin/bash"), "ash": ("busybox", "/bin/ash")}
 DEBIAN_BASHRC = "case $- in *i*) ;; *) return;; esac\nPATH=$HOME/.local/bin:$PATH\nalias ll='ls -l'"  # and no newline
 
