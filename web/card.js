@@ -23,7 +23,7 @@ function facts(r) {
     r.script ? fact("Script", h("code", null, name(typeof r.script === "object" && r.script.path ? r.script.path : r.script))) : null,
     r.cwd === undefined ? null : fact("Directory", h("code", null, r.cwd === null ? "not found out" : name(r.cwd))),
     fact("Who", r.container === undefined ? null : r.container ? [h("span", {class: "tag"}, name(r.container)), " "] : "the host, ", `uid ${r.uid}, pid ${r.pid}`, r.parent ? [" of ", name(r.parent)] : null),
-    fact("Why it waits", r.rule ? ["rule ", h("b", null, name(r.rule))] : "no rule", r.line ? ` (line ${r.line})` : "", r.reason ? [": ", name(r.reason)] : null));
+    fact("Why", r.rule ? ["rule ", h("b", null, name(r.rule))] : "no rule", r.line ? ` (line ${r.line})` : "", r.reason ? [": ", name(r.reason)] : null));
 }
 
 function details(r) {

@@ -19,6 +19,8 @@ rules:
   - {name: ask-git, command: git, action: ask, approval_timeout: 10m}
   - {name: downloads, command: curl, action: ask, reason: "fetches from the internet", approval_timeout: 2m}
   - {name: keep-files, command: rm, action: deny, reason: "nothing is deleted here", instead: "move it to /tmp/trash"}
+jails:
+  - {name: build, commands: [make, npm]}
 """
 OUT = ROOT / "docs/web"
 PAGES = ["queue", "live", "history", "prisoners", "jails", "policy", "health", "access"]
@@ -33,6 +35,7 @@ def main():
         here = w.dir / "project"
         for argv in (["ls", "-la", "/etc"], ["cat", "/etc/hostname"], ["rm", "-rf", "build"], ["ls", "/nowhere"], ["make", "all"]):
             w.run(*argv, cwd=here)
+        w.cli("jails", "create", "tools", "npm", "git", "docker", check=True)
         p = w.popen("git", "version")
         w.approve(w.wait_queue(1)[0]["id"], "--comment", "only a look")
         p.wait()
@@ -57,4 +60,5 @@ def main():
         w.close()
 
 
-main()
+if __name__ == "__main__":
+    main()
