@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
@@ -251,13 +252,26 @@ static bool is_owned(pid_t pid, uid_t owner)
     return found;
 }
 
+/* What has died and waits for its parent cannot be killed again. */
+static bool is_zombie(uint64_t pid)
+{
+    char path[64], text[512];
+    (void)snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", pid);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    text[n > 0 ? n : 0] = '\0';
+    const char *end = strrchr(text, ')'); /* a name may have anything in it */
+    return end && strlen(end) > 2 && (end[2] == 'Z' || end[2] == 'X');
+}
+
 size_t freezer_signal_userns(uid_t owner, int signo)
 {
     DIR *d = opendir("/proc");
     size_t n = 0;
     for (const struct dirent *e; d && (e = readdir(d));) {
         uint64_t pid;
-        if (str_parse_u64(e->d_name, INT32_MAX, &pid) < 0 || !is_owned((pid_t)pid, owner))
+        if (str_parse_u64(e->d_name, INT32_MAX, &pid) < 0 || !is_owned((pid_t)pid, owner) ||
+            is_zombie(pid))
             continue;
         n++;
         if (signo)

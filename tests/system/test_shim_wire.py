@@ -17,6 +17,8 @@ import pytest
 from shim_fakes import (BY_SIGNAL, CLAIM, CLOSED0, CODE, EXIT, GO, ID, REFUSED, SHIM, SIGNAL, STOPPED,
                         WAITING, FakeWarden, ended, go, message, refused, wait_until, waiting)
 
+subprocess._USE_POSIX_SPAWN = False  # Python 3.13's takes no empty name of a program
+
 
 @pytest.fixture
 def warden():
