@@ -12,6 +12,7 @@
 
 #include "api/adapters.h"
 #include "api/call.h"
+#include "api/feed-kind.h"
 #include "api/login.h"
 #include "api/ring.h"
 #include "base/clock.h"
@@ -28,30 +29,6 @@
 #define FEED_EVENT_MAX (1u << 20)
 #define FEED_BEAT_MS 2500 /* and logins are looked at anew */
 #define FEED_CURSOR_SIZE 32
-
-/* ---- what happens, as readers know it ---- */
-
-enum feed_kind {
-    FEED_QUEUED,
-    FEED_ANSWERED,
-    FEED_WITHDRAWN,
-    FEED_EXPIRED,
-    FEED_DECIDED,
-    FEED_STARTED,
-    FEED_ENDED,
-    FEED_POLICY,
-    FEED_KILLED,
-    FEED_PAUSED,
-    FEED_RESUMED,
-    FEED_KINDS,
-    FEED_NOTHING = FEED_KINDS,
-};
-
-static const char *const feed_names[FEED_KINDS] = {"queued",  "answered", "withdrawn", "expired",
-                                                   "decided", "started",  "ended",     "policy",
-                                                   "killed",  "paused",   "resumed"};
-
-#define FEED_ALL ((1u << FEED_KINDS) - 1)
 
 struct reader {
     struct list link; /* idle, behind or busy of the feed */
@@ -90,63 +67,6 @@ static uint64_t feed_now(const struct feed *f)
 static struct clock_port *feed_clock(const struct feed *f)
 {
     return f->api->deps.clock;
-}
-
-static enum feed_kind feed_kind_decided(enum decision d)
-{
-    switch (d) {
-    case DECISION_ASK_APPROVED:
-    case DECISION_ASK_DENIED:
-        return FEED_ANSWERED;
-    case DECISION_ASK_EXPIRED:
-        return FEED_EXPIRED;
-    case DECISION_WITHDRAWN:
-        return FEED_WITHDRAWN;
-    case DECISION_NONE:
-    case DECISION_DENY:
-    case DECISION_ALLOW:
-    case DECISION_LIMITED:
-    case DECISION_ERROR:
-    case DECISION_INTERRUPTED:
-        return FEED_DECIDED;
-    }
-    return FEED_DECIDED;
-}
-
-static enum feed_kind feed_kind_ended(const struct request *r)
-{
-    if (r->decision == DECISION_ALLOW || r->decision == DECISION_ASK_APPROVED)
-        return FEED_ENDED;
-    /* A refusal was told when it was decided, but for one that could not be recorded. */
-    return r->decided_at ? FEED_NOTHING : FEED_DECIDED;
-}
-
-static enum feed_kind feed_kind_halt(const struct audit_halt *h)
-{
-    if (str_eq(h->event, "kill"))
-        return FEED_KILLED;
-    return str_eq(h->event, "pause") ? FEED_PAUSED : FEED_RESUMED;
-}
-
-static enum feed_kind feed_kind(const struct event *e)
-{
-    switch (e->kind) {
-    case EVENT_RECEIVED:
-        return FEED_NOTHING;
-    case EVENT_WAITING:
-        return FEED_QUEUED;
-    case EVENT_DECIDED:
-        return feed_kind_decided(e->r->decision);
-    case EVENT_STARTED:
-        return FEED_STARTED;
-    case EVENT_ENDED:
-        return feed_kind_ended(e->r);
-    case EVENT_POLICY:
-        return FEED_POLICY;
-    case EVENT_HALT:
-        return feed_kind_halt(e->halt);
-    }
-    return FEED_NOTHING;
 }
 
 /* ---- writing events down ---- */
@@ -205,7 +125,7 @@ static void feed_write(const struct feed *f, const struct event *e, enum feed_ki
 {
     struct json_writer w = JSON_WRITER(out);
     struct clock_port *clock = feed_clock(f);
-    feed_put_head(f, &w, ring_last(f->ring) + 1, feed_names[kind], e->time);
+    feed_put_head(f, &w, ring_last(f->ring) + 1, feed_kind_name(kind), e->time);
     if (e->r)
         json_key(&w, "request");
     if (e->r && full)
@@ -236,7 +156,7 @@ static void feed_wake(struct feed *f)
 static void feed_event(void *arg, const struct event *e)
 {
     struct feed *f = arg;
-    enum feed_kind kind = feed_kind(e);
+    enum feed_kind kind = feed_kind_of(e);
     if (kind == FEED_NOTHING)
         return;
     if (f->count == 0 && feed_now(f) >= f->kept_until) {
@@ -344,7 +264,7 @@ static bool reader_catch_up(struct reader *r)
         if (!(r->kinds & 1u << e->kind))
             continue;
         sent += n;
-        if (!reader_say(r, feed_cursor(f, e->seq, cursor), feed_names[e->kind], json, n))
+        if (!reader_say(r, feed_cursor(f, e->seq, cursor), feed_kind_name(e->kind), json, n))
             return false;
     }
     return reader_flush(r);
@@ -411,19 +331,8 @@ struct feed_asked {
 
 static bool feed_ask_kinds(struct feed_asked *q, const char *value)
 {
-    q->words = "'events' is a list of names with commas between: queued, answered, withdrawn, "
-               "expired, decided, started, ended, policy";
-    q->kinds = 0;
-    while (*value) {
-        size_t n = strcspn(value, ","), k = 0;
-        while (k < FEED_KINDS &&
-               (strlen(feed_names[k]) != n || strncmp(feed_names[k], value, n) != 0))
-            k++;
-        if (k == FEED_KINDS)
-            return false;
-        q->kinds |= 1u << k;
-        value += n + (value[n] == ',');
-    }
+    q->words = "'events' is a list of names with commas between: " FEED_KIND_NAMES;
+    q->kinds = feed_kinds_parse(value);
     return q->kinds != 0;
 }
 
