@@ -139,8 +139,11 @@ static void take_hello(struct gate *g, const uint8_t *body, size_t n)
     list_foreach(it, &d->gates)
     {
         const struct gate *other = list_item(it, struct gate, link);
-        if (other != g && other->greeted && peer_descends(g->pid, other->pid) != 0) {
-            gate_says_refused(g, "it stands below another gate, which judges all that starts here");
+        int below = other != g && other->greeted ? peer_descends(g->pid, other->pid) : 0;
+        if (below != 0) {
+            gate_says_refused(
+                g, below > 0 ? "it stands below another gate, which judges all that starts here"
+                             : "nobody can tell whether it stands below another gate");
             return;
         }
     }

@@ -177,7 +177,7 @@ static int read_proc(pid_t pid, const char *name, struct buf *out)
     return r < 0 || (size_t)n < sizeof(text) ? r : fd_read_all(fd, out);
 }
 
-int peer_stat_read(pid_t pid, struct peer_stat *ret)
+static int read_stat_of(pid_t pid, struct peer_stat *ret)
 {
     char text[1024];
     _cleanup_close_ int fd = open_proc(pid, "stat");
@@ -186,10 +186,13 @@ int peer_stat_read(pid_t pid, struct peer_stat *ret)
     ssize_t n = read(fd, text, sizeof(text));
     if (n < 0)
         return -errno;
-    int r = peer_stat_parse(text, (size_t)n, ret);
-    if (r < 0)
-        return r;
-    return ret->state == 'Z' || ret->state == 'X' ? -ESRCH : 0;
+    return peer_stat_parse(text, (size_t)n, ret);
+}
+
+int peer_stat_read(pid_t pid, struct peer_stat *ret)
+{
+    int r = read_stat_of(pid, ret);
+    return r == 0 && (ret->state == 'Z' || ret->state == 'X') ? -ESRCH : r;
 }
 
 bool peer_is_alive(int pidfd)
@@ -492,7 +495,9 @@ static int walk_up(pid_t pid, pid_t above, char name[16])
         }
         if (pid == 1)
             return 0;
-        int r = peer_stat_read(pid, &st);
+        /* One above that has ended in its first thread only keeps its children until the others
+         * have: it is a link of the chain like any. */
+        int r = i == 0 ? peer_stat_read(pid, &st) : read_stat_of(pid, &st);
         if (r < 0)
             return r;
         if (name)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,6 +294,44 @@ static void a_pidfd_names_its_process(void **state)
     close(fd);
 }
 
+static void *start_child(void *pipe_end)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    (void)!write(*(int *)pipe_end, &child, sizeof(child));
+    (void)pause();
+    return NULL;
+}
+
+/* As a program of Go that is just ending: its first thread is gone, another still has children. */
+static void a_parent_without_its_first_thread_is_a_parent(void **state)
+{
+    int ends[2];
+    pid_t child = -1;
+    struct peer_stat st;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        pthread_t t;
+        (void)pthread_create(&t, NULL, start_child, &ends[1]);
+        (void)syscall(SYS_exit, 0);
+    }
+    assert_int_equal(read(ends[0], &child, sizeof(child)), sizeof(child));
+    while (peer_stat_read(parent, &st) == 0)
+        (void)usleep(1000);
+    assert_int_equal(peer_descends(child, getpid()), 1);
+    assert_int_equal(peer_descends(child, parent), 1);
+    assert_int_equal(peer_descends(parent, child), -ESRCH);
+    kill(child, SIGKILL);
+    kill(parent, SIGKILL);
+    assert_int_equal(waitpid(parent, NULL, 0), parent);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void what_is_no_pidfd_names_nobody(void **state)
 {
     struct peer p;
@@ -337,6 +376,7 @@ int main(void)
         cmocka_unit_test(who_descends_from_the_helper_is_inside),
         cmocka_unit_test(who_sits_in_the_commands_cgroup_is_inside),
         cmocka_unit_test(a_pidfd_names_its_process),
+        cmocka_unit_test(a_parent_without_its_first_thread_is_a_parent),
         cmocka_unit_test(what_is_no_pidfd_names_nobody),
         cmocka_unit_test(who_stands_below_a_gate_is_inside),
     };
