@@ -125,7 +125,7 @@ def test_a_person_and_an_agent_of_the_host(unit):
 
 
 def test_a_container_is_governed_from_within_the_units_walls(unit, governed, container):
-    for c in (container, governed("--ulimit", "nofile=1000:9000", "--ulimit", "core=-1", user="0")):
+    for c in (container, governed("--ulimit", "nofile=9000:9000", "--ulimit", "core=-1", user="0")):
         for _ in range(3):  # with and without a seat
             compare(c)
     assert container.run("rm", "x").returncode == 126
