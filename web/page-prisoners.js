@@ -38,15 +38,18 @@ function switches(target, label, paused) {
     h("button", {class: "btn danger", onclick: () => order("kill", target, label)}, "Kill"));
 }
 
-function row(t, c, pauses) {
+// A warden of `clawrden run` governs this session and nothing else: what would be the host's is its.
+function row(t, c, {paused: pauses, session}) {
   const host = c.container === null;
   const other = plainText(c.container) === "(other)";
-  const pause = pauses.find((p) => p.scope === "container" && (p.id === c.id || p.container === c.container));
-  const target = {container: c.id && !c.id.startsWith("door:") ? c.id : plainText(c.container)};
-  return t.row([host ? "the host" : name(c.container), c.id ? h("div", {class: "help mono"}, c.id.slice(0, 24)) : null],
+  const own = host && session;
+  const label = own ? session : plainText(c.container);
+  const pause = pauses.find((p) => own ? p.scope === "all" : p.scope === "container" && (p.id === c.id || p.container === c.container));
+  const target = own ? {all: true} : {container: c.id && !c.id.startsWith("door:") ? c.id : plainText(c.container)};
+  return t.row([own ? session : host ? "the host" : name(c.container), own ? h("div", {class: "help"}, "session of clawrden run") : c.id ? h("div", {class: "help mono"}, c.id.slice(0, 24)) : null],
     [c.paused ? h("span", {class: "tag warn"}, "paused") : h("span", {class: "tag ok"}, "active"), pause ? h("div", {class: "help"}, "by ", name(pause.by), pause.reason ? [": ", name(pause.reason)] : "", pause.until ? `; goes on at ${clock(pause.until)}` : "") : null],
     c.waiting ? h("a", {href: `#/queue?container=${encodeURIComponent(host ? "the host" : plainText(c.container))}`}, String(c.waiting)) : "0", String(c.running + c.starting),
-    String(sum(c.decided, ["allow", "ask-approved"])), String(sum(c.decided, ["deny", "ask-denied", "ask-expired", "limited"])), host || other ? null : switches(target, plainText(c.container), c.paused));
+    String(sum(c.decided, ["allow", "ask-approved"])), String(sum(c.decided, ["deny", "ask-denied", "ask-expired", "limited"])), (host && !own) || other ? null : switches(target, label, c.paused));
 }
 
 export function open(main) {
@@ -58,16 +61,16 @@ export function open(main) {
     try {
       const [list, status] = await Promise.all([get("/api/containers"), get("/api/status")]);
       if (gone || document.querySelector("dialog[open]")) return;
-      if (box.dataset.last === JSON.stringify([list, status.paused])) return;
-      box.dataset.last = JSON.stringify([list, status.paused]);
-      const everything = status.paused.find((p) => p.scope === "all");
-      fill(all, switches({all: true}, "everything", !!everything));
+      if (box.dataset.last === JSON.stringify([list, status.paused, status.session])) return;
+      box.dataset.last = JSON.stringify([list, status.paused, status.session]);
+      const everything = !status.session && status.paused.find((p) => p.scope === "all");
+      fill(all, status.session ? null : switches({all: true}, "everything", !!everything));
       list.sort((a, b) => (a.container === null) - (b.container === null) || plainText(a.container).localeCompare(plainText(b.container)));
       const t = makeTable("Prisoners", [["Prisoner"], ["State"], ["Waiting", "num"], ["Running", "num"], ["Allowed", "num"], ["Denied", "num"], [""]], true);
-      t.body.append(...list.map((c) => row(t, c, status.paused)));
+      t.body.append(...list.map((c) => row(t, c, status)));
       fill(box, everything ? h("p", {class: "panel"}, h("b", null, "Everything is paused"), " by ", name(everything.by), everything.reason ? [": ", name(everything.reason)] : "", everything.until ? `; goes on at ${clock(everything.until)}` : "") : null,
         t.element,
-        list.length < 2 ? h("p", {class: "help"}, "A container appears here when a warden's socket is mounted into it, or a session when it is started with clawrden run.") : null);
+        list.length < 2 && !status.session ? h("p", {class: "help"}, "A container appears here when a warden's socket is mounted into it. A session of clawrden run has a dashboard of its own: start it with --api 127.0.0.1:0.") : null);
     } catch (e) {
       if (!gone) fill(box, refused(e, load));
       delete box.dataset.last;

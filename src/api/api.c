@@ -249,10 +249,10 @@ static int api_listen(struct api *a, const struct api_config *c, char **ret_url,
         return err_set(err, -EINVAL, "without a token or a user the API does not listen on TCP");
     if (a->tls_cert)
         r = api_reload_tls(a, err);
-    if (r == 0 && c->socket_path)
-        r = server_listen_unix(a->server, c->socket_path, err);
     if (r == 0 && c->address)
         r = server_listen_tcp(a->server, c->address, ret_url, err);
+    if (r == 0 && c->socket_path) /* last: who finds it, finds all of the API */
+        r = server_listen_unix(a->server, c->socket_path, err);
     return r;
 }
 

@@ -19,6 +19,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "cli/cmd.h"
+#include "cli/remote.h"
 #include "cli/run-ask.h"
 #include "cli/run-loop.h"
 #include "cli/run-screen.h"
@@ -42,8 +43,10 @@ struct run {
     enum ask ask;
     enum enter_wall required, strongest;
     bool no_network, debuggers;
+    const char *api; /* where the dashboard is to be; NULL: nowhere */
     char *workspace, *name, *dir, *policy, *audit, *gate, *tools; /* owned */
-    int lock;                                                     /* owned: held while we run */
+    char *url; /* owned; of the dashboard, or NULL */
+    int lock;  /* owned: held while we run */
     off_t mark;
     char *agent; /* owned; a known one, or NULL */
     struct plan plan;
@@ -65,6 +68,7 @@ static void run_done(struct run *x)
     free(x->audit);
     free(x->gate);
     free(x->tools);
+    free(x->url);
     free(x->agent);
     cleanup_close(&x->lock);
     plan_done(&x->plan);
@@ -113,6 +117,26 @@ static int read_options(struct run *x, struct err *err)
     x->no_network = net == 1;
     x->debuggers = args_flag(x->args, "allow-debuggers");
     return r;
+}
+
+/* Who comes by TCP comes from nowhere in the tree: so only where the agent cannot read the token,
+ * and where no other host can listen. */
+static int read_api(struct run *x, struct err *err)
+{
+    const char *api = x->api = args_value(x->args, "api");
+    if (!api)
+        return 0;
+    if (!str_starts(api, "127.") && !str_starts(api, "[::1]:") && !str_starts(api, "localhost:"))
+        return err_set(err, -EINVAL,
+                       "--api: '%s' is not on loopback, and a session speaks no TLS: say "
+                       "127.0.0.1:PORT or [::1]:PORT (0 picks one), and reach it by a tunnel",
+                       api);
+    if (x->strongest == ENTER_WALL_LANDLOCK)
+        return err_set(err, -EINVAL,
+                       "--api needs namespaces: behind --walls landlock the agent can read the "
+                       "token that logs in");
+    x->required = ENTER_WALL_NAMESPACES;
+    return 0;
 }
 
 /* ---- the session's directory ---- */
@@ -229,6 +253,8 @@ static int prepare(struct run *x, struct err *err)
     char real[PATH_MAX];
     struct stat st;
     int r = read_options(x, err);
+    if (r == 0)
+        r = read_api(x, err);
     if (r == 0)
         r = check_streams(err);
     if (r < 0)
@@ -351,6 +377,10 @@ static void print_banner(const struct run *x)
                       ? "; what would wait is refused"
                       : "; what waits: clawrden queue --watch, in another terminal",
                   x->audit);
+    if (x->url)
+        (void)fprintf(stderr,
+                      "clawrden: dashboard %s; log in by the link of: clawrden --session %s link\n",
+                      x->url, x->name);
     if (x->weaker.text[0])
         (void)fprintf(stderr, "clawrden: weaker than it could be: %s\n", x->weaker.text);
     if (x->notes.len)
@@ -374,9 +404,33 @@ static void print_summary(const struct run *x)
 
 /* ---- running ---- */
 
+/* An agent of a run of this name before, behind weaker walls, may have kept it. */
+static int renew_token(const struct run *x, struct err *err)
+{
+    _cleanup_free_ char *token = path_join(x->dir, "token");
+    return unlink(token) == 0 || errno == ENOENT ? 0 : err_errno(err, -errno, "'%s'", token);
+}
+
+/* Which port it took, only the warden knows. */
+static int find_url(struct run *x, struct err *err)
+{
+    _cleanup_free_ char *address = mem_printf("unix:%s/api.sock", x->dir);
+    _cleanup_remote_ struct remote_answer answer = REMOTE_ANSWER_INIT;
+    struct cli c = {.api = address, .quiet = true};
+    const char *url = NULL;
+    if (remote_ask(&c, "GET", "/api/status", NULL, &answer) == CLI_OK)
+        url = json_string(json_get(answer.root, "api"), NULL);
+    x->url = mem_strdup(url);
+    return x->url ? 0 : err_set(err, -EPROTO, "the warden does not say where its dashboard is");
+}
+
 static int start_all(struct run *x, struct err *err)
 {
-    int r = run_warden_start(x->dir, x->policy, x->ask != ASK_NONE, &x->warden, err);
+    int r = x->api ? renew_token(x, err) : 0;
+    if (r == 0)
+        r = run_warden_start(x->dir, x->policy, x->api, x->ask != ASK_NONE, &x->warden, err);
+    if (r == 0 && x->api)
+        r = find_url(x, err);
     if (r == 0 && x->ask == ASK_TTY)
         r = run_ask_start(x->cli, x->dir, run_screen_fd(x->screen), &x->asking, err);
     if (r == 0)

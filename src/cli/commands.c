@@ -110,6 +110,7 @@ static const struct cli_option run_options[] = {
     {"workspace", 'w', "DIR", "where the agent may write (the current directory)"},
     {"name", 0, "NAME", "of the session (made from the workspace and the time)"},
     {"ask", 0, "HOW", "elsewhere: by 'clawrden approve' (default); tty: here; none: refuse"},
+    {"api", 0, "ADDR:PORT", "a dashboard on loopback; port 0 picks one (none; needs namespaces)"},
     {"net", 0, "WHICH", "host (default), or none: a network of its own with nothing in it"},
     {"write", 0, "PATHS", "more that may be written, separated by ':'"},
     {"hide", 0, "PATHS", "more that must not be seen, separated by ':'"},

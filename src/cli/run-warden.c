@@ -139,19 +139,20 @@ static void forget(struct run_warden *w)
     *w = RUN_WARDEN_INIT;
 }
 
-int run_warden_start(const char *dir, const char *policy, bool asks, struct run_warden *ret,
-                     struct err *err)
+int run_warden_start(const char *dir, const char *policy, const char *api, bool asks,
+                     struct run_warden *ret, struct err *err)
 {
     _cleanup_free_ char *program = run_warden_program("clawrden-warden");
     _cleanup_free_ char *audit = path_join(dir, "audit.jsonl"), *log = path_join(dir, "warden.log");
     _cleanup_free_ char *door = path_join(dir, "warden.sock");
+    char *listens = (char *)(api ? api : "none");
     struct run_warden w = RUN_WARDEN_INIT;
     if (!program)
         return err_set(err, -ENOENT, "clawrden-warden is not where this program lies");
     char *argv[] = {program,   "--policy",      (char *)policy,
                     "--state", (char *)dir,     "--audit",
                     audit,     "--socket",      door,
-                    "--api",   "none",          "--gate-fd",
+                    "--api",   listens,         "--gate-fd",
                     "3",       "--waiting-max", asks ? "1000" : "0",
                     NULL};
     int r = start(argv, log, &w, err);

@@ -19,10 +19,11 @@ struct run_warden {
  * Owned; NULL when it is not there. */
 char *run_warden_program(const char *name);
 
-/* Starts it in `dir` (state, audit, log) with `policy`, and waits until it listens. `asks`: false
- * when nobody answers. It gets SIGTERM when we die. */
-int run_warden_start(const char *dir, const char *policy, bool asks, struct run_warden *ret,
-                     struct err *err) MUST_CHECK;
+/* Starts it in `dir` (state, audit, log) with `policy`, and waits until it listens; on `api`
+ * ("HOST:PORT") too, when that is not NULL. `asks`: false when nobody answers. It gets SIGTERM when
+ * we die. */
+int run_warden_start(const char *dir, const char *policy, const char *api, bool asks,
+                     struct run_warden *ret, struct err *err) MUST_CHECK;
 
 /* SIGTERM, then after a while SIGKILL. True when it left as it should. */
 bool run_warden_stop(struct run_warden *w);

@@ -161,6 +161,8 @@ static void put_status(void *arg, struct json_writer *w)
     struct sqlite_stats s = sqlite_stats(a->parts.index);
     const struct config *c = a->parts.config;
     json_field_string(w, "socket", c->socket);
+    json_field_string(w, "api", a->url);
+    json_field_string(w, "session", c->gate_fd[0] ? str_basename(c->state) : NULL);
     json_field_string(w, "policy_file", c->policy);
     json_field_string(w, "audit_file", c->audit);
     json_field_string(w, "audit_sync", c->audit_sync);
@@ -275,6 +277,8 @@ static int start(struct apiside *a, const char *token, bool first, const char *s
     oidc.client_secret = secret.len ? buf_str(&secret) : NULL;
     x.oidc = c->oidc_issuer[0] ? &oidc : NULL;
     r = api_start(a->parts.loop, &deps, &x, &a->api, &a->url, err);
+    if (c->gate_fd[0])
+        first = false; /* `clawrden run` says how: no link stays in its log */
     return r < 0 || !a->url ? r : print_url(a, first, err);
 }
 
