@@ -191,6 +191,8 @@ static bool gather(const struct job *j, uint64_t since)
     for (int i = 0; i < ROUNDS_MAX && moved; i++) {
         if (i == ROUNDS_CALM)
             held = hold(base);
+        else if (i > ROUNDS_CALM) /* what is ending is listed, and moved, until its threads have */
+            (void)poll(NULL, 0, 2);
         moved = move_once(j, base, since);
     }
     if (held)
