@@ -109,7 +109,7 @@ static struct line *find(const struct direct *l, uint64_t job)
     list_foreach(it, &l->all)
     {
         struct line *x = list_item(it, struct line, link);
-        if (x->job == job)
+        if (job && x->job == job) /* a free one is nobody's */
             return x;
     }
     return NULL;

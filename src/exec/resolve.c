@@ -237,7 +237,8 @@ static void cancel(struct resolver *port, struct request *r)
     struct lookup *l = r->lookup;
     if (!l)
         return;
-    if (l->job && !mirror_withdraw(x->mirror, l->job))
+    /* A worker that was lent for it is busy until it answers: others would wait behind it. */
+    if (l->job)
         (void)mirror_send(x->mirror, HELPER_CANCEL, l->job, NULL, 0, NULL, 0, NULL);
     drop(x, l);
     launch_waiting(x);
@@ -327,8 +328,10 @@ static bool on_message(void *arg, const struct helper_head *h, const uint8_t *bo
     if (h->type != HELPER_RESOLVED)
         return false;
     struct lookup *l = find(x, h->job);
-    if (!l)
-        return true; /* it was cancelled */
+    if (!l) { /* it was cancelled */
+        mirror_withdraw(x->mirror, h->job);
+        return true;
+    }
     char words[HELPER_TEXT_MAX] = "";
     int error = helper_resolved_decode(body, h->len, &m);
     if (error < 0) {

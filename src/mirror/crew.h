@@ -8,7 +8,7 @@
 
 #include "mirror/cgroup.h"
 
-#define CREW_MAX 600
+#define CREW_MAX 664     /* commands, lookups, lent ones, and a few that are idle */
 #define CREW_SPARE 2     /* idle workers to have ready */
 #define CREW_IDLE_MAX 48 /* idle workers to keep after a rush, those with seats among them */
 

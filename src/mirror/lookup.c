@@ -630,8 +630,16 @@ static int check_walls(pid_t pid, int pidfd, const struct subject *s, struct phr
     const struct inside *known = l.lent ? seat_inside((pid_t)l.ask.init) : NULL;
     const struct inside_caller caller = {pid, pidfd, s};
     l.seated = known != NULL;
-    int r = known ? inside_again(known, l.initfd, &caller, aim, &l.inside, why)
-                  : inside_open((pid_t)l.ask.init, l.initfd, &caller, aim, &l.inside, why);
+    int r = known ? inside_again(known, l.initfd, &caller, aim, &l.inside, why) : -EPERM;
+    /* A container that has walled itself in since the seat was made has callers behind its new
+     * walls: the start will find the seat unfit. */
+    if (r < 0) {
+        inside_close(&l.inside);
+        l.seated = false;
+        why->len = 0;
+        why->text[0] = 0;
+        r = inside_open((pid_t)l.ask.init, l.initfd, &caller, aim, &l.inside, why);
+    }
     if (r == 0 && inside_translate(&l.inside, &l.ask.peer, groups) < 0) {
         phrase_add(why, "an id of the caller has no number in its container");
         r = -ERANGE;

@@ -174,10 +174,12 @@ pid_t seat_pid(void)
     return seat.pid;
 }
 
+/* A seat that stands still does not see its container end, whose number another may get. */
 bool seat_lives(void)
 {
-    struct pollfd p = {.fd = seat.pidfd, .events = POLLIN};
-    return seat.pid && poll(&p, 1, 0) == 0;
+    struct pollfd p[2] = {{.fd = seat.pidfd, .events = POLLIN},
+                          {.fd = seat.initfd, .events = POLLIN}};
+    return seat.pid && poll(p, 2, 0) == 0;
 }
 
 static bool same_place(const struct inside *a, const struct inside *b)

@@ -95,6 +95,9 @@ static void each_does_one_job_in_its_own_container(void **state)
     assert_true(direct_fd(f->d, 1) >= 0 && direct_fd(f->d, 2) >= 0);
     assert_int_not_equal(direct_fd(f->d, 1), direct_fd(f->d, 2));
     assert_int_equal(direct_fd(f->d, 4), -1);
+    assert_true(direct_pass(f->d, 3, 0));
+    assert_int_equal(direct_fd(f->d, 0), -1); /* a free one is nobody's to go on with */
+    assert_false(direct_pass(f->d, 0, 4));
 }
 
 static void a_job_goes_over_to_the_next_and_the_last_free_is_the_first_again(void **state)
