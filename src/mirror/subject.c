@@ -166,7 +166,7 @@ void subject_read_limits(pid_t pid, struct subject *ret)
     errno = 0;
     int nice = getpriority(PRIO_PROCESS, (id_t)pid);
     ret->nice = errno ? 0 : nice; /* the helper's own is the warden's, before all others */
-    char text[32];
+    char text[32] = "";
     ret->oom_score = 0;
     if (read_proc(pid, "/oom_score_adj", text, sizeof(text)) > 0) {
         int sign = text[0] == '-';

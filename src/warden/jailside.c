@@ -75,8 +75,7 @@ struct jailside *jailside_free(struct jailside *j)
 {
     if (!j)
         return NULL;
-    while (!list_empty(&j->gates))
-        gate_fit_free(list_item(j->gates.next, struct gate_fit, link));
+    list_foreach(it, &j->gates) gate_fit_free(list_item(it, struct gate_fit, link));
     roster_free(j->roster);
     free(j);
     return NULL;
