@@ -270,6 +270,12 @@ def test_a_pause_with_an_end_outlives_the_warden(engine, make_warden, make_conta
 
 # ---- a command that does not want to go ----
 
+REAPER = """
+import os, time
+while True:
+    try: os.wait()
+    except OSError: time.sleep(0.02)
+"""
 # It and all that it starts are deaf to TERM, lead sessions of their own, lose their parents, and are as many as may be.
 BOMB = """
 import os, signal, time
@@ -288,8 +294,8 @@ while True:
                                           pytest.param("0", "docker", marks=pytest.mark.slow)])
 def test_a_command_that_forks_without_end_is_killed_alone(engine, make_warden, make_container, user, mirror):
     w = make_warden(kill_grace="1s", mirror=mirror)
-    # a first process that reaps what falls to it
-    c = make_container("--pids-limit", "150", by=w, user=user, command=("sh", "-c", "while :; do sleep 0.2; done"))
+    # A first process that reaps what falls to it, and needs no process for that: a shell that cannot fork leaves, and with it the container.
+    c = make_container("--pids-limit", "150", by=w, user=user, command=("python3", "-c", REAPER))
     other, pid, _ = busy(w, c)
     n = len(w.decisions())
     bomb = c.popen("python3", "-c", BOMB)
