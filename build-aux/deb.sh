@@ -1,6 +1,6 @@
 #!/bin/bash
 # deb.sh [VERSION]: packs what `make` has built into BUILD/clawrden_VERSION_amd64.deb, and asks lintian about it.
-# VERSION is the project's, unless it is named. Needs debhelper and lintian (make deps), no root, no network.
+# VERSION is the project's, unless it is named. Needs build-essential, debhelper and lintian (make deps), no root, no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$(realpath "${BUILD:-build}")

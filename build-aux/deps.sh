@@ -40,6 +40,7 @@ check clang-tidy clang-tidy
 check cppcheck cppcheck
 check scdoc scdoc
 check shellcheck shellcheck
+check build-essential file:/usr/share/build-essential/essential-packages-list
 check debhelper dh
 check lintian lintian
 check debootstrap debootstrap
