@@ -245,6 +245,14 @@ static struct crew_member *find_running(uint64_t job)
     return NULL;
 }
 
+/* Before its cgroup is killed or stopped. A lent worker may end this command meanwhile and take the
+ * next: it looks for the stain in between, so what is stained and still runs has no successor. */
+static bool stain(struct crew_member *m, uint64_t job)
+{
+    __atomic_store_n(&m->share->tainted, true, __ATOMIC_SEQ_CST);
+    return m->state == CREW_JOB || loan_runs(m, job);
+}
+
 static void on_kill(struct packet *p)
 {
     uint32_t signo;
@@ -255,8 +263,9 @@ static void on_kill(struct packet *p)
         (void)packet_forward(m->sock, p, false);
     if (signo == SIGKILL && m->cgroup) {
         /* Also when the worker hangs. */
-        m->spent = m->share->tainted = true;
-        cgroup_kill(m->cgroup->dir);
+        m->spent = true;
+        if (stain(m, p->head.job))
+            cgroup_kill(m->cgroup->dir);
     }
 }
 
@@ -275,7 +284,8 @@ static void on_freeze(struct packet *p)
     struct crew_member *m = find_running(p->head.job);
     if (!m || !m->cgroup || helper_freeze_decode(p->body, p->head.len, &on) < 0)
         return;
-    m->share->tainted = m->share->tainted || on;
+    if (on && !stain(m, p->head.job))
+        return;
     if (cgroup_freeze(m->cgroup->dir, on))
         m->frozen = on;
 }

@@ -16,7 +16,7 @@ bool loan_room(void)
 /* Of one that is not lent: nothing. */
 static uint32_t phase_of(const struct crew_member *m)
 {
-    return m->state != CREW_LENT ? CREW_ENDS : __atomic_load_n(&m->share->phase, __ATOMIC_ACQUIRE);
+    return m->state != CREW_LENT ? CREW_ENDS : __atomic_load_n(&m->share->phase, __ATOMIC_SEQ_CST);
 }
 
 bool loan_runs(const struct crew_member *m, uint64_t job)

@@ -59,7 +59,7 @@ void worker_does(struct worker *w, enum crew_phase phase)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     w->share->since = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-    __atomic_store_n(&w->share->phase, phase, __ATOMIC_RELEASE);
+    __atomic_store_n(&w->share->phase, phase, __ATOMIC_SEQ_CST);
 }
 
 void worker_return(struct worker *w, bool spent)
