@@ -114,7 +114,7 @@ asan_unit() {
 # The whole programs once more, warden and CLI built with the sanitizers; a report ends the process with 99.
 asan_system() {
     # LeakSanitizer looks by ptrace, which the gate refuses to all that stands below it.
-    local below=(tests/system/test_run.py tests/system/test_run_tools.py tests/system/test_doctor.py)
+    local below=(tests/system/test_run.py tests/system/test_run_api.py tests/system/test_run_tools.py tests/system/test_doctor.py)
     export CLAWRDEN_TEST_BIN=$PWD/$build/asan-bin UBSAN_OPTIONS=halt_on_error=1:exitcode=99
     ASAN_OPTIONS=detect_leaks=1:exitcode=99 stage_pytest asan-system tests/system "${below[@]/#/--ignore=}" -m "not slow and not timing"
     ASAN_OPTIONS=detect_leaks=0:exitcode=99 stage_pytest asan-gated "${below[@]}" -m "not slow and not timing"
