@@ -404,8 +404,6 @@ static bool look_at_container(struct job *j)
         r = without_seat(j, &why);
     if (r == 0 && (r = inside_translate(&j->inside, &j->who, groups)) < 0)
         phrase_add(&why, "an id of the caller has no number in its container");
-    if (r == 0 && j->start.peer.uid == 0)
-        j->subject.bounding &= j->subject.permitted;
     if (r == 0)
         return true;
     j->reuse = false; /* what could not be let go of, our end lets go of */
@@ -438,9 +436,7 @@ static bool look_at_caller(struct job *j)
     pid_t pid = (pid_t)j->start.peer.pid;
     int r = subject_read_status(pid, &j->subject);
     subject_read_limits(pid, &j->subject);
-    /* A root that its securebits keep without capabilities must not get them by a command. */
-    if (j->start.peer.uid == 0)
-        j->subject.bounding &= j->subject.permitted;
+    subject_bound_root(&j->subject, j->start.peer.uid);
     if (j->v1) {
         subject_ignore_forwarded(&j->subject);
     } else {

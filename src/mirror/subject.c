@@ -176,6 +176,12 @@ void subject_read_limits(pid_t pid, struct subject *ret)
     }
 }
 
+void subject_bound_root(struct subject *s, uint32_t uid)
+{
+    if (uid == 0)
+        s->bounding &= s->permitted;
+}
+
 #define WALLS 5
 #define LINK_SIZE 64
 

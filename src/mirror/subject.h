@@ -30,6 +30,8 @@ bool subject_alive(int pidfd);
 int subject_read_status(pid_t pid, struct subject *ret);
 /* Limits, nice, oom_score_adj; what cannot be read is the helper's own, and of nice 0. */
 void subject_read_limits(pid_t pid, struct subject *ret);
+/* A root that its securebits keep without capabilities must not get them by a command. */
+void subject_bound_root(struct subject *s, uint32_t uid);
 /* Refuses a caller that is confined otherwise than the helper: its command would run outside of its
  * walls. 0, or -EPERM with words. */
 int subject_check_walls(pid_t pid, const struct subject *s, struct phrase *why);

@@ -30,9 +30,7 @@ void ticket_write(const struct worker *w, const struct ticket_facts *f)
     ticket_drop();
     ticket.subject = *f->subject;
     subject_read_limits((pid_t)f->peer->pid, &ticket.subject);
-    /* A root that its securebits keep without capabilities must not get them by a command. */
-    if (f->peer->uid == 0)
-        ticket.subject.bounding &= ticket.subject.permitted;
+    subject_bound_root(&ticket.subject, f->peer->uid);
     if (*f->cwd < 0 || !seat_suits(&ticket.subject) || !seat_stands(w->home))
         return;
     ticket.pid = f->peer->pid;
